@@ -1,0 +1,2 @@
+//! The `opik-rs` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Examples of Opik for Rust: run one with `cargo run -p opik-examples --example NAME`.

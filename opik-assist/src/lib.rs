@@ -1,0 +1,1 @@
+//! Computed evidence about traces: critical path, error origin, loops, hot spots, differences.

@@ -1,0 +1,39 @@
+//! The vocabulary of Opik for Rust: what a trace is, and what its providers promise.
+//!
+//! Everything else in the workspace speaks in the types of this crate and meets only through its
+//! four provider traits:
+//!
+//! | trait | what it promises |
+//! |---|---|
+//! | [`Exporter`] | takes a batch of redacted records |
+//! | [`TraceSource`] | one trace, its spans page by page, a search |
+//! | [`SessionStore`] | an append-only event log per session, with an expected position |
+//! | [`ChatModel`] | one streamed reply to a list of messages and tools |
+//!
+//! [`model`] holds the records exactly as they travel on Opik's wire, [`query`] the filters and
+//! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod chat;
+mod error;
+pub mod exporter;
+pub mod id;
+pub mod json;
+pub mod model;
+pub mod query;
+pub mod session;
+pub mod source;
+pub mod time;
+pub mod tree;
+
+pub use chat::{ChatEvent, ChatModel, ChatRequest, ChatStream, ModelError};
+pub use exporter::{Batch, ExportError, ExportReport, Exporter};
+pub use id::{ProjectId, SpanId, TraceId};
+pub use json::Json;
+pub use model::{
+    Comment, ErrorInfo, FeedbackScore, Project, ScoreRecord, Span, SpanType, Thread, Trace, Usage,
+};
+pub use session::{Event, Message, Part, Role, Session, SessionError, SessionKey, SessionStore};
+pub use source::{Cursor, Page, PageRequest, SourceError, TraceSource};
+pub use time::Timestamp;
+pub use tree::TraceTree;

@@ -1,0 +1,126 @@
+//! Token counts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Token counts of a model call by name, as on the wire: `prompt_tokens`, `completion_tokens`,
+/// `total_tokens` and the provider's own under `original_usage.<path>`.
+///
+/// Reads whole numbers, also when written with a point; other numbers are an error that names the
+/// key, and `null` entries are dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Usage(pub BTreeMap<String, i64>);
+
+impl Usage {
+    /// Counts of one call; the total is their sum.
+    #[must_use]
+    pub fn of_tokens(prompt: i64, completion: i64) -> Self {
+        Self(BTreeMap::from([
+            ("prompt_tokens".to_owned(), prompt),
+            ("completion_tokens".to_owned(), completion),
+            ("total_tokens".to_owned(), prompt.saturating_add(completion)),
+        ]))
+    }
+
+    /// The count with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<i64> {
+        self.0.get(name).copied()
+    }
+
+    /// Tokens of the prompt.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> Option<i64> {
+        self.get("prompt_tokens")
+    }
+
+    /// Tokens of the reply.
+    #[must_use]
+    pub fn completion_tokens(&self) -> Option<i64> {
+        self.get("completion_tokens")
+    }
+
+    /// All tokens: the stated total, else the sum of what is stated.
+    #[must_use]
+    pub fn total_tokens(&self) -> Option<i64> {
+        self.get("total_tokens").or_else(|| {
+            match (self.prompt_tokens(), self.completion_tokens()) {
+                (None, None) => None,
+                (prompt, completion) => {
+                    Some(prompt.unwrap_or(0).saturating_add(completion.unwrap_or(0)))
+                }
+            }
+        })
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Count {
+            Whole(i64),
+            Point(f64),
+            Absent(()),
+        }
+        let mut counts = BTreeMap::new();
+        for (name, count) in BTreeMap::<String, Count>::deserialize(deserializer)? {
+            match count {
+                Count::Whole(n) => {
+                    counts.insert(name, n);
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "checked to be whole and in range"
+                )]
+                Count::Point(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => {
+                    counts.insert(name, x as i64);
+                }
+                Count::Point(_) => {
+                    return Err(serde::de::Error::custom(format_args!(
+                        "usage `{name}` is not a whole number"
+                    )));
+                }
+                Count::Absent(()) => {}
+            }
+        }
+        Ok(Self(counts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_read_in_any_spelling_and_others_named() {
+        let usage: Usage =
+            serde_json::from_str(r#"{"prompt_tokens": 3.0, "x": 2, "y": null}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&usage).unwrap(),
+            r#"{"prompt_tokens":3,"x":2}"#
+        );
+        let error = serde_json::from_str::<Usage>(r#"{"x": 0.5}"#).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("usage `x` is not a whole number")
+        );
+    }
+
+    #[test]
+    fn the_total_falls_back_to_the_sum() {
+        assert_eq!(Usage::of_tokens(3, 4).total_tokens(), Some(7));
+        let only_prompt = Usage(BTreeMap::from([("prompt_tokens".to_owned(), 5)]));
+        assert_eq!(only_prompt.total_tokens(), Some(5));
+        assert_eq!(Usage::default().total_tokens(), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Filters evaluated in memory.

@@ -1,0 +1,1 @@
+//! Opik's query language.

@@ -1,0 +1,1 @@
+//! Conformance suites, doubles and fixtures for the provider traits of opik-core.

@@ -1,0 +1,1 @@
+//! Datasets, metrics and experiments over recorded traces.

@@ -1,0 +1,1 @@
+//! Embedded SQLite trace store: exporter and trace source in one file.
