@@ -1,1 +1,10 @@
-//! Datasets, metrics and experiments over recorded traces.
+//! Evaluation of LLM programs over recorded traces and datasets.
+//!
+//! What is here so far is the statistics that every score needs before it may be quoted:
+//! [`interval`] says how far a proportion or a mean can be trusted. Datasets, metrics, judges,
+//! experiments and gates build on it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod interval;
+
+pub use interval::{Interval, bootstrap_mean, wilson};
