@@ -1,0 +1,76 @@
+//! A table with one entry per node of a tree.
+
+use std::ops::{Index, IndexMut};
+
+use opik_core::TraceTree;
+use opik_core::tree::NodeId;
+
+/// One value per node of one tree.
+///
+/// ```
+/// use opik_assist::PerNode;
+/// use opik_core::{Span, SpanId, Timestamp, TraceId, TraceTree};
+///
+/// let id = TraceId::generate();
+/// let span = Span::new(SpanId::generate(), id, Timestamp::EPOCH);
+/// let tree = TraceTree::from_spans(id, vec![span]);
+/// let mut calls = PerNode::filled(&tree, 0);
+/// for node in tree.nodes() {
+///     calls[node] += 1;
+/// }
+/// assert_eq!(calls.iter().copied().sum::<i32>(), 1);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PerNode<T>(Vec<T>);
+
+impl<T> PerNode<T> {
+    /// The same value for every node.
+    #[must_use]
+    pub fn filled(tree: &TraceTree, value: T) -> Self
+    where
+        T: Clone,
+    {
+        Self(vec![value; tree.len()])
+    }
+
+    /// A computed value for every node, in pre-order.
+    #[must_use]
+    pub fn from_fn(tree: &TraceTree, value: impl FnMut(NodeId) -> T) -> Self {
+        Self(tree.nodes().map(value).collect())
+    }
+
+    /// The values in pre-order.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+
+    /// The value of a node; `None` when the node is of a larger tree.
+    #[must_use]
+    pub fn get(&self, node: NodeId) -> Option<&T> {
+        self.0.get(node.index())
+    }
+}
+
+impl<T> Index<NodeId> for PerNode<T> {
+    type Output = T;
+
+    /// # Panics
+    /// When the node is of a larger tree, as [`TraceTree::span`] does.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "documented: a node is used with the table of its own tree"
+    )]
+    fn index(&self, node: NodeId) -> &T {
+        &self.0[node.index()]
+    }
+}
+
+impl<T> IndexMut<NodeId> for PerNode<T> {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "documented: a node is used with the table of its own tree"
+    )]
+    fn index_mut(&mut self, node: NodeId) -> &mut T {
+        &mut self.0[node.index()]
+    }
+}
