@@ -36,6 +36,30 @@ pub enum FieldType {
     ErrorContainer,
 }
 
+impl FieldType {
+    /// The type's name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::StringExact => "string_exact",
+            Self::DateTime => "date_time",
+            Self::Number => "number",
+            Self::List => "list",
+            Self::Dictionary => "dictionary",
+            Self::FeedbackScores => "feedback_scores_number",
+            Self::Enum => "enum",
+            Self::ErrorContainer => "error_container",
+        }
+    }
+
+    /// Whether a condition on such a field names a part of it: a path or the name of a score.
+    #[must_use]
+    pub fn has_key(self) -> bool {
+        matches!(self, Self::Dictionary | Self::FeedbackScores)
+    }
+}
+
 /// A field of an entity, by its name on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Field {

@@ -1,6 +1,9 @@
 //! One condition.
 
-use super::{Entity, Field, FieldType};
+use serde::Deserialize;
+
+use super::{Entity, Field, rules};
+use crate::Timestamp;
 
 /// How a field is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,27 +134,25 @@ pub enum FilterError {
     Syntax(String),
 }
 
-impl FieldType {
-    /// The type's name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::StringExact => "string_exact",
-            Self::DateTime => "date_time",
-            Self::Number => "number",
-            Self::List => "list",
-            Self::Dictionary => "dictionary",
-            Self::FeedbackScores => "feedback_scores_number",
-            Self::Enum => "enum",
-            Self::ErrorContainer => "error_container",
-        }
-    }
-}
-
 impl Filter {
-    /// Checks a condition. `key` is the path or score name of the fields that have parts; an
-    /// empty one is none.
+    /// Checks a condition by Opik's table of operators. `key` is the path or score name of the
+    /// fields that have parts; an empty one is none, and other fields ignore it.
+    ///
+    /// Two rules are wider than the real server's: a moment may be in any spelling that
+    /// [`Timestamp`] reads, and values are taken as they are, without the server's extra
+    /// percent-decoding.
+    ///
+    /// ```
+    /// use opik_core::query::{Entity, Filter, Operator};
+    ///
+    /// Filter::new(Entity::Span, "model", Operator::Contains, None, "mini")?;
+    /// let refused = Filter::new(Entity::Span, "metadata", Operator::GreaterEqual, Some("n"), "2");
+    /// assert_eq!(
+    ///     refused.unwrap_err().to_string(),
+    ///     "Invalid operator '>=' for field 'metadata' of type 'dictionary'",
+    /// );
+    /// # Ok::<(), opik_core::query::FilterError>(())
+    /// ```
     ///
     /// # Errors
     /// [`FilterError`] when field, operator, key and value do not go together.
@@ -167,9 +168,10 @@ impl Filter {
         let filter = Self {
             field,
             operator,
-            key: key.filter(|key| !key.is_empty()).map(str::to_owned),
+            key: key.filter(|key| !key.trim().is_empty()).map(str::to_owned),
             value: value.to_owned(),
-        };
+        }
+        .normalised();
         filter.check()?;
         Ok(filter)
     }
@@ -198,8 +200,178 @@ impl Filter {
         &self.value
     }
 
+    /// The value as a number, where it is one that Opik reads: digits with at most one point and
+    /// an optional minus sign, no exponent.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        rules::parse_number(&self.value)
+    }
+
+    /// The value as a moment, where it is one.
+    #[must_use]
+    pub fn moment(&self) -> Option<Timestamp> {
+        self.value.parse().ok()
+    }
+
+    /// The values of an `in` or `not_in`.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.value.split(',')
+    }
+
+    /// Reads conditions as they travel: a JSON list of `{"field", "operator", "key"?, "value"?}`.
+    /// An empty text, `null` and `""` mean none. `type` and unknown members are ignored, as Opik
+    /// does; numbers and booleans stand for their text.
+    ///
+    /// ```
+    /// use opik_core::query::{Entity, Filter};
+    ///
+    /// let text = r#"[{"field": "duration", "operator": ">", "key": "", "value": "100"}]"#;
+    /// assert_eq!(Filter::parse_list(Entity::Trace, text)?.len(), 1);
+    /// assert_eq!(Filter::parse_list(Entity::Trace, "null")?, []);
+    /// # Ok::<(), opik_core::query::FilterError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`FilterError::Syntax`] when the text is not such a list, else the first condition's error.
+    pub fn parse_list(entity: Entity, text: &str) -> Result<Vec<Self>, FilterError> {
+        let text = text.trim();
+        if text.is_empty() || text == "\"\"" {
+            return Ok(Vec::new());
+        }
+        let syntax = |error: serde_json::Error| {
+            let (line, column) = (error.line(), error.column());
+            FilterError::Syntax(format!("line {line}, column {column}"))
+        };
+        let items: Option<Vec<WireFilter>> = serde_json::from_str(text).map_err(syntax)?;
+        items
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| {
+                let operator = Operator::find(&item.operator)
+                    .ok_or(FilterError::UnknownOperator(item.operator))?;
+                let value = item.value.map(Scalar::into_text).unwrap_or_default();
+                Self::new(entity, &item.field, operator, item.key.as_deref(), &value)
+            })
+            .collect()
+    }
+
+    /// Brings a condition into its one spelling, so that equal conditions are equal values.
+    fn normalised(mut self) -> Self {
+        if !self.field.kind().has_key() {
+            self.key = None;
+        }
+        match self.operator {
+            Operator::IsEmpty | Operator::IsNotEmpty => self.value.clear(),
+            Operator::In | Operator::NotIn => {
+                let words = self.value.split(',').map(str::trim);
+                self.value = words
+                    .filter(|word| !word.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(",");
+            }
+            _ => {}
+        }
+        self
+    }
+
     fn check(&self) -> Result<(), FilterError> {
-        // Filled in by the checks of the table of operators.
-        Ok(())
+        let kind = self.field.kind();
+        if !rules::allows(kind, self.operator) {
+            return Err(FilterError::InvalidOperator {
+                operator: self.operator.as_str(),
+                field: self.field.name(),
+                kind: kind.as_str(),
+            });
+        }
+        let key = self.key.as_deref().unwrap_or_default();
+        if rules::accepts(kind, self.operator, key, &self.value) {
+            return Ok(());
+        }
+        Err(FilterError::InvalidValue {
+            value: self.value.clone(),
+            key: key.to_owned(),
+            field: self.field.name(),
+            kind: kind.as_str(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireFilter {
+    field: String,
+    operator: String,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    value: Option<Scalar>,
+}
+
+/// What Opik's JSON reader takes for a text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Text(String),
+    Number(serde_json::Number),
+    Bool(bool),
+}
+
+impl Scalar {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+            Self::Bool(flag) => flag.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_read_leniently_where_opik_does() {
+        let text = r#"[
+            {"field": "metadata", "operator": "=", "key": "n", "value": 2, "type": "dictionary"},
+            {"field": "error_info", "operator": "is_empty", "key": "", "value": null},
+            {"field": "name", "operator": "contains", "key": "ignored", "value": "x", "new": []}
+        ]"#;
+        let filters = Filter::parse_list(Entity::Trace, text).unwrap();
+        let parts: Vec<_> = filters.iter().map(|it| (it.key(), it.value())).collect();
+        assert_eq!(parts, [(Some("n"), "2"), (None, ""), (None, "x")]);
+        for none in ["", " ", "null", "\"\"", "[]"] {
+            assert_eq!(Filter::parse_list(Entity::Trace, none), Ok(Vec::new()));
+        }
+    }
+
+    #[test]
+    fn errors_have_opiks_texts() {
+        let error = |text: &str| {
+            Filter::parse_list(Entity::Span, text)
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(
+            error(r#"[{"field": "duration", "operator": "=", "value": "x"}]"#),
+            "Invalid value 'x' or key '' for field 'duration' of type 'number'"
+        );
+        assert_eq!(
+            error(r#"[{"field": "tags", "operator": "starts_with", "value": "x"}]"#),
+            "Invalid operator 'starts_with' for field 'tags' of type 'list'"
+        );
+        assert_eq!(
+            error(r#"[{"field": "colour", "operator": "=", "value": "x"}]"#),
+            "unknown field 'colour'"
+        );
+        assert_eq!(
+            error(r#"[{"field": "name", "operator": "~", "value": "x"}]"#),
+            "unknown operator '~'"
+        );
+        for syntax in ["{}", "[", "[1]", "x", r#"[{"operator": "="}]"#] {
+            assert!(
+                error(syntax).contains("not a JSON list of conditions: line 1"),
+                "{syntax}"
+            );
+        }
     }
 }

@@ -9,10 +9,14 @@ mod field;
 mod filter;
 pub mod matches;
 pub mod oql;
+mod path;
+mod rules;
 mod sort;
+mod value;
 
 pub use field::{Entity, Field, FieldType};
 pub use filter::{Filter, FilterError, Operator};
+pub use oql::OqlError;
 pub use sort::{Direction, Sort};
 
 use crate::source::PageRequest;
