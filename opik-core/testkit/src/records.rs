@@ -76,7 +76,9 @@ pub fn llm_span(trace: u32, number: u32, tokens: (i64, i64), cost: f64) -> Span 
 #[must_use]
 pub fn full_trace(number: u32) -> Trace {
     let mut full = trace(number);
-    full.input = Some(content(r#"{"question": "naïve 日本語 🦀 \"quoted\" \u0007", "n": 12345678901234567}"#));
+    full.input = Some(content(
+        r#"{"question": "naïve 日本語 🦀 \"quoted\" \u0007", "n": 12345678901234567}"#,
+    ));
     full.output = Some(content(r#"[{"b": 1, "a": [true, null, 0.1]}, {}]"#));
     full.metadata = Some(content(r#"{"z": {"deep": ["x"]}, "a": "first"}"#));
     full.tags = vec!["Alpha".to_owned(), "beta, gamma".to_owned()];
@@ -92,9 +94,13 @@ pub fn full_trace(number: u32) -> Trace {
 pub fn full_span(trace: u32, number: u32) -> Span {
     let mut full = llm_span(trace, number, (3, 4), 0.25);
     full.parent_span_id = Some(span_id(trace, number + 1_000));
-    full.input = Some(content(r#"{"messages": [{"role": "user", "content": "Grüße, 世界 🦀"}], "n": 12345678901234567}"#));
+    full.input = Some(content(
+        r#"{"messages": [{"role": "user", "content": "Grüße, 世界 🦀"}], "n": 12345678901234567}"#,
+    ));
     full.output = Some(content(r#""a text, not an object""#));
-    full.metadata = Some(content(r#"{"z": 1, "a": {"nested": "value", "list": [1, 2.5]}}"#));
+    full.metadata = Some(content(
+        r#"{"z": 1, "a": {"nested": "value", "list": [1, 2.5]}}"#,
+    ));
     full.tags = vec!["Alpha".to_owned(), "beta, gamma".to_owned()];
     full.usage = Usage(BTreeMap::from([
         ("prompt_tokens".to_owned(), 3),

@@ -54,7 +54,10 @@ impl fmt::Display for SuiteReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (passed, failed) = (self.passed.len(), self.failed.len());
         let (suite, skipped) = (self.suite, self.skipped.len());
-        write!(f, "{suite}: {passed} passed, {failed} failed, {skipped} skipped")?;
+        write!(
+            f,
+            "{suite}: {passed} passed, {failed} failed, {skipped} skipped"
+        )?;
         for (case, message) in &self.failed {
             write!(f, "\n  FAILED {case}: {message}")?;
         }

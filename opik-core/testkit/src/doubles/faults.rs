@@ -206,7 +206,10 @@ impl BlockingExporter {
         if self.released.wait_blocking(Self::LIMIT) {
             Ok(())
         } else {
-            Err(ExportError::new(ExportErrorKind::Internal, "nobody released the blocked call"))
+            Err(ExportError::new(
+                ExportErrorKind::Internal,
+                "nobody released the blocked call",
+            ))
         }
     }
 }
@@ -253,7 +256,9 @@ impl Exporter for PanickingExporter {
     #[expect(clippy::panic, reason = "this is what the double is for")]
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
         let one_less = |left: usize| left.checked_sub(1);
-        let took = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        let took = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
         if took.is_ok() {
             panic!("scripted panic");
         }

@@ -59,7 +59,6 @@ impl Gate {
     }
 
     /// Waits until it is open, in any runtime.
-    #[must_use]
     pub fn wait(&self) -> Opened {
         Opened(self.clone())
     }
@@ -101,7 +100,11 @@ impl Future for Opened {
         if state.open {
             return Poll::Ready(());
         }
-        if !state.waiting.iter().any(|known| known.will_wake(context.waker())) {
+        if !state
+            .waiting
+            .iter()
+            .any(|known| known.will_wake(context.waker()))
+        {
             state.waiting.push(context.waker().clone());
         }
         Poll::Pending

@@ -1,6 +1,7 @@
 //! Sessions in memory.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -23,16 +24,15 @@ use opik_core::{Event, Session, SessionError, SessionKey, SessionStore, Timestam
 /// # }).ok_or("it never waits")??;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct MemorySessions(Arc<Mutex<Inner>>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     sessions: BTreeMap<SessionKey, Stored>,
     clock: Timestamp,
 }
 
-#[derive(Debug)]
 struct Stored {
     session: Session,
     events: Vec<Event>,
@@ -69,6 +69,16 @@ fn conflict(context: impl Into<String>) -> SessionError {
     SessionError::new(SessionErrorKind::Conflict, context)
 }
 
+impl fmt::Debug for MemorySessions {
+    /// How much it holds, not what.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sessions = self.inner().sessions.len();
+        f.debug_struct("MemorySessions")
+            .field("sessions", &sessions)
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl SessionStore for MemorySessions {
     async fn create(&self, key: &SessionKey, state: &State) -> Result<Session, SessionError> {
@@ -103,7 +113,9 @@ impl SessionStore for MemorySessions {
         let at = stored.session.position;
         if at != expected {
             let (at, expected) = (at.0, expected.0);
-            return Err(conflict(format!("at position {at}, not {expected}; read and try again")));
+            return Err(conflict(format!(
+                "at position {at}, not {expected}; read and try again"
+            )));
         }
         let mut fresh = HashSet::new();
         for event in events {
@@ -139,7 +151,13 @@ impl SessionStore for MemorySessions {
         let mut inner = self.inner();
         let stored = inner.stored(key)?;
         let from = usize::try_from(from.0).unwrap_or(usize::MAX);
-        Ok(stored.events.iter().skip(from).take(limit).cloned().collect())
+        Ok(stored
+            .events
+            .iter()
+            .skip(from)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 
     async fn list(&self, app: &str, user: &str) -> Result<Vec<Session>, SessionError> {

@@ -49,21 +49,30 @@ impl RecordingExporter {
     #[must_use]
     pub fn traces(&self) -> Vec<Trace> {
         let seen = self.seen();
-        seen.batches.iter().flat_map(|batch| batch.traces.clone()).collect()
+        seen.batches
+            .iter()
+            .flat_map(|batch| batch.traces.clone())
+            .collect()
     }
 
     /// Every span row, in order of arrival.
     #[must_use]
     pub fn spans(&self) -> Vec<Span> {
         let seen = self.seen();
-        seen.batches.iter().flat_map(|batch| batch.spans.clone()).collect()
+        seen.batches
+            .iter()
+            .flat_map(|batch| batch.spans.clone())
+            .collect()
     }
 
     /// Every score, in order of arrival.
     #[must_use]
     pub fn scores(&self) -> Vec<ScoreRecord> {
         let seen = self.seen();
-        seen.batches.iter().flat_map(|batch| batch.scores.clone()).collect()
+        seen.batches
+            .iter()
+            .flat_map(|batch| batch.scores.clone())
+            .collect()
     }
 
     /// How many records came.

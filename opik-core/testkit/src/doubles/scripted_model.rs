@@ -135,7 +135,9 @@ impl ScriptedModel {
 
     fn push(self, reply: Reply) -> Self {
         let replies = self.0.replies.lock();
-        replies.unwrap_or_else(PoisonError::into_inner).push_back(reply);
+        replies
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(reply);
         self
     }
 }
@@ -148,7 +150,9 @@ impl ChatModel for ScriptedModel {
 
     async fn stream(&self, request: &ChatRequest) -> Result<ChatStream, ModelError> {
         let requests = self.0.requests.lock();
-        requests.unwrap_or_else(PoisonError::into_inner).push(request.clone());
+        requests
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request.clone());
         let replies = self.0.replies.lock();
         let next = replies.unwrap_or_else(PoisonError::into_inner).pop_front();
         match next {
@@ -175,7 +179,9 @@ struct Playing {
 
 impl fmt::Debug for Playing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Playing").field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("Playing")
+            .field("steps", &self.steps)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,9 @@ use opik_core::{Batch, Span, SpanId, Timestamp, Trace, TraceId};
 
 use super::reading::{check_accounted, check_same, written_span, written_trace};
 use super::{Place, exporter_scores as scores};
-use crate::records::{at, content, full_span, full_trace, llm_span, span, span_id, trace, trace_id};
+use crate::records::{
+    at, content, full_span, full_trace, llm_span, span, span_id, trace, trace_id,
+};
 use crate::report::{Failure, Outcome, Runner, Skip, SuiteReport, check, check_eq};
 
 /// Runs every case of the contract of [`Exporter`](opik_core::Exporter).
@@ -84,17 +86,27 @@ async fn empty_batch(place: Place) -> Outcome {
     check_eq!(report.accepted, 0, "accepted records of an empty batch");
     check!(report.rejected.is_empty(), "an empty batch has rejections");
     let traces = place.search_traces(TraceQuery::default(), 10).await?;
-    check!(traces.is_empty(), "an empty batch made {} traces", traces.len());
+    check!(
+        traces.is_empty(),
+        "an empty batch made {} traces",
+        traces.len()
+    );
     Ok(())
 }
 
 async fn every_record(place: Place) -> Outcome {
     let traces: Vec<Trace> = (1..=5).map(trace).collect();
-    let spans: Vec<Span> = (1..=5).flat_map(|t| (1..=3).map(move |s| span(t, s))).collect();
+    let spans: Vec<Span> = (1..=5)
+        .flat_map(|t| (1..=3).map(move |s| span(t, s)))
+        .collect();
     let batch = Batch::new(traces.clone(), spans.clone());
     let report = place.exporter.export(&batch).await?;
     check_accounted(&report, &batch)?;
-    check!(report.rejected.is_empty(), "good records were rejected: {:?}", report.rejected);
+    check!(
+        report.rejected.is_empty(),
+        "good records were rejected: {:?}",
+        report.rejected
+    );
     for expected in &traces {
         let found = place.read_trace(expected.id).await?;
         check_same(&written_trace(&found), &written_trace(expected), "trace")?;
@@ -110,7 +122,9 @@ async fn every_record(place: Place) -> Outcome {
 
 async fn every_field(place: Place) -> Outcome {
     let (trace, span) = (full_trace(1), full_span(1, 1));
-    place.put_rows(vec![trace.clone()], vec![span.clone()]).await?;
+    place
+        .put_rows(vec![trace.clone()], vec![span.clone()])
+        .await?;
     let found = place.read_trace(trace.id).await?;
     check_same(&written_trace(&found), &written_trace(&trace), "trace")?;
     let found = place.read_span(trace.id, span.id).await?;
@@ -124,26 +138,45 @@ async fn letter(place: Place) -> Outcome {
     span.output = Some(content(text));
     place.put_rows(vec![trace], vec![span]).await?;
     let found = place.read_trace(trace_id(1)).await?;
-    check_eq!(found.input.as_ref().map(|json| json.as_str()), Some(text), "input");
+    check_eq!(
+        found.input.as_ref().map(|json| json.as_str()),
+        Some(text),
+        "input"
+    );
     let found = place.read_span(trace_id(1), span_id(1, 1)).await?;
-    check_eq!(found.output.as_ref().map(|json| json.as_str()), Some(text), "output");
+    check_eq!(
+        found.output.as_ref().map(|json| json.as_str()),
+        Some(text),
+        "output"
+    );
     Ok(())
 }
 
 async fn unknown_fields(place: Place) -> Outcome {
     let (mut trace, mut span) = (trace(1), span(1, 1));
-    trace.extra.insert("field_of_tomorrow".to_owned(), serde_json::json!({"a": [1]}));
-    span.extra.insert("field_of_tomorrow".to_owned(), serde_json::json!("x"));
+    trace.extra.insert(
+        "field_of_tomorrow".to_owned(),
+        serde_json::json!({"a": [1]}),
+    );
+    span.extra
+        .insert("field_of_tomorrow".to_owned(), serde_json::json!("x"));
     let (of_trace, of_span) = (trace.extra.clone(), span.extra.clone());
     place.put_rows(vec![trace], vec![span]).await?;
-    check_eq!(place.read_trace(trace_id(1)).await?.extra, of_trace, "fields of the trace");
+    check_eq!(
+        place.read_trace(trace_id(1)).await?.extra,
+        of_trace,
+        "fields of the trace"
+    );
     let found = place.read_span(trace_id(1), span_id(1, 1)).await?;
     check_eq!(found.extra, of_span, "fields of the span");
     Ok(())
 }
 
 async fn same_again(place: Place) -> Outcome {
-    let batch = Batch::new(vec![full_trace(1)], vec![full_span(1, 1), llm_span(1, 2, (5, 6), 0.5)]);
+    let batch = Batch::new(
+        vec![full_trace(1)],
+        vec![full_span(1, 1), llm_span(1, 2, (5, 6), 0.5)],
+    );
     place.put(&batch).await?;
     let before = everything(&place).await?;
     place.put(&batch).await?;
@@ -205,7 +238,11 @@ fn both(name: &str) -> (Option<String>, Option<String>) {
 async fn highest_stays(place: Place) -> Outcome {
     // A microsecond makes the difference, and the newest row comes in the middle.
     let newest = at(5_000).plus_micros(1);
-    let rows = [("old", Some(at(4_000))), ("newest", Some(newest)), ("late", Some(at(5_000)))];
+    let rows = [
+        ("old", Some(at(4_000))),
+        ("newest", Some(newest)),
+        ("late", Some(at(5_000))),
+    ];
     let names = names_after(&place, &rows).await?;
     check_eq!(names, both("newest"), "names of trace and span");
     Ok(())
@@ -219,7 +256,9 @@ async fn whole_row(place: Place) -> Outcome {
     first_span.last_updated_at = Some(at(1));
     second_span.last_updated_at = Some(at(2));
     place.put_rows(vec![first], vec![first_span]).await?;
-    place.put_rows(vec![second.clone()], vec![second_span.clone()]).await?;
+    place
+        .put_rows(vec![second.clone()], vec![second_span.clone()])
+        .await?;
     let found = place.read_trace(second.id).await?;
     check_same(&written_trace(&found), &written_trace(&second), "trace")?;
     let found = place.read_span(second.id, second_span.id).await?;
@@ -234,7 +273,11 @@ async fn equal_later(place: Place) -> Outcome {
 }
 
 async fn without_moment(place: Place) -> Outcome {
-    let rows = [("dated", Some(at(1))), ("of now", None), ("late and old", Some(at(2)))];
+    let rows = [
+        ("dated", Some(at(1))),
+        ("of now", None),
+        ("late and old", Some(at(2))),
+    ];
     let names = names_after(&place, &rows).await?;
     check_eq!(names, both("of now"), "names of trace and span");
     Ok(())
@@ -244,8 +287,14 @@ async fn twice_in_one(place: Place) -> Outcome {
     let rows = |names: &[(u32, &str, i64)]| {
         let moment = |millis: i64| Some(at(millis));
         Batch::new(
-            names.iter().map(|&(n, name, t)| named_trace(n, name, moment(t))).collect(),
-            names.iter().map(|&(n, name, t)| named_span(n, name, moment(t))).collect(),
+            names
+                .iter()
+                .map(|&(n, name, t)| named_trace(n, name, moment(t)))
+                .collect(),
+            names
+                .iter()
+                .map(|&(n, name, t)| named_span(n, name, moment(t)))
+                .collect(),
         )
     };
     let batch = rows(&[
@@ -258,26 +307,52 @@ async fn twice_in_one(place: Place) -> Outcome {
     check_accounted(&report, &batch)?;
     for (number, expected) in [(1, "newer"), (2, "later")] {
         let trace = place.read_trace(trace_id(number)).await?;
-        check_eq!(trace.name.as_deref(), Some(expected), "name of trace {number}");
+        check_eq!(
+            trace.name.as_deref(),
+            Some(expected),
+            "name of trace {number}"
+        );
         let span = place.read_span(trace_id(1), span_id(1, number)).await?;
-        check_eq!(span.name.as_deref(), Some(expected), "name of span {number}");
+        check_eq!(
+            span.name.as_deref(),
+            Some(expected),
+            "name of span {number}"
+        );
     }
     Ok(())
 }
 
 async fn spans_first(place: Place) -> Outcome {
-    place.put_rows(vec![], vec![span(1, 1), llm_span(1, 2, (1, 2), 0.5)]).await?;
+    place
+        .put_rows(vec![], vec![span(1, 1), llm_span(1, 2, (1, 2), 0.5)])
+        .await?;
     place.put_rows(vec![trace(1)], vec![]).await?;
     let found = place.read_trace(trace_id(1)).await?;
-    check_eq!(found.span_count, Some(2), "spans of the trace that came later");
-    check_eq!(found.usage.total_tokens(), Some(3), "tokens of the trace that came later");
-    check_eq!(place.read_spans(trace_id(1)).await?.len(), 2, "spans that are read");
+    check_eq!(
+        found.span_count,
+        Some(2),
+        "spans of the trace that came later"
+    );
+    check_eq!(
+        found.usage.total_tokens(),
+        Some(3),
+        "tokens of the trace that came later"
+    );
+    check_eq!(
+        place.read_spans(trace_id(1)).await?.len(),
+        2,
+        "spans that are read"
+    );
     Ok(())
 }
 
 async fn spans_alone(place: Place) -> Outcome {
     place.put_rows(vec![], vec![span(1, 1)]).await?;
-    check_eq!(place.read_spans(trace_id(1)).await?.len(), 1, "spans without a trace");
+    check_eq!(
+        place.read_spans(trace_id(1)).await?.len(),
+        1,
+        "spans without a trace"
+    );
     let missing = place.source.trace(trace_id(1)).await?;
     check!(missing.is_none(), "a span without its trace made a trace");
     Ok(())
@@ -289,7 +364,11 @@ async fn children_first(place: Place) -> Outcome {
     place.put_rows(vec![], vec![child]).await?;
     place.put_rows(vec![trace(1)], vec![span(1, 2)]).await?;
     let child = place.read_span(trace_id(1), span_id(1, 1)).await?;
-    check_eq!(child.parent_span_id, Some(span_id(1, 2)), "parent of the child");
+    check_eq!(
+        child.parent_span_id,
+        Some(span_id(1, 2)),
+        "parent of the child"
+    );
     Ok(())
 }
 
@@ -322,16 +401,29 @@ async fn one_bad(place: Place) -> Outcome {
         report.rejected.len()
     );
     let found = place.read_trace(trace_id(1)).await?;
-    let names: Vec<&str> = found.feedback_scores.iter().map(|score| score.name.as_str()).collect();
+    let names: Vec<&str> = found
+        .feedback_scores
+        .iter()
+        .map(|score| score.name.as_str())
+        .collect();
     check!(names.contains(&"good"), "the good score is not read");
     place.read_span(trace_id(1), span_id(1, 1)).await?;
     // What was not rejected was accepted, so it has to be there.
-    let told = |id: &str| report.rejected.iter().any(|rejection| rejection.record.contains(id));
-    let [bad_trace, ..] = batch.traces.as_slice() else { return Ok(()) };
+    let told = |id: &str| {
+        report
+            .rejected
+            .iter()
+            .any(|rejection| rejection.record.contains(id))
+    };
+    let [bad_trace, ..] = batch.traces.as_slice() else {
+        return Ok(());
+    };
     if !told(&bad_trace.id.to_string()) {
         place.read_trace(bad_trace.id).await?;
     }
-    let [bad_span, ..] = batch.spans.as_slice() else { return Ok(()) };
+    let [bad_span, ..] = batch.spans.as_slice() else {
+        return Ok(());
+    };
     if !told(&bad_span.id.to_string()) {
         place.read_span(trace_id(1), bad_span.id).await?;
     }
@@ -341,16 +433,30 @@ async fn one_bad(place: Place) -> Outcome {
 async fn no_content(place: Place) -> Outcome {
     let report = place.exporter.export(&batch_with_bad_records()).await?;
     for rejection in &report.rejected {
-        check!(!rejection.record.contains(SECRET), "the name of a rejected record quotes content");
-        check!(!rejection.reason.contains(SECRET), "the reason of a rejection quotes content");
-        check!(!rejection.reason.trim().is_empty(), "a rejection has no reason");
+        check!(
+            !rejection.record.contains(SECRET),
+            "the name of a rejected record quotes content"
+        );
+        check!(
+            !rejection.reason.contains(SECRET),
+            "the reason of a rejection quotes content"
+        );
+        check!(
+            !rejection.reason.trim().is_empty(),
+            "a rejection has no reason"
+        );
     }
-    check!(!format!("{:?}", place.exporter).contains(SECRET), "Debug quotes content");
+    check!(
+        !format!("{:?}", place.exporter).contains(SECRET),
+        "Debug quotes content"
+    );
     Ok(())
 }
 
 async fn cancelled(place: Place) -> Outcome {
-    let spans: Vec<Span> = (1..=50).map(|number| llm_span(1, number, (1, 1), 0.5)).collect();
+    let spans: Vec<Span> = (1..=50)
+        .map(|number| llm_span(1, number, (1, 1), 0.5))
+        .collect();
     let batch = Batch::new(vec![trace(1)], spans);
     for polls in 1..=3 {
         let mut export = pin!(place.exporter.export(&batch));
@@ -368,9 +474,21 @@ async fn cancelled(place: Place) -> Outcome {
     }
     place.put(&batch).await?;
     let found = place.read_trace(trace_id(1)).await?;
-    check_eq!(found.span_count, Some(50), "spans counted after cancelled calls");
-    check_eq!(found.usage.total_tokens(), Some(100), "tokens after cancelled calls");
-    check_eq!(place.read_spans(trace_id(1)).await?.len(), 50, "spans after cancelled calls");
+    check_eq!(
+        found.span_count,
+        Some(50),
+        "spans counted after cancelled calls"
+    );
+    check_eq!(
+        found.usage.total_tokens(),
+        Some(100),
+        "tokens after cancelled calls"
+    );
+    check_eq!(
+        place.read_spans(trace_id(1)).await?.len(),
+        50,
+        "spans after cancelled calls"
+    );
     Ok(())
 }
 
@@ -388,19 +506,32 @@ async fn at_once(place: Place) -> Outcome {
         done?;
     }
     let found = place.read_trace(trace_id(1)).await?;
-    check_eq!(found.name.as_deref(), Some("rank 15"), "name of the newest row");
+    check_eq!(
+        found.name.as_deref(),
+        Some("rank 15"),
+        "name of the newest row"
+    );
     check_eq!(found.span_count, Some(320), "spans counted");
-    check_eq!(place.read_spans(trace_id(1)).await?.len(), 320, "spans read");
+    check_eq!(
+        place.read_spans(trace_id(1)).await?.len(),
+        320,
+        "spans read"
+    );
     Ok(())
 }
 
 async fn large(place: Place) -> Outcome {
     let traces: Vec<Trace> = (1..=100).map(trace).collect();
-    let spans: Vec<Span> = (1..=100).flat_map(|t| (1..=25).map(move |s| span(t, s))).collect();
+    let spans: Vec<Span> = (1..=100)
+        .flat_map(|t| (1..=25).map(move |s| span(t, s)))
+        .collect();
     place.put_rows(traces, spans).await?;
     let traces = place.search_traces(TraceQuery::default(), 500).await?;
     check_eq!(traces.len(), 100, "traces of a large batch");
-    let short = traces.iter().filter(|trace| trace.span_count != Some(25)).count();
+    let short = traces
+        .iter()
+        .filter(|trace| trace.span_count != Some(25))
+        .count();
     check_eq!(short, 0, "traces that miss spans");
     let spans = place.search_spans(SpanQuery::default(), 500).await?;
     check_eq!(spans.len(), 2_500, "spans of a large batch");

@@ -125,7 +125,10 @@ impl Place {
 const ENDLESS: usize = 20_000;
 
 fn check_page(items: usize, limit: usize, more: bool, before: usize) -> Result<(), Failure> {
-    check!(items <= limit, "a page of at most {limit} has {items} items");
+    check!(
+        items <= limit,
+        "a page of at most {limit} has {items} items"
+    );
     check!(
         !more || items > 0,
         "an empty page says that another one follows"
@@ -147,7 +150,11 @@ fn once_each<T: Eq + std::hash::Hash + std::fmt::Display + Copy>(
 /// That a report speaks of every record of a batch.
 pub(crate) fn check_accounted(report: &ExportReport, batch: &Batch) -> Result<(), Failure> {
     let (accepted, rejected) = (report.accepted, report.rejected.len());
-    check_eq!(accepted + rejected, batch.len(), "accepted and rejected records together");
+    check_eq!(
+        accepted + rejected,
+        batch.len(),
+        "accepted and rejected records together"
+    );
     Ok(())
 }
 

@@ -112,7 +112,9 @@ async fn spans_alone(place: Place) -> Outcome {
 
 async fn whole_spans(place: Place) -> Outcome {
     let (trace, span) = (full_trace(1), full_span(1, 1));
-    place.put_rows(vec![trace.clone()], vec![span.clone()]).await?;
+    place
+        .put_rows(vec![trace.clone()], vec![span.clone()])
+        .await?;
     for found in [
         place.read_spans(trace.id).await?,
         place.search_spans(SpanQuery::default(), 10).await?,
@@ -141,11 +143,17 @@ async fn span_pages(place: Place) -> Outcome {
         span.start_time = at(1_000);
     }
     let others = vec![span(2, 1), span(2, 2)];
-    place.put_rows(vec![trace(1), trace(2)], [spans.clone(), others].concat()).await?;
+    place
+        .put_rows(vec![trace(1), trace(2)], [spans.clone(), others].concat())
+        .await?;
     let expected: Vec<SpanId> = spans.iter().map(|span| span.id).collect();
     for size in SIZES {
-        let mut found: Vec<SpanId> =
-            place.page_spans(trace_id(1), size).await?.iter().map(|span| span.id).collect();
+        let mut found: Vec<SpanId> = place
+            .page_spans(trace_id(1), size)
+            .await?
+            .iter()
+            .map(|span| span.id)
+            .collect();
         found.sort_unstable();
         check_eq!(found, expected, "spans on pages of {size}");
     }
@@ -157,7 +165,10 @@ async fn search_pages(place: Place) -> Outcome {
     let spans: Vec<Span> = (1..=12).map(|number| span(number, 1)).collect();
     place.put_rows(traces, spans).await?;
     for size in SIZES {
-        let found = place.search_traces(TraceQuery::default(), size).await?.len();
+        let found = place
+            .search_traces(TraceQuery::default(), size)
+            .await?
+            .len();
         check_eq!(found, 12, "traces on pages of {size}");
         let found = place.search_spans(SpanQuery::default(), size).await?.len();
         check_eq!(found, 12, "spans on pages of {size}");
@@ -182,13 +193,18 @@ async fn one_order(place: Place) -> Outcome {
         ("traces of a search", all_equal(&traces)),
         ("spans of a search", all_equal(&spans)),
     ] {
-        check!(same, "{what} are in another order when the page has another size");
+        check!(
+            same,
+            "{what} are in another order when the page has another size"
+        );
     }
     Ok(())
 }
 
 fn all_equal<T: PartialEq>(items: &[T]) -> bool {
-    items.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
+    items
+        .windows(2)
+        .all(|pair| matches!(pair, [a, b] if a == b))
 }
 
 async fn newest_first(place: Place) -> Outcome {
@@ -220,13 +236,26 @@ async fn foreign_cursor(place: Place) -> Outcome {
     let mut spans = SpanQuery::default();
     spans.page = request.clone();
     let answers = [
-        ("spans", place.source.spans(trace_id(1), &request).await.err()),
-        ("search_traces", place.source.search_traces(&traces).await.err()),
-        ("search_spans", place.source.search_spans(&spans).await.err()),
+        (
+            "spans",
+            place.source.spans(trace_id(1), &request).await.err(),
+        ),
+        (
+            "search_traces",
+            place.source.search_traces(&traces).await.err(),
+        ),
+        (
+            "search_spans",
+            place.source.search_spans(&spans).await.err(),
+        ),
     ];
     for (call, error) in answers {
         let kind = error.map(|error| error.kind());
-        check_eq!(kind, Some(SourceErrorKind::InvalidQuery), "{call} with a foreign cursor");
+        check_eq!(
+            kind,
+            Some(SourceErrorKind::InvalidQuery),
+            "{call} with a foreign cursor"
+        );
     }
     Ok(())
 }
@@ -261,8 +290,11 @@ async fn projects(place: Place) -> Outcome {
         check_eq!(found, wanted, "traces of project {name}");
         let found = place.search_spans(spans, 10).await?;
         let found: Vec<TraceId> = found.iter().map(|span| span.trace_id).collect();
-        let wanted: Vec<TraceId> =
-            expected.into_iter().filter(|&number| number != 3).map(trace_id).collect();
+        let wanted: Vec<TraceId> = expected
+            .into_iter()
+            .filter(|&number| number != 3)
+            .map(trace_id)
+            .collect();
         check_eq!(found, wanted, "traces of the spans of project {name}");
     }
     Ok(())
@@ -273,14 +305,26 @@ async fn unknown_project(place: Place) -> Outcome {
     let (traces, spans) = in_project("no such project");
     // Both answers are right: nothing, or the error that says why.
     let answers = [
-        place.source.search_traces(&traces).await.map(|page| page.items.len()),
-        place.source.search_spans(&spans).await.map(|page| page.items.len()),
+        place
+            .source
+            .search_traces(&traces)
+            .await
+            .map(|page| page.items.len()),
+        place
+            .source
+            .search_spans(&spans)
+            .await
+            .map(|page| page.items.len()),
     ];
     for answer in answers {
         match answer {
             Ok(found) => check_eq!(found, 0, "items of an unknown project"),
             Err(error) => {
-                check_eq!(error.kind(), SourceErrorKind::UnknownProject, "kind of the error");
+                check_eq!(
+                    error.kind(),
+                    SourceErrorKind::UnknownProject,
+                    "kind of the error"
+                );
             }
         }
     }
@@ -328,12 +372,18 @@ async fn spans_of_one(place: Place) -> Outcome {
 }
 
 async fn without_content(place: Place) -> Outcome {
-    place.put_rows(vec![full_trace(1)], vec![full_span(1, 1)]).await?;
+    place
+        .put_rows(vec![full_trace(1)], vec![full_span(1, 1)])
+        .await?;
     let mut query = TraceQuery::default();
     query.without_content = true;
     for found in place.search_traces(query, 10).await? {
         let there = [&found.input, &found.output, &found.metadata].map(Option::is_some);
-        check_eq!(there, [false; 3], "input, output and metadata of a trace in a list");
+        check_eq!(
+            there,
+            [false; 3],
+            "input, output and metadata of a trace in a list"
+        );
         check_eq!(found.name, full_trace(1).name, "name of a trace in a list");
         check_eq!(found.span_count, Some(1), "spans of a trace in a list");
     }
@@ -341,23 +391,39 @@ async fn without_content(place: Place) -> Outcome {
     query.without_content = true;
     for found in place.search_spans(query, 10).await? {
         let there = [&found.input, &found.output, &found.metadata].map(Option::is_some);
-        check_eq!(there, [false; 3], "input, output and metadata of a span in a list");
-        check_eq!(found.model, full_span(1, 1).model, "model of a span in a list");
+        check_eq!(
+            there,
+            [false; 3],
+            "input, output and metadata of a span in a list"
+        );
+        check_eq!(
+            found.model,
+            full_span(1, 1).model,
+            "model of a span in a list"
+        );
     }
     let whole = place.read_trace(trace_id(1)).await?;
-    check!(whole.input.is_some(), "the list took the input away for good");
+    check!(
+        whole.input.is_some(),
+        "the list took the input away for good"
+    );
     Ok(())
 }
 
 async fn words(place: Place) -> Outcome {
     let (mut named, mut filled) = (trace(1), trace(2));
     named.name = Some("checkout of a basket".to_owned());
-    filled.input = Some(crate::records::content(r#"{"question": "where is my basket"}"#));
+    filled.input = Some(crate::records::content(
+        r#"{"question": "where is my basket"}"#,
+    ));
     let (mut named_span, mut filled_span) = (span(1, 1), span(2, 1));
     named_span.name = Some("basket lookup".to_owned());
     filled_span.output = Some(crate::records::content(r#"{"answer": "in the cellar"}"#));
     place
-        .put_rows(vec![named, filled, trace(3)], vec![named_span, filled_span, span(3, 1)])
+        .put_rows(
+            vec![named, filled, trace(3)],
+            vec![named_span, filled_span, span(3, 1)],
+        )
         .await?;
     place.settle().await;
     for (text, traces, spans) in [
@@ -394,10 +460,17 @@ async fn tree(place: Place) -> Outcome {
     place.put_rows(vec![trace(1)], spans).await?;
     let tree = load_tree(&*place.source, trace_id(1)).await?;
     let (spans, children) = tree.map_or((0, 0), |tree| {
-        let children = tree.roots().next().map_or(0, |root| tree.children(root).count());
+        let children = tree
+            .roots()
+            .next()
+            .map_or(0, |root| tree.children(root).count());
         (tree.len(), children)
     });
-    check_eq!((spans, children), (4_501, 4_500), "spans of the tree, and children of its root");
+    check_eq!(
+        (spans, children),
+        (4_501, 4_500),
+        "spans of the tree, and children of its root"
+    );
     let nothing = load_tree(&*place.source, trace_id(2)).await?;
     check!(nothing.is_none(), "a trace that nobody wrote has a tree");
     Ok(())

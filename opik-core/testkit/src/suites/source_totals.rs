@@ -36,30 +36,58 @@ async fn check_totals(place: &Place, number: u32, expected: Totals) -> Outcome {
 
 pub(super) async fn of_spans(place: Place) -> Outcome {
     let mut own_count = llm_span(1, 3, (10, 20), 0.25);
-    own_count.usage.0.insert("original_usage.cached".to_owned(), 4);
+    own_count
+        .usage
+        .0
+        .insert("original_usage.cached".to_owned(), 4);
     let mut tool = span(1, 4);
     tool.r#type = Some(SpanType::Tool);
-    let spans = vec![span(1, 1), llm_span(1, 2, (1, 2), 0.5), own_count, tool, span(2, 1)];
-    place.put_rows(vec![trace(1), trace(2), trace(3)], spans).await?;
+    let spans = vec![
+        span(1, 1),
+        llm_span(1, 2, (1, 2), 0.5),
+        own_count,
+        tool,
+        span(2, 1),
+    ];
+    place
+        .put_rows(vec![trace(1), trace(2), trace(3)], spans)
+        .await?;
     check_totals(&place, 1, (4, 2, 11, 22, 33, 0.75, Some(500.0))).await?;
     check_totals(&place, 2, (1, 0, 0, 0, 0, 0.0, Some(500.0))).await?;
     check_totals(&place, 3, (0, 0, 0, 0, 0, 0.0, Some(500.0))).await?;
     let found = place.read_trace(trace_id(1)).await?;
-    check_eq!(found.usage.get("original_usage.cached"), Some(4), "the provider's own count");
-    check_eq!(found.has_tool_spans, Some(true), "whether there is a tool call");
+    check_eq!(
+        found.usage.get("original_usage.cached"),
+        Some(4),
+        "the provider's own count"
+    );
+    check_eq!(
+        found.has_tool_spans,
+        Some(true),
+        "whether there is a tool call"
+    );
     check_eq!(found.providers, ["openai"], "providers");
     Ok(())
 }
 
 pub(super) async fn late_span(place: Place) -> Outcome {
-    place.put_rows(vec![trace(1)], vec![llm_span(1, 1, (1, 2), 0.5)]).await?;
+    place
+        .put_rows(vec![trace(1)], vec![llm_span(1, 1, (1, 2), 0.5)])
+        .await?;
     check_totals(&place, 1, (1, 1, 1, 2, 3, 0.5, Some(500.0))).await?;
-    place.put_rows(vec![], vec![llm_span(1, 2, (1, 2), 0.5)]).await?;
+    place
+        .put_rows(vec![], vec![llm_span(1, 2, (1, 2), 0.5)])
+        .await?;
     check_totals(&place, 1, (2, 2, 2, 4, 6, 1.0, Some(500.0))).await
 }
 
 pub(super) async fn replaced_span(place: Place) -> Outcome {
-    place.put_rows(vec![trace(1)], vec![llm_span(1, 1, (1, 2), 0.5), span(1, 2)]).await?;
+    place
+        .put_rows(
+            vec![trace(1)],
+            vec![llm_span(1, 1, (1, 2), 0.5), span(1, 2)],
+        )
+        .await?;
     let mut newer = llm_span(1, 1, (10, 20), 0.25);
     newer.last_updated_at = Some(at(600_000));
     place.put_rows(vec![], vec![newer]).await?;
@@ -77,20 +105,32 @@ pub(super) async fn replaced_span(place: Place) -> Outcome {
 }
 
 pub(super) async fn moved_span(place: Place) -> Outcome {
-    place.put_rows(vec![trace(1), trace(2)], vec![llm_span(1, 1, (1, 2), 0.5)]).await?;
+    place
+        .put_rows(vec![trace(1), trace(2)], vec![llm_span(1, 1, (1, 2), 0.5)])
+        .await?;
     let mut moved = llm_span(1, 1, (1, 2), 0.5);
     moved.trace_id = trace_id(2);
     moved.last_updated_at = Some(at(600_000));
     place.put_rows(vec![], vec![moved]).await?;
     check_totals(&place, 1, (0, 0, 0, 0, 0, 0.0, Some(500.0))).await?;
     check_totals(&place, 2, (1, 1, 1, 2, 3, 0.5, Some(500.0))).await?;
-    check_eq!(place.read_spans(trace_id(1)).await?.len(), 0, "spans of the trace it left");
-    check_eq!(place.read_spans(trace_id(2)).await?.len(), 1, "spans of the trace it came to");
+    check_eq!(
+        place.read_spans(trace_id(1)).await?.len(),
+        0,
+        "spans of the trace it left"
+    );
+    check_eq!(
+        place.read_spans(trace_id(2)).await?.len(),
+        1,
+        "spans of the trace it came to"
+    );
     Ok(())
 }
 
 pub(super) async fn lost_row(place: Place) -> Outcome {
-    place.put_rows(vec![trace(1)], vec![llm_span(1, 1, (1, 2), 0.5)]).await?;
+    place
+        .put_rows(vec![trace(1)], vec![llm_span(1, 1, (1, 2), 0.5)])
+        .await?;
     let mut older = llm_span(1, 1, (100, 200), 8.0);
     older.last_updated_at = Some(at(0));
     place.put_rows(vec![], vec![older]).await?;
@@ -101,12 +141,18 @@ pub(super) async fn in_search(place: Place) -> Outcome {
     let spans = (1..=3).flat_map(|number| {
         (0..number).map(move |n| llm_span(number, n, (i64::from(number), 1), 0.5))
     });
-    place.put_rows((1..=3).map(trace).collect(), spans.collect()).await?;
+    place
+        .put_rows((1..=3).map(trace).collect(), spans.collect())
+        .await?;
     let listed = place.search_traces(TraceQuery::default(), 2).await?;
     check_eq!(listed.len(), 3, "traces in the list");
     for listed in listed {
         let read = place.read_trace(listed.id).await?;
-        check_eq!(totals(&listed), totals(&read), "totals in the list and of the one trace");
+        check_eq!(
+            totals(&listed),
+            totals(&read),
+            "totals in the list and of the one trace"
+        );
         check!(listed.span_count > Some(0), "a listed trace has no totals");
     }
     Ok(())

@@ -105,7 +105,8 @@ fn has_words(text: Option<&str>, name: Option<&str>, content: [&Option<Json>; 3]
         all.push('\n');
         all.push_str(&json.as_str().to_lowercase());
     }
-    text.split_whitespace().all(|word| all.contains(&word.to_lowercase()))
+    text.split_whitespace()
+        .all(|word| all.contains(&word.to_lowercase()))
 }
 
 /// Cuts a page out of a whole list. The cursor is the number of items before it.

@@ -13,7 +13,7 @@ use opik_core::{
 /// Scores of one target by (name, author).
 type Scores = BTreeMap<(String, String), FeedbackScore>;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Rows {
     traces: BTreeMap<TraceId, Trace>,
     spans: BTreeMap<SpanId, Span>,
@@ -130,7 +130,10 @@ impl Rows {
             return id;
         }
         let name = name.unwrap_or(Project::DEFAULT_NAME).to_lowercase();
-        *self.projects.entry(name).or_insert_with(|| id.unwrap_or_else(ProjectId::generate))
+        *self
+            .projects
+            .entry(name)
+            .or_insert_with(|| id.unwrap_or_else(ProjectId::generate))
     }
 
     /// The project of this name. The default project is there from the start.
@@ -151,7 +154,9 @@ impl Rows {
     }
 
     pub(super) fn spans_of(&self, trace: TraceId) -> Vec<Span> {
-        self.rows_of(trace).map(|row| self.with_scores(row)).collect()
+        self.rows_of(trace)
+            .map(|row| self.with_scores(row))
+            .collect()
     }
 
     fn rows_of(&self, trace: TraceId) -> impl Iterator<Item = &Span> {
@@ -222,13 +227,17 @@ fn join_scores(known: &mut Vec<FeedbackScore>, given: Option<&Scores>) {
     }
     known.retain(|score| !by_name.contains_key(score.name.as_str()));
     for (_, of_authors) in by_name {
-        let latest = of_authors.iter().max_by_key(|(_, score)| score.last_updated_at);
+        let latest = of_authors
+            .iter()
+            .max_by_key(|(_, score)| score.last_updated_at);
         let Some(mut joined) = latest.map(|(_, score)| (*score).clone()) else {
             continue;
         };
         if of_authors.len() > 1 {
-            let all: Vec<FeedbackScore> =
-                of_authors.iter().map(|(_, score)| (*score).clone()).collect();
+            let all: Vec<FeedbackScore> = of_authors
+                .iter()
+                .map(|(_, score)| (*score).clone())
+                .collect();
             joined.value = mean(&all);
             for (author, score) in of_authors {
                 let mut entry = ValueEntry::default();

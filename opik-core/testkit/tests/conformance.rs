@@ -1,0 +1,120 @@
+//! The doubles keep the contracts that the suites check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opik_testkit::doubles::Step;
+use opik_testkit::{
+    MemorySessions, MemoryStore, ModelUnderTest, Piece, Place, Scenario, ScriptedModel,
+    SessionPlace, exporter_suite, model_suite, session_suite, source_suite,
+};
+
+#[tokio::test]
+async fn the_memory_store_is_an_exporter() {
+    let report = exporter_suite(|| async { Place::of(MemoryStore::new()) }, &[]).await;
+    report.assert_ok();
+    assert_eq!(report.passed.len(), 26, "{report}");
+}
+
+#[tokio::test]
+async fn the_memory_store_is_a_source() {
+    let report = source_suite(|| async { Place::of(MemoryStore::new()) }, &[]).await;
+    report.assert_ok();
+    assert_eq!(report.passed.len(), 31, "{report}");
+}
+
+#[tokio::test]
+async fn memory_sessions_are_a_session_store() {
+    let make = || async {
+        let store = MemorySessions::new();
+        SessionPlace::new(Arc::new(store.clone())).with_other_handle(Arc::new(store))
+    };
+    let report = session_suite(make, &[]).await;
+    report.assert_ok();
+    assert_eq!(report.passed.len(), 22, "{report}");
+}
+
+#[tokio::test]
+async fn a_scripted_model_is_a_chat_model() {
+    let report = model_suite(|scenario| async move { scripted(&scenario) }, &[]).await;
+    report.assert_ok();
+    assert_eq!(report.passed.len(), 18, "{report}");
+}
+
+/// A model that answers four questions as the scenario says.
+fn scripted(scenario: &Scenario) -> ModelUnderTest {
+    let mut model = ScriptedModel::new("scripted/one");
+    for _ in 0..4 {
+        model = match scenario.pieces.as_slice() {
+            [Piece::Fails(kind)] => model.refuses(*kind),
+            pieces => model.reply(steps(pieces)),
+        };
+    }
+    let probe = model.clone();
+    ModelUnderTest::new(Arc::new(model)).with_probe(move || {
+        let cancelled = probe.cancelled();
+        async move { cancelled == 1 }
+    })
+}
+
+/// What a right model makes of what its provider sends.
+fn steps(pieces: &[Piece]) -> Vec<Step> {
+    use opik_core::chat::ModelErrorKind;
+    use opik_testkit::Gate;
+
+    let mut steps = Vec::new();
+    let mut calls: Vec<(String, String, String)> = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => steps.push(Step::text(text)),
+            Piece::Reasoning(text) => {
+                steps.push(Step::Event(opik_core::ChatEvent::Reasoning(text.clone())));
+            }
+            Piece::CallBegins(number, id, name) => {
+                let id = id.clone().unwrap_or_else(|| format!("made-{number}"));
+                calls.push((id, name.clone(), String::new()));
+            }
+            Piece::CallArguments(number, part) => calls[*number].2.push_str(part),
+            Piece::Usage(prompt, completion) => steps.push(Step::usage(*prompt, *completion)),
+            Piece::Finish(reason) => {
+                for (id, name, arguments) in calls.drain(..) {
+                    let arguments = opik_testkit::records::content(&arguments);
+                    steps.push(Step::tool_call(id, name, arguments));
+                }
+                steps.push(Step::finish(reason.clone()));
+            }
+            Piece::Fails(kind) => steps.push(Step::Error(*kind)),
+            Piece::Breaks => steps.push(Step::Error(ModelErrorKind::Truncated)),
+            Piece::Hangs => steps.push(Step::Wait(Gate::new())),
+            other => panic!("no step for {other:?}"),
+        }
+    }
+    steps
+}
+
+#[tokio::test]
+async fn skips_are_reported_and_have_to_name_a_case() {
+    let make = || async { Place::of(MemoryStore::new()) };
+    let report = exporter_suite(make, &[("unknown_fields_are_kept", "not kept")]).await;
+    report.assert_ok();
+    assert_eq!(
+        report.skipped,
+        [("unknown_fields_are_kept", "not kept".to_owned())]
+    );
+    let report = exporter_suite(make, &[("no_such_case", "typo")]).await;
+    assert!(report.has_failed("no_such_case"), "{report}");
+}
+
+#[tokio::test]
+async fn a_gate_holds_tasks_back_until_it_opens() {
+    let gate = opik_testkit::Gate::new();
+    let early = futures_util::FutureExt::now_or_never(gate.wait());
+    assert!(early.is_none(), "a closed gate let a task through");
+    assert!(!gate.wait_blocking(Duration::ZERO));
+    let opener = async {
+        tokio::task::yield_now().await;
+        gate.open();
+    };
+    futures_util::future::join3(gate.wait(), gate.clone().wait(), opener).await;
+    assert!(gate.is_open() && gate.wait_blocking(Duration::ZERO));
+}
