@@ -1,0 +1,297 @@
+//! Configuring and starting a recorder.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opik_core::Exporter;
+
+use crate::config::{Limits, StartRows};
+use crate::context;
+use crate::flush::Ticket;
+use crate::intake::Intake;
+use crate::policy::Policy;
+use crate::recorder::{Core, Recorder, RecorderGuard};
+use crate::redact::Common;
+use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker};
+
+/// A branch of a recorder: an exporter and what it may see.
+#[derive(Debug, Clone)]
+#[must_use = "a branch does nothing until it is added to a recorder"]
+pub struct Branch {
+    name: String,
+    exporter: Arc<dyn Exporter>,
+    policy: Policy,
+    start_rows: StartRows,
+}
+
+impl Branch {
+    /// A branch with a name for statistics and logs.
+    pub fn new(name: impl Into<String>, exporter: Arc<dyn Exporter>, policy: Policy) -> Self {
+        Self {
+            name: name.into(),
+            exporter,
+            policy,
+            start_rows: StartRows::Off,
+        }
+    }
+
+    /// When the exporter gets rows of spans that are still open. Default: never.
+    pub fn start_rows(mut self, when: StartRows) -> Self {
+        self.start_rows = when;
+        self
+    }
+}
+
+/// Why a recorder could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The system gave no thread.
+    #[error("cannot start the recorder's thread `{thread}`")]
+    Thread {
+        /// Name of the thread.
+        thread: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Two branches have the same name.
+    #[error("two branches are called `{name}`: give each its own name")]
+    DuplicateBranch {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Configures a [`Recorder`]; made by [`Recorder::builder`].
+#[derive(Debug)]
+#[must_use = "a recorder begins with `start`"]
+pub struct RecorderBuilder {
+    common: Common,
+    branches: Vec<Branch>,
+    limits: Limits,
+    first_wait: Duration,
+}
+
+impl RecorderBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            common: Common::default(),
+            branches: Vec::new(),
+            limits: Limits::default(),
+            first_wait: Duration::from_millis(100),
+        }
+    }
+
+    /// The project that all records belong to. Default: that of the exporter.
+    pub fn project(mut self, name: impl Into<String>) -> Self {
+        self.common.project = Some(name.into());
+        self
+    }
+
+    /// Where the program runs, for example `production`. Default: not stated.
+    pub fn environment(mut self, name: impl Into<String>) -> Self {
+        self.common.environment = Some(name.into());
+        self
+    }
+
+    /// Adds a branch: what the policy lets through goes to the exporter.
+    pub fn branch(
+        self,
+        name: impl Into<String>,
+        exporter: Arc<dyn Exporter>,
+        policy: Policy,
+    ) -> Self {
+        self.add_branch(Branch::new(name, exporter, policy))
+    }
+
+    /// Adds a branch with settings of its own.
+    pub fn add_branch(mut self, branch: Branch) -> Self {
+        self.branches.push(branch);
+        self
+    }
+
+    /// Most records that wait for the worker, and again for each branch. Default: 32,768.
+    pub fn max_pending_records(mut self, records: usize) -> Self {
+        self.limits.pending_records = records.max(1);
+        self
+    }
+
+    /// Most bytes that wait for the worker, and again for each branch. Default: 64 MiB.
+    pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
+        self.limits.pending_bytes = bytes;
+        self
+    }
+
+    /// Largest record in bytes; a larger one is lost as `TooLarge`. Default: 16 MiB.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.limits.record_bytes = bytes;
+        self
+    }
+
+    /// Largest input or output in bytes; a larger one is cut and marked. Default: 4 MiB.
+    pub fn max_field_bytes(mut self, bytes: usize) -> Self {
+        self.limits.field_bytes = bytes;
+        self
+    }
+
+    /// Most records in one call of an exporter. Default: 1,000.
+    pub fn batch_records(mut self, records: usize) -> Self {
+        self.limits.batch_records = records.max(1);
+        self
+    }
+
+    /// A batch is exported when it has about this many bytes. Default: 4 MiB.
+    pub fn batch_bytes(mut self, bytes: usize) -> Self {
+        self.limits.batch_bytes = bytes.max(1);
+        self
+    }
+
+    /// A batch is exported this long after its first record. Default: 200 ms.
+    pub fn batch_delay(mut self, delay: Duration) -> Self {
+        self.limits.batch_delay = delay;
+        self
+    }
+
+    /// Longest call of an exporter. Default: 10 s.
+    pub fn export_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.export_timeout = timeout;
+        self
+    }
+
+    /// How often a batch is tried, and how long to wait after the first failure; waits double, up
+    /// to 30 s. Default: 5 times and 100 ms.
+    pub fn export_attempts(mut self, attempts: u32, first_wait: Duration) -> Self {
+        self.limits.export_attempts = attempts.max(1);
+        self.first_wait = first_wait;
+        self
+    }
+
+    /// How long dropping the guard may wait for the exporters. Default: 3 s.
+    pub fn drop_timeout(mut self, timeout: Duration) -> Self {
+        self.limits.drop_timeout = timeout;
+        self
+    }
+
+    /// Starts the threads: one, and one per branch. Without any branch the recorder is a
+    /// [disabled](Recorder::disabled) one.
+    ///
+    /// # Errors
+    /// [`StartError`] when the system gives no threads or two branches share a name.
+    pub fn start(self) -> Result<(Recorder, RecorderGuard), StartError> {
+        let timeout = self.limits.drop_timeout;
+        let recorder = if self.branches.is_empty() {
+            Recorder::disabled()
+        } else {
+            Recorder::from_core(self.start_threads()?)
+        };
+        let guard = RecorderGuard {
+            recorder: recorder.clone(),
+            timeout,
+        };
+        Ok((recorder, guard))
+    }
+
+    fn start_threads(self) -> Result<Arc<Core>, StartError> {
+        let mut names = std::collections::BTreeSet::new();
+        if let Some(twice) = self
+            .branches
+            .iter()
+            .find(|b| !names.insert(b.name.as_str()))
+        {
+            return Err(StartError::DuplicateBranch {
+                name: twice.name.clone(),
+            });
+        }
+        let (intake, receiver) = Intake::new(&self.limits);
+        let queues: Vec<_> = self
+            .branches
+            .iter()
+            .map(|branch| {
+                Arc::new(BranchQueue::new(
+                    branch.name.clone(),
+                    self.limits.pending_records,
+                    self.limits.pending_bytes,
+                ))
+            })
+            .collect();
+        let start_rows = self.branches.iter().any(|b| b.start_rows != StartRows::Off);
+        let core = Arc::new(Core::new(intake, queues, &self.limits, start_rows));
+        let collector = Collector::new(Arc::clone(&core), receiver);
+        self.start_branches(&core)
+            .and_then(|()| {
+                let name = "opik-recorder".to_owned();
+                let thread = spawn(&name, move || collector.run())?;
+                core.intake().served_by(thread);
+                Ok(Arc::clone(&core))
+            })
+            .inspect_err(|_| stop(&core))
+    }
+
+    fn start_branches(self, core: &Arc<Core>) -> Result<(), StartError> {
+        let retry = Retry {
+            attempts: self.limits.export_attempts,
+            first_wait: self.first_wait,
+        };
+        for ((index, branch), queue) in self.branches.into_iter().enumerate().zip(core.queues()) {
+            let name = format!("opik-{}", branch.name);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .thread_name(format!("{name}-pool"))
+                .on_thread_start(context::suppress_thread)
+                .build()
+                .map_err(|source| StartError::Thread {
+                    thread: name.clone(),
+                    source,
+                })?;
+            let delivery = Delivery {
+                exporter: branch.exporter,
+                queue: Arc::clone(queue),
+                timeout: self.limits.export_timeout,
+                retry,
+            };
+            let worker = Worker::new(
+                index,
+                delivery,
+                branch.policy,
+                self.common.clone(),
+                branch.start_rows,
+                self.limits.clone(),
+            );
+            spawn(&name, move || {
+                runtime.block_on(worker.run());
+                // Whatever an exporter left running must not keep the thread.
+                runtime.shutdown_background();
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Starts a thread of the recorder, on which nothing is recorded.
+fn spawn(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<std::thread::Thread, StartError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            context::suppress_thread();
+            work();
+        })
+        .map(|handle| handle.thread().clone())
+        .map_err(|source| StartError::Thread {
+            thread: name.to_owned(),
+            source,
+        })
+}
+
+/// Ends the branches that were started before something failed.
+fn stop(core: &Core) {
+    let ticket = Ticket::new(core.queues().len(), Duration::ZERO);
+
+    for queue in core.queues() {
+        queue.mark(crate::worker::close_marker(Arc::clone(&ticket)));
+    }
+}

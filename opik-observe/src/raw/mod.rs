@@ -1,0 +1,128 @@
+//! Records as the caller's thread writes them: compact, unredacted, unreadable to anything but
+//! the worker.
+//!
+//! A record is a head of fixed size and a list of fields:
+//!
+//! ```text
+//! kind u8 | flags u8 | id 16 | trace id 16 | parent id 16 | start i64 | end i64
+//! name: length u32, bytes
+//! field*: tag u8, length u32, payload
+//! ```
+//!
+//! Numbers are little-endian, times microseconds. The payload of a field with a key starts with
+//! the key's length (u32) and the key. Values keep the form in which they are cheapest to write:
+//! texts are copied and escaped by the worker.
+//!
+//! No type in here implements `Debug` or `Display`: what it holds may be a prompt. Only
+//! [`redact`](crate::redact) reads it.
+
+mod read;
+mod write;
+
+pub(crate) use read::{Payload, RawView};
+pub(crate) use write::{Head, Raw};
+
+/// What a record is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Trace = 1,
+    Span = 2,
+    Score = 3,
+}
+
+/// The record is a row of something that is still open.
+const FLAG_OPEN: u8 = 1;
+/// It has a parent span; or, for a score, it is given to a span.
+const FLAG_PARENT: u8 = 2;
+/// The name is a literal of the program.
+const FLAG_DECLARED: u8 = 4;
+
+const HEAD: usize = 2 + 16 * 3 + 8 * 2;
+const START_AT: usize = HEAD - 16;
+const END_AT: usize = HEAD - 8;
+
+/// Tags of fields.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tag {
+    SpanType = 1,
+    Input = 2,
+    Output = 3,
+    Metadata = 4,
+    Label = 5,
+    Model = 6,
+    Provider = 7,
+    Usage = 8,
+    Cost = 9,
+    ErrorType = 10,
+    ErrorText = 11,
+    ThreadId = 12,
+    FirstToken = 13,
+    ScoreValue = 14,
+    ScoreReason = 15,
+    ScoreCategory = 16,
+}
+
+impl Tag {
+    const ALL: [Self; 16] = [
+        Self::SpanType,
+        Self::Input,
+        Self::Output,
+        Self::Metadata,
+        Self::Label,
+        Self::Model,
+        Self::Provider,
+        Self::Usage,
+        Self::Cost,
+        Self::ErrorType,
+        Self::ErrorText,
+        Self::ThreadId,
+        Self::FirstToken,
+        Self::ScoreValue,
+        Self::ScoreReason,
+        Self::ScoreCategory,
+    ];
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|tag| *tag as u8 == byte)
+    }
+}
+
+/// Form of a value, the first byte of its payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// UTF-8 text, not escaped.
+    Text = 1,
+    /// JSON text.
+    Json = 2,
+    Int = 3,
+    Float = 4,
+    Bool = 5,
+    /// The beginning of a JSON text that was too long, as a text.
+    Cut = 6,
+    /// UTF-8 text that is a literal of the program.
+    Declared = 7,
+}
+
+impl Form {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [
+            Self::Text,
+            Self::Json,
+            Self::Int,
+            Self::Float,
+            Self::Bool,
+            Self::Cut,
+            Self::Declared,
+        ]
+        .into_iter()
+        .find(|form| *form as u8 == byte)
+    }
+}
+
+/// Whether a record is a row of something that is still open.
+pub(crate) fn is_open(record: &[u8]) -> bool {
+    record.get(1).is_some_and(|flags| flags & FLAG_OPEN != 0)
+}
+
+#[cfg(test)]
+mod tests;

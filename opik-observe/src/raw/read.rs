@@ -1,0 +1,156 @@
+//! Reading a record, for the redaction only.
+
+use std::borrow::Cow;
+
+use opik_core::{SpanId, Timestamp, TraceId};
+
+use super::{FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, Kind, Tag};
+
+/// A record in a chunk.
+#[derive(Clone, Copy)]
+pub(crate) struct RawView<'a> {
+    kind: Kind,
+    flags: u8,
+    id: [u8; 16],
+    trace: [u8; 16],
+    parent: [u8; 16],
+    start: i64,
+    end: i64,
+    name: &'a str,
+    fields: &'a [u8],
+}
+
+/// One field.
+pub(crate) struct Field<'a> {
+    pub(crate) tag: Tag,
+    /// Empty where the tag has no key.
+    pub(crate) key: &'a str,
+    pub(crate) payload: Payload<'a>,
+}
+
+/// The value of a field.
+pub(crate) enum Payload<'a> {
+    Text(&'a str),
+    Declared(&'a str),
+    Json(&'a str),
+    Cut(Cow<'a, str>),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl<'a> Payload<'a> {
+    /// The text of a plain field.
+    pub(crate) fn as_text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) | Self::Declared(text) => Some(text),
+            Self::Json(_) | Self::Cut(_) | Self::Int(_) | Self::Float(_) | Self::Bool(_) => None,
+        }
+    }
+}
+
+/// Takes `N` bytes off the front.
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (head, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(head)
+}
+
+/// Takes a length and so many bytes off the front.
+fn take_block<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(u32::from_le_bytes(*take(bytes)?)).ok()?;
+    let (block, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(block)
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+impl<'a> RawView<'a> {
+    /// Reads the head; `None` when the bytes are no record.
+    pub(crate) fn parse(mut bytes: &'a [u8]) -> Option<Self> {
+        let bytes = &mut bytes;
+        let [kind, flags] = *take(bytes)?;
+        let kind = [Kind::Trace, Kind::Span, Kind::Score]
+            .into_iter()
+            .find(|known| *known as u8 == kind)?;
+        Some(Self {
+            kind,
+            flags,
+            id: *take(bytes)?,
+            trace: *take(bytes)?,
+            parent: *take(bytes)?,
+            start: i64::from_le_bytes(*take(bytes)?),
+            end: i64::from_le_bytes(*take(bytes)?),
+            name: text(take_block(bytes)?)?,
+            fields: bytes,
+        })
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The identifier, whatever kind of record it is.
+    pub(crate) fn key(&self) -> [u8; 16] {
+        self.id
+    }
+
+    pub(crate) fn span_id(&self) -> SpanId {
+        SpanId::from_bytes(self.id)
+    }
+
+    pub(crate) fn trace_id(&self) -> TraceId {
+        TraceId::from_bytes(self.trace)
+    }
+
+    pub(crate) fn parent(&self) -> Option<SpanId> {
+        (self.flags & FLAG_PARENT != 0).then(|| SpanId::from_bytes(self.parent))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.flags & FLAG_OPEN != 0
+    }
+
+    pub(crate) fn start(&self) -> Timestamp {
+        Timestamp::from_micros(self.start)
+    }
+
+    pub(crate) fn end(&self) -> Option<Timestamp> {
+        (!self.is_open()).then(|| Timestamp::from_micros(self.end))
+    }
+
+    /// The name and whether it is a literal of the program.
+    pub(crate) fn name(&self) -> (&'a str, bool) {
+        (self.name, self.flags & FLAG_DECLARED != 0)
+    }
+
+    /// The fields in the order in which they were given; ends early where bytes make no sense.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
+        let mut bytes = self.fields;
+        std::iter::from_fn(move || field(&mut bytes))
+    }
+}
+
+fn field<'a>(bytes: &mut &'a [u8]) -> Option<Field<'a>> {
+    let tag = Tag::from_byte(take::<1>(bytes)?[0])?;
+    let mut payload = take_block(bytes)?;
+    let key = if matches!(tag, Tag::Metadata | Tag::Usage) {
+        text(take_block(&mut payload)?)?
+    } else {
+        ""
+    };
+    let form = Form::from_byte(take::<1>(&mut payload)?[0])?;
+    let payload = match form {
+        Form::Text => Payload::Text(text(payload)?),
+        Form::Declared => Payload::Declared(text(payload)?),
+        Form::Json => Payload::Json(text(payload)?),
+        Form::Cut => Payload::Cut(String::from_utf8_lossy(payload)),
+        Form::Int => Payload::Int(i64::from_le_bytes(*take(&mut payload)?)),
+        Form::Float => Payload::Float(f64::from_le_bytes(*take(&mut payload)?)),
+        Form::Bool => Payload::Bool(take::<1>(&mut payload)?[0] != 0),
+    };
+    Some(Field { tag, key, payload })
+}

@@ -1,0 +1,117 @@
+use opik_core::Timestamp;
+use serde::ser::Error as _;
+
+use super::*;
+use crate::{Name, Value};
+
+fn head(name: &Name<'_>) -> Raw {
+    Raw::begin(
+        vec![9; 40],
+        &Head {
+            kind: Kind::Span,
+            id: [1; 16],
+            trace: [2; 16],
+            parent: Some([3; 16]),
+            start: Timestamp::from_micros(5),
+            name,
+        },
+    )
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut raw = head(&Name::from("tool"));
+    raw.text(Tag::Model, "m-1");
+    assert!(raw.keyed(Tag::Metadata, "k", &Value::from(true)));
+    assert!(raw.keyed(Tag::Metadata, "j", &Value::from(serde_json::json!([1]))));
+    assert!(raw.keyed(Tag::Usage, "total_tokens", &Value::from(7)));
+    raw.float(Tag::Cost, 0.5);
+    assert!(raw.json(Tag::Input, &["a"], 100));
+    raw.name(Tag::ErrorType, &Name::from("Timeout"));
+    raw.end(Timestamp::from_micros(8));
+
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    assert!(view.kind() == Kind::Span && !view.is_open());
+    assert_eq!(view.name(), ("tool", true));
+    assert_eq!(view.parent().unwrap().as_bytes(), &[3; 16]);
+    assert_eq!(
+        (view.start(), view.end()),
+        (Timestamp::from_micros(5), Some(Timestamp::from_micros(8)))
+    );
+    let shown: Vec<String> = view
+        .fields()
+        .map(|field| {
+            let value = match field.payload {
+                Payload::Text(text) => format!("text {text}"),
+                Payload::Declared(text) => format!("declared {text}"),
+                Payload::Json(text) => format!("json {text}"),
+                Payload::Cut(text) => format!("cut {text}"),
+                Payload::Int(number) => format!("int {number}"),
+                Payload::Float(number) => format!("float {number}"),
+                Payload::Bool(truth) => format!("bool {truth}"),
+            };
+            format!("{} {} {value}", field.tag as u8, field.key)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "6  text m-1",
+            "4 k bool true",
+            "4 j json [1]",
+            "8 total_tokens int 7",
+            "9  float 0.5",
+            "2  json [\"a\"]",
+            "10  declared Timeout",
+        ]
+    );
+}
+
+struct Refuses;
+impl serde::Serialize for Refuses {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("no"))
+    }
+}
+
+struct Panics;
+impl serde::Serialize for Panics {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("the program's own code");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_written_leaves_no_trace() {
+    let mut raw = head(&Name::from("tool"));
+    let before = raw.len();
+    assert!(!raw.json(Tag::Input, &Refuses, 100));
+    assert!(!raw.json(Tag::Input, &("begun", Panics), 100));
+    assert_eq!(raw.len(), before);
+}
+
+#[test]
+fn a_huge_value_is_cut_at_the_limit() {
+    let mut raw = head(&Name::from("tool"));
+    let before = raw.len();
+    assert!(raw.json(Tag::Input, &"é".repeat(1_000_000), 10));
+    assert!(raw.len() - before < 30);
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    let cut = view.fields().find_map(|field| match field.payload {
+        Payload::Cut(text) => Some(text.into_owned()),
+        _ => None,
+    });
+    assert_eq!(cut.as_deref(), Some("\"éééé\u{fffd}"));
+}
+
+#[test]
+fn bytes_that_are_no_record_are_refused_without_panic() {
+    let mut raw = head(&Name::from("tool"));
+    raw.text(Tag::Model, "m-1");
+    let bytes = raw.as_bytes();
+    for end in 0..bytes.len() {
+        if let Some(view) = RawView::parse(&bytes[..end]) {
+            assert_eq!(view.fields().count(), 0, "cut at {end}");
+        }
+    }
+}

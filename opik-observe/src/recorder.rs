@@ -1,0 +1,406 @@
+//! The recorder: a cheap handle on the intake, and the control of the worker.
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use opik_core::model::ScoreTarget;
+use opik_core::{ScoreRecord, SpanType, Timestamp, TraceId};
+
+use crate::builder::RecorderBuilder;
+use crate::context::{self, SpanHandle};
+use crate::flush::{Flush, FlushReport, Ticket, report};
+use crate::guard::{SpanGuard, TraceGuard};
+use crate::intake::Intake;
+use crate::name::Name;
+use crate::raw::{Head, Kind, Raw, Tag};
+use crate::stats::{BranchStatistics, Statistics};
+use crate::worker::BranchQueue;
+
+/// Most calls of `flush` that may wait for the collector at the same moment.
+const MAX_REQUESTS: usize = 4_096;
+
+/// Records what a program does, and nothing about it can fail, block or slow the program.
+///
+/// A clone is a second handle on the same recorder. All methods return at once, except for
+/// [`flush`](Self::flush) and [`shutdown`](Self::shutdown), which wait no longer than they are told.
+/// Made by [`Recorder::builder`]; see the [crate's documentation](crate) for an example.
+#[derive(Clone, Default)]
+pub struct Recorder {
+    core: Option<Arc<Core>>,
+}
+
+impl Recorder {
+    /// A recorder that records nothing, starts no thread and costs next to nothing.
+    #[must_use]
+    pub const fn disabled() -> Self {
+        Self { core: None }
+    }
+
+    /// Configures a recorder.
+    pub fn builder() -> RecorderBuilder {
+        RecorderBuilder::new()
+    }
+
+    pub(crate) fn from_core(core: Arc<Core>) -> Self {
+        Self { core: Some(core) }
+    }
+
+    /// Whether it records. A recorder that was shut down still counts what it is given.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.core.is_some()
+    }
+
+    /// Begins a trace, which ends when the guard is dropped.
+    pub fn trace<'a>(&self, name: impl Into<Name<'a>>) -> TraceGuard {
+        match self.active_core() {
+            Some(core) => TraceGuard::begin(core, &name.into()),
+            None => TraceGuard::disabled(),
+        }
+    }
+
+    /// Begins a span below the one that this thread or task is in; see
+    /// [`SpanGuard::enter`] and [`FutureExt::in_span`](crate::FutureExt::in_span).
+    ///
+    /// Outside of any span it begins a trace of the same name as well, which ends with the span and
+    /// gets the same input, output, metadata, tags and error.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write a variant; borrowing it would only add a sign"
+    )]
+    pub fn span_in_context<'a>(&self, name: impl Into<Name<'a>>, kind: SpanType) -> SpanGuard {
+        let Some(core) = self.active_core() else {
+            return SpanGuard::disabled();
+        };
+        let name = name.into();
+        match context::current(core) {
+            Some(parent) => SpanGuard::begin(&parent, &name, &kind),
+            None => SpanGuard::begin_with_trace(core, &name, &kind),
+        }
+    }
+
+    /// The span or trace of this recorder that this thread or task is in.
+    #[must_use]
+    pub fn current(&self) -> Option<SpanHandle> {
+        context::current(self.core.as_ref()?)
+    }
+
+    /// Records a feedback score.
+    ///
+    /// ```
+    /// # let recorder = opik_observe::Recorder::disabled();
+    /// # let trace_id = opik_core::TraceId::generate();
+    /// use opik_core::model::{FeedbackScore, ScoreRecord, ScoreTarget};
+    ///
+    /// let score = FeedbackScore::new("helpful", 1.0);
+    /// recorder.score(&ScoreRecord::new(ScoreTarget::Trace(trace_id), score));
+    /// ```
+    pub fn score(&self, record: &ScoreRecord) {
+        if let Some(core) = self.active_core() {
+            core.record_score(record);
+        }
+    }
+
+    /// Waits until everything recorded before the call is exported, at most `timeout`.
+    ///
+    /// Blocks the thread and needs no runtime. In async code prefer
+    /// [`flush_async`](Self::flush_async). A disabled recorder is done at once.
+    pub fn flush(&self, timeout: Duration) -> FlushReport {
+        let flush = self.flush_async(timeout);
+        flush.ticket.wait();
+        report(flush.core.as_deref(), &flush.ticket)
+    }
+
+    /// Like [`flush`](Self::flush), as a future that any executor can run.
+    ///
+    /// The work begins with this call, not with the first poll.
+    pub fn flush_async(&self, timeout: Duration) -> Flush {
+        self.request(timeout, Request::Flush)
+    }
+
+    /// Stops recording and waits until what was recorded is exported, at most `timeout`. What is
+    /// not exported by then is counted as lost. Later calls wait for the first one.
+    pub fn shutdown(&self, timeout: Duration) -> FlushReport {
+        let shutdown = self.shutdown_async(timeout);
+        shutdown.ticket.wait();
+        report(shutdown.core.as_deref(), &shutdown.ticket)
+    }
+
+    /// Like [`shutdown`](Self::shutdown), as a future that any executor can run.
+    pub fn shutdown_async(&self, timeout: Duration) -> Flush {
+        // Exporters are given up a little earlier, so that the report tells what became of their
+        // records.
+        let reserve = (timeout / 10).min(Duration::from_millis(200));
+        self.request(timeout, |ticket| {
+            let at = ticket.deadline.checked_sub(reserve);
+            let at = at.unwrap_or(ticket.deadline);
+            Request::Close(ticket, at)
+        })
+    }
+
+    fn request(&self, timeout: Duration, request: impl FnOnce(Arc<Ticket>) -> Request) -> Flush {
+        let branches = self.core.as_ref().map_or(0, |core| core.queues.len());
+        let ticket = Ticket::new(branches, timeout);
+        if let Some(core) = &self.core {
+            core.request(request(Arc::clone(&ticket)), &ticket);
+        }
+        Flush {
+            core: self.core.clone(),
+            ticket,
+        }
+    }
+
+    /// What became of the records so far.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.core
+            .as_ref()
+            .map_or_else(Statistics::default, |core| core.statistics())
+    }
+
+    /// The core, unless this thread must not record.
+    fn active_core(&self) -> Option<&Arc<Core>> {
+        self.core.as_ref().filter(|core| core.admits_this_thread())
+    }
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder")
+            .field("enabled", &self.is_enabled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Drains and closes the recorder when it is dropped, within a bound.
+///
+/// Keep it until the program ends. Dropping it waits for the exporters at most as long as
+/// [`RecorderBuilder::drop_timeout`] says and joins no thread, so an exporter that hangs cannot
+/// hold up the program.
+#[derive(Debug)]
+#[must_use = "dropping the guard closes the recorder; bind it to a variable that lives as long as the program"]
+pub struct RecorderGuard {
+    pub(crate) recorder: Recorder,
+    pub(crate) timeout: Duration,
+}
+
+impl RecorderGuard {
+    /// Shuts down with a bound of its own; see [`Recorder::shutdown`].
+    pub fn shutdown(mut self, timeout: Duration) -> FlushReport {
+        std::mem::take(&mut self.recorder).shutdown(timeout)
+    }
+}
+
+impl Drop for RecorderGuard {
+    fn drop(&mut self) {
+        if self.recorder.is_enabled() {
+            let _report: FlushReport = self.recorder.shutdown(self.timeout);
+        }
+    }
+}
+
+/// Something the collector is asked to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Flush(Arc<Ticket>),
+    /// Finish, and give exporters up at that moment.
+    Close(Arc<Ticket>, Instant),
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    requests: Vec<Request>,
+    finished: bool,
+}
+
+/// What handles, guards and the worker share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    intake: Intake,
+    queues: Vec<Arc<BranchQueue>>,
+    control: Mutex<Control>,
+    capacity: usize,
+    field_bytes: usize,
+    wants_start_rows: bool,
+    process: u32,
+}
+
+impl Core {
+    pub(crate) fn new(
+        intake: Intake,
+        queues: Vec<Arc<BranchQueue>>,
+        limits: &crate::config::Limits,
+        wants_start_rows: bool,
+    ) -> Self {
+        Self {
+            intake,
+            queues,
+            control: Mutex::default(),
+            capacity: limits.pending_records,
+            field_bytes: limits.field_bytes,
+            wants_start_rows,
+            process: std::process::id(),
+        }
+    }
+
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    pub(crate) fn queues(&self) -> &[Arc<BranchQueue>] {
+        &self.queues
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn field_bytes(&self) -> usize {
+        self.field_bytes
+    }
+
+    pub(crate) fn wants_start_rows(&self) -> bool {
+        self.wants_start_rows
+    }
+
+    /// Whether this thread may record; the recorder's own threads may not.
+    pub(crate) fn admits_this_thread(&self) -> bool {
+        let suppressed = context::is_suppressed();
+        if suppressed {
+            let account = self.intake.account();
+            account.suppressed.fetch_add(1, Ordering::Relaxed);
+        }
+        !suppressed
+    }
+
+    pub(crate) fn field_lost(&self) {
+        let account = self.intake.account();
+        account.fields_lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn branch_names(&self, indexes: &[usize]) -> Vec<String> {
+        indexes
+            .iter()
+            .filter_map(|index| self.queues.get(*index))
+            .map(|queue| queue.name.clone())
+            .collect()
+    }
+
+    pub(crate) fn statistics(&self) -> Statistics {
+        let account = self.intake.account();
+        // Fates before births: a record that is counted meanwhile is pending, never missing.
+        let fates: Vec<_> = self
+            .queues
+            .iter()
+            .map(|queue| {
+                let exported = queue.exported.load(Ordering::Relaxed);
+                (queue, exported)
+            })
+            .collect();
+        let recorded = account.recorded.load(Ordering::Relaxed);
+        Statistics {
+            recorded,
+            suppressed: account.suppressed.load(Ordering::Relaxed),
+            fields_lost: account.fields_lost.load(Ordering::Relaxed),
+            branches: fates
+                .into_iter()
+                .map(|(queue, exported)| {
+                    BranchStatistics::new(
+                        &queue.name,
+                        recorded,
+                        queue.start_rows.load(Ordering::Relaxed),
+                        exported,
+                        [&account.lost, &queue.lost],
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn record_score(&self, record: &ScoreRecord) {
+        let score = &record.score;
+        let name = Name::dynamic(&score.name);
+        let (trace, parent) = match &record.target {
+            ScoreTarget::Trace(id) => (*id.as_bytes(), None),
+            ScoreTarget::Span(id) => ([0; 16], Some(*id.as_bytes())),
+            _ => ([0; 16], None),
+        };
+        let now = Timestamp::now();
+        let head = Head {
+            kind: Kind::Score,
+            id: *TraceId::generate_at(now).as_bytes(),
+            trace,
+            parent,
+            start: now,
+            name: &name,
+        };
+        let mut raw = Raw::begin(Vec::with_capacity(160), &head);
+        raw.float(Tag::ScoreValue, score.value);
+        if let ScoreTarget::Thread(thread) = &record.target {
+            raw.text(Tag::ThreadId, thread);
+        }
+        if let Some(reason) = &score.reason {
+            raw.text(Tag::ScoreReason, reason);
+        }
+        if let Some(category) = &score.category_name {
+            raw.text(Tag::ScoreCategory, category);
+        }
+        raw.end(now);
+        self.intake.record(raw.as_bytes());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn request(&self, request: Request, ticket: &Ticket) {
+        // A forked child has none of the threads, and the worker cannot wait for itself.
+        if self.process != std::process::id() || context::is_suppressed() {
+            return self.answer(ticket, false);
+        }
+        let mut control = self.lock();
+        if control.finished {
+            drop(control);
+            return self.answer(ticket, true);
+        }
+        let room = control.requests.len() < MAX_REQUESTS;
+        if room {
+            control.requests.push(request);
+        }
+        drop(control);
+        if room {
+            self.intake.wake();
+        } else {
+            self.answer(ticket, false);
+        }
+    }
+
+    /// Settles a call that no thread works on: a branch succeeded when nothing of it is pending.
+    fn answer(&self, ticket: &Ticket, finished: bool) {
+        for (index, branch) in self.statistics().branches.iter().enumerate() {
+            ticket.settle(index, finished && branch.pending() == 0);
+        }
+    }
+
+    pub(crate) fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.lock().requests)
+    }
+
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.lock().requests.is_empty()
+    }
+
+    /// The collector is done; whoever still asks is answered here.
+    pub(crate) fn finished(&self) {
+        let mut control = self.lock();
+        control.finished = true;
+        let requests = std::mem::take(&mut control.requests);
+        drop(control);
+        for request in requests {
+            let (Request::Flush(ticket) | Request::Close(ticket, _)) = request;
+            self.answer(&ticket, true);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The thread between the callers and the branches.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use super::queue::Item;
+use crate::flush::Ticket;
+use crate::intake::Chunk;
+use crate::recorder::{Core, Request};
+use crate::stats::DropReason;
+
+/// How long it waits for more while records keep coming.
+const TICK: Duration = Duration::from_millis(10);
+/// Longest sleep when there is nothing to do.
+const SLEEP: Duration = Duration::from_secs(3_600);
+/// How long records that were admitted just before closing may take to arrive.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
+/// State of the collector's thread.
+pub(crate) struct Collector {
+    core: Arc<Core>,
+    receiver: Receiver<Chunk>,
+    waiting: Vec<Arc<Ticket>>,
+    warned: BTreeSet<(usize, DropReason)>,
+}
+
+impl Collector {
+    pub(crate) fn new(core: Arc<Core>, receiver: Receiver<Chunk>) -> Self {
+        Self {
+            core,
+            receiver,
+            waiting: Vec::new(),
+            warned: BTreeSet::new(),
+        }
+    }
+
+    /// Works until the recorder is shut down.
+    pub(crate) fn run(mut self) {
+        loop {
+            // Requests first: what was recorded before one was made is in the intake by now.
+            let requests = self.core.take_requests();
+            let mut active = self.drain() || !requests.is_empty();
+            let mut closing = None;
+            for request in requests {
+                match request {
+                    Request::Flush(ticket) => self.pass_on(&ticket, Item::Flush),
+                    Request::Close(ticket, at) => closing = Some((ticket, at)),
+                }
+            }
+            if let Some((ticket, abandon_at)) = closing {
+                return self.finish(&ticket, abandon_at);
+            }
+            active |= self.expire();
+            self.warn();
+            self.rest(active);
+        }
+    }
+
+    /// Hands over what has arrived, at most one intake full of it.
+    fn drain(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.core.capacity() {
+            let Ok(chunk) = self.receiver.try_recv() else {
+                break;
+            };
+            any = true;
+            let (bytes, counted) = chunk.take();
+            let bytes = Arc::new(bytes);
+            for queue in self.core.queues() {
+                queue.offer(&bytes, counted);
+            }
+        }
+        any
+    }
+
+    fn pass_on(&mut self, ticket: &Arc<Ticket>, item: impl Fn(Arc<Ticket>) -> Item) {
+        for (index, queue) in self.core.queues().iter().enumerate() {
+            if !queue.mark(item(Arc::clone(ticket))) {
+                ticket.settle(index, false);
+            }
+        }
+        self.waiting.push(Arc::clone(ticket));
+    }
+
+    /// Wakes whoever waited long enough.
+    fn expire(&mut self) -> bool {
+        let (now, before) = (Instant::now(), self.waiting.len());
+        self.waiting.retain(|ticket| {
+            let over = ticket.deadline <= now;
+            if over {
+                ticket.expire();
+            }
+            !over && !ticket.is_done()
+        });
+        self.waiting.len() < before
+    }
+
+    fn rest(&self, active: bool) {
+        let next = self.waiting.iter().map(|ticket| ticket.deadline).min();
+        let left = next.map_or(SLEEP, |at| at.saturating_duration_since(Instant::now()));
+        let intake = self.core.intake();
+        if !active && intake.may_sleep() && !self.core.has_requests() {
+            std::thread::park_timeout(left);
+        } else {
+            std::thread::park_timeout(TICK.min(left));
+        }
+        intake.woke();
+    }
+
+    /// Says once per branch and reason that records were lost.
+    fn warn(&mut self) {
+        for (index, branch) in self.core.statistics().branches.iter().enumerate() {
+            for (reason, records) in branch.losses() {
+                if self.warned.insert((index, reason)) {
+                    tracing::warn!(
+                        target: "opik_observe",
+                        branch = %branch.name,
+                        %reason,
+                        records,
+                        "records were lost; further losses of this kind are only counted"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Closes the intake, lets the branches finish and abandons those that take too long.
+    fn finish(mut self, ticket: &Arc<Ticket>, abandon_at: Instant) {
+        self.core.intake().close();
+        let last_call = Instant::now() + LAST_CALL;
+        while self.drain()
+            || (self.core.intake().account().waiting() > 0 && Instant::now() < last_call)
+        {
+            std::thread::yield_now();
+        }
+        self.pass_on(ticket, Item::Close);
+        let mut abandoned = false;
+        while !ticket.is_done() && Instant::now() < ticket.deadline {
+            if !abandoned && Instant::now() >= abandon_at {
+                abandoned = true;
+                for queue in self.core.queues() {
+                    queue.abandon();
+                }
+            }
+            std::thread::park_timeout(TICK);
+            self.expire();
+        }
+        if !ticket.is_done() {
+            for queue in self.core.queues() {
+                queue.abandon();
+            }
+        }
+        self.warn();
+        self.core.finished();
+        ticket.expire();
+        for ticket in &self.waiting {
+            ticket.expire();
+        }
+    }
+}
