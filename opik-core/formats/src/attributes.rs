@@ -1,0 +1,406 @@
+//! What attributes of other systems mean in Opik's fields: one table for OTLP and Jaeger, after
+//! the conventions of OpenTelemetry for generative AI (`gen_ai.*`), of OpenInference (`llm.*`,
+//! `openinference.*`, `input.value`) and of OpenLLMetry (`traceloop.*`).
+//!
+//! The first attribute of a target wins and leaves the attributes; everything else stays and
+//! becomes metadata under its own name.
+
+use opik_core::{ErrorInfo, Json, Span, SpanType};
+use serde_json::{Map, Value};
+
+use crate::foreign::ForeignSpan;
+
+/// A field of a span.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Kind,
+    Model,
+    Provider,
+    Tokens(&'static str),
+    Cost,
+    Input,
+    Output,
+    Tags,
+    Thread,
+    Environment,
+}
+
+use Target::{Cost, Environment, Input, Kind, Model, Output, Provider, Tags, Thread, Tokens};
+
+/// Attribute by attribute; of several for one target the first that is present wins.
+const TABLE: &[(&str, Target)] = &[
+    ("openinference.span.kind", Kind),
+    ("gen_ai.operation.name", Kind),
+    ("traceloop.span.kind", Kind),
+    ("llm.request.type", Kind),
+    ("gen_ai.response.model", Model),
+    ("gen_ai.request.model", Model),
+    ("llm.model_name", Model),
+    ("embedding.model_name", Model),
+    ("gen_ai.provider.name", Provider),
+    ("gen_ai.system", Provider),
+    ("llm.provider", Provider),
+    ("llm.system", Provider),
+    ("gen_ai.usage.input_tokens", Tokens("prompt_tokens")),
+    ("gen_ai.usage.prompt_tokens", Tokens("prompt_tokens")),
+    ("llm.token_count.prompt", Tokens("prompt_tokens")),
+    ("gen_ai.usage.output_tokens", Tokens("completion_tokens")),
+    (
+        "gen_ai.usage.completion_tokens",
+        Tokens("completion_tokens"),
+    ),
+    ("llm.token_count.completion", Tokens("completion_tokens")),
+    ("gen_ai.usage.total_tokens", Tokens("total_tokens")),
+    ("llm.usage.total_tokens", Tokens("total_tokens")),
+    ("llm.token_count.total", Tokens("total_tokens")),
+    (
+        "gen_ai.usage.cache_read.input_tokens",
+        Tokens("original_usage.cache_read_input_tokens"),
+    ),
+    (
+        "llm.token_count.prompt_details.cache_read",
+        Tokens("original_usage.cache_read_input_tokens"),
+    ),
+    (
+        "gen_ai.usage.reasoning.output_tokens",
+        Tokens("original_usage.reasoning_tokens"),
+    ),
+    (
+        "llm.token_count.completion_details.reasoning",
+        Tokens("original_usage.reasoning_tokens"),
+    ),
+    ("llm.cost.total", Cost),
+    ("gen_ai.usage.cost", Cost),
+    ("input.value", Input),
+    ("gen_ai.input.messages", Input),
+    ("gen_ai.tool.call.arguments", Input),
+    ("traceloop.entity.input", Input),
+    ("output.value", Output),
+    ("gen_ai.output.messages", Output),
+    ("gen_ai.tool.call.result", Output),
+    ("traceloop.entity.output", Output),
+    ("tag.tags", Tags),
+    ("gen_ai.conversation.id", Thread),
+    ("session.id", Thread),
+    ("deployment.environment.name", Environment),
+    ("deployment.environment", Environment),
+];
+
+/// Messages that are spread over attributes, `<prefix>.<number>.<rest>`.
+const MESSAGES: &[(&str, Target)] = &[
+    ("llm.input_messages.", Input),
+    ("gen_ai.prompt.", Input),
+    ("llm.output_messages.", Output),
+    ("gen_ai.completion.", Output),
+];
+
+/// Kinds of steps in the words of the conventions, lower case. Other words stay as they are.
+const KINDS: &[(&str, SpanType)] = &[
+    ("llm", SpanType::Llm),
+    ("embedding", SpanType::Llm),
+    ("embeddings", SpanType::Llm),
+    ("chat", SpanType::Llm),
+    ("completion", SpanType::Llm),
+    ("text_completion", SpanType::Llm),
+    ("generate_content", SpanType::Llm),
+    ("tool", SpanType::Tool),
+    ("execute_tool", SpanType::Tool),
+    ("retriever", SpanType::Tool),
+    ("retrieval", SpanType::Tool),
+    ("reranker", SpanType::Tool),
+    ("rerank", SpanType::Tool),
+    ("guardrail", SpanType::Guardrail),
+    ("general", SpanType::General),
+];
+
+/// How a step ended.
+#[derive(Debug, Default)]
+pub(crate) enum Status {
+    #[default]
+    Unset,
+    Ok,
+    /// With what the program said.
+    Error(Option<String>),
+}
+
+/// Something that happened during a step.
+#[derive(Debug)]
+pub(crate) struct Happening {
+    pub(crate) name: String,
+    /// When, as the metadata shows it.
+    pub(crate) time: Value,
+    pub(crate) attributes: Map<String, Value>,
+}
+
+/// What a system says about a step, besides its identifiers, name and times.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) attributes: Map<String, Value>,
+    pub(crate) events: Vec<Happening>,
+    pub(crate) status: Status,
+    pub(crate) service: Option<Value>,
+    pub(crate) host: Option<Value>,
+    pub(crate) kind: Option<String>,
+    pub(crate) scope: Option<Value>,
+    pub(crate) links: Vec<Value>,
+}
+
+impl Facts {
+    /// Moves everything into the span.
+    pub(crate) fn apply(mut self, foreign: &mut ForeignSpan<'_>) {
+        let mut left = Vec::new();
+        let (mut asked, mut answered) = (Vec::new(), Vec::new());
+        let mut exception = None;
+        for event in std::mem::take(&mut self.events) {
+            match event.name.as_str() {
+                "exception" => exception = Some(event.attributes),
+                // The event that carries messages where the attributes are too small for them.
+                "gen_ai.client.inference.operation.details" => {
+                    for (name, value) in event.attributes {
+                        self.attributes.entry(name).or_insert(value);
+                    }
+                }
+                "gen_ai.choice" => answered.push(Value::Object(event.attributes)),
+                name => match message_role(name) {
+                    Some(role) => {
+                        let mut message = event.attributes;
+                        message.entry("role").or_insert_with(|| Value::from(role));
+                        asked.push(Value::Object(message));
+                    }
+                    None => left.push(event),
+                },
+            }
+        }
+        self.fields(foreign);
+        let span = &mut foreign.span;
+        if span.input.is_none() && !asked.is_empty() {
+            span.input = Some(messages(asked));
+        }
+        if span.output.is_none() && !answered.is_empty() {
+            span.output = Some(messages(answered));
+        }
+        span.error_info = error(&self.status, exception.as_ref(), &mut self.attributes);
+        span.metadata = Some(self.metadata(left));
+    }
+
+    fn fields(&mut self, foreign: &mut ForeignSpan<'_>) {
+        for &(name, target) in TABLE {
+            if let Some(value) = self.attributes.get(name)
+                && set(foreign, target, value)
+            {
+                self.attributes.remove(name);
+            }
+        }
+        for &(prefix, target) in MESSAGES {
+            let span = &foreign.span;
+            let free = match target {
+                Input => span.input.is_none(),
+                _ => span.output.is_none(),
+            };
+            let found = if free {
+                take_messages(&mut self.attributes, prefix)
+            } else {
+                Vec::new()
+            };
+            if !found.is_empty() {
+                let field = match target {
+                    Input => &mut foreign.span.input,
+                    _ => &mut foreign.span.output,
+                };
+                *field = Some(messages(found));
+            }
+        }
+        let span = &mut foreign.span;
+        if span.r#type.is_none() {
+            span.r#type = if span.model.is_some() {
+                Some(SpanType::Llm)
+            } else if ["gen_ai.tool.name", "tool.name"]
+                .iter()
+                .any(|name| self.attributes.contains_key(*name))
+            {
+                Some(SpanType::Tool)
+            } else {
+                None
+            };
+        }
+        total_tokens(span);
+    }
+
+    fn metadata(self, events: Vec<Happening>) -> Json {
+        let mut metadata = self.attributes;
+        let mut add = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                metadata.insert(name.to_owned(), value);
+            }
+        };
+        add("service", self.service);
+        add("host", self.host);
+        add("kind", self.kind.map(Value::from));
+        add("scope", self.scope);
+        let events: Vec<Value> = events
+            .into_iter()
+            .map(|it| {
+                let mut event = Map::new();
+                event.insert("name".to_owned(), Value::from(it.name));
+                event.insert("time".to_owned(), it.time);
+                if !it.attributes.is_empty() {
+                    event.insert("attributes".to_owned(), Value::Object(it.attributes));
+                }
+                Value::Object(event)
+            })
+            .collect();
+        add(
+            "events",
+            (!events.is_empty()).then_some(Value::Array(events)),
+        );
+        let links = (!self.links.is_empty()).then_some(Value::Array(self.links));
+        add("links", links);
+        Json::from_value(&Value::Object(metadata))
+    }
+}
+
+/// Whether the value was taken into a field that was still free.
+fn set(foreign: &mut ForeignSpan<'_>, target: Target, value: &Value) -> bool {
+    let span = &mut foreign.span;
+    match target {
+        Kind => fill(&mut span.r#type, text(value).map(|word| kind(&word))),
+        Model => fill(&mut span.model, text(value)),
+        Provider => fill(&mut span.provider, text(value)),
+        Tokens(name) => match whole(value) {
+            Some(count) if !span.usage.0.contains_key(name) => {
+                span.usage.0.insert(name.to_owned(), count);
+                true
+            }
+            _ => false,
+        },
+        Cost => {
+            let parsed = value.as_str().and_then(|it| it.parse().ok());
+            let cost = value.as_f64().or(parsed);
+            fill(
+                &mut span.total_estimated_cost,
+                cost.filter(|it| it.is_finite()),
+            )
+        }
+        Input => fill(&mut span.input, content(value)),
+        Output => fill(&mut span.output, content(value)),
+        Tags => {
+            let words = value.as_array().into_iter().flatten();
+            span.tags = words.filter_map(text).collect();
+            !span.tags.is_empty()
+        }
+        Thread => fill(&mut foreign.thread, text(value)),
+        Environment => fill(&mut span.environment, text(value)),
+    }
+}
+
+fn fill<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    let free = field.is_none() && value.is_some();
+    if free {
+        *field = value;
+    }
+    free
+}
+
+fn kind(word: &str) -> SpanType {
+    let lower = word.to_ascii_lowercase();
+    let known = KINDS.iter().find(|(name, _)| *name == lower);
+    known.map_or_else(|| SpanType::Other(word.into()), |(_, kind)| kind.clone())
+}
+
+pub(crate) fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+pub(crate) fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        _ => value.as_i64(),
+    }
+}
+
+/// What was written as a JSON object or list inside a text becomes one.
+pub(crate) fn content(value: &Value) -> Option<Json> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+            Some(Json::parse(text).unwrap_or_else(|_| Json::string(text)))
+        }
+        other => Some(Json::from_value(other)),
+    }
+}
+
+fn messages(list: Vec<Value>) -> Json {
+    let mut object = Map::new();
+    object.insert("messages".to_owned(), Value::Array(list));
+    Json::from_value(&Value::Object(object))
+}
+
+/// `gen_ai.user.message` is a message of the user.
+fn message_role(event: &str) -> Option<&str> {
+    event.strip_prefix("gen_ai.")?.strip_suffix(".message")
+}
+
+/// Takes `<prefix>.<number>.<rest>` out of the attributes, as a list of objects in the order of
+/// the numbers.
+fn take_messages(attributes: &mut Map<String, Value>, prefix: &str) -> Vec<Value> {
+    let mut found: std::collections::BTreeMap<u32, Map<String, Value>> = Default::default();
+    let mut names = Vec::new();
+    for (name, value) in attributes.iter() {
+        let place = name.strip_prefix(prefix).and_then(|it| it.split_once('.'));
+        let Some((number, rest)) = place else {
+            continue;
+        };
+        let Ok(number) = number.parse() else { continue };
+        let rest = rest.strip_prefix("message.").unwrap_or(rest);
+        let message = found.entry(number).or_default();
+        message.insert(rest.to_owned(), value.clone());
+        names.push(name.clone());
+    }
+    for name in names {
+        attributes.remove(&name);
+    }
+    found.into_values().map(Value::Object).collect()
+}
+
+fn total_tokens(span: &mut Span) {
+    if let (Some(prompt), Some(completion), None) = (
+        span.usage.prompt_tokens(),
+        span.usage.completion_tokens(),
+        span.usage.get("total_tokens"),
+    ) {
+        let total = prompt.saturating_add(completion);
+        span.usage.0.insert("total_tokens".to_owned(), total);
+    }
+}
+
+/// A failed step, or one that recorded an exception and did not say that it went well.
+fn error(
+    status: &Status,
+    exception: Option<&Map<String, Value>>,
+    attributes: &mut Map<String, Value>,
+) -> Option<ErrorInfo> {
+    let said = match status {
+        Status::Ok => return None,
+        Status::Unset if exception.is_none() => return None,
+        Status::Unset => None,
+        Status::Error(message) => message.clone().filter(|text| !text.is_empty()),
+    };
+    let of = |name: &str| text(exception?.get(name)?);
+    let kind = of("exception.type")
+        .or_else(|| text(&attributes.remove("error.type")?))
+        .unwrap_or_else(|| "error".to_owned());
+    let message = of("exception.message").or(said);
+    let mut error = match message {
+        Some(message) => ErrorInfo::new(kind, message),
+        None => ErrorInfo::of_type(kind),
+    };
+    if let Some(stack) = of("exception.stacktrace") {
+        error.traceback = stack;
+    }
+    Some(error)
+}

@@ -1,0 +1,136 @@
+//! What could not be read, said without quoting it.
+
+use std::fmt;
+use std::io;
+
+/// A part of the input that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// Line of the input, counted from 1, where the part begins.
+    pub line: u64,
+    /// What is wrong with it; never content.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// Why reading stopped before the end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The input cannot be read, for example because it is a directory.
+    #[error("cannot read the input after {bytes} bytes")]
+    Io {
+        /// Bytes that were read before.
+        bytes: u64,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A strict reader met a problem.
+    #[error("{0}")]
+    Strict(Problem),
+}
+
+/// Says what a parser found, without the text that it found.
+pub(crate) fn json_reason(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    let column = error.column();
+    match error.classify() {
+        Category::Data => match data_reason(&error.to_string()) {
+            Some(reason) => reason,
+            None => format!("a member has another type than expected, before column {column}"),
+        },
+        Category::Eof => "not JSON: the text ends too early".to_owned(),
+        Category::Syntax | Category::Io => {
+            let text = error.to_string();
+            // The parser's own words, which quote nothing.
+            let known = [
+                ("recursion limit", "nested more than 127 levels deep"),
+                (
+                    "lone leading surrogate",
+                    "half of a surrogate pair in a string",
+                ),
+                (
+                    "unexpected end of hex escape",
+                    "half of a surrogate pair in a string",
+                ),
+                ("number out of range", "a number out of range"),
+                ("control character", "a control character in a string"),
+                (
+                    "trailing characters",
+                    "more text after the end of the value",
+                ),
+            ];
+            let words = known
+                .iter()
+                .find_map(|(sign, words)| text.contains(sign).then_some(*words))
+                .unwrap_or("syntax error");
+            format!("not JSON: {words} at column {column}")
+        }
+    }
+}
+
+/// The parts of serde's message that are names of ours and kinds of JSON values.
+fn data_reason(message: &str) -> Option<String> {
+    if let Some(rest) = message.strip_prefix("missing field `") {
+        let (name, _) = rest.split_once('`')?;
+        return Some(format!("member `{name}` is missing"));
+    }
+    for known in ["not a UUID", "not an ISO 8601 date with time"] {
+        if message.starts_with(known) {
+            return Some(format!("a member is {known}"));
+        }
+    }
+    let rest = message.strip_prefix("invalid type: ")?;
+    // The expectation comes last and is ours; the text found comes before it.
+    let (_, expected) = rest.rsplit_once(", expected ")?;
+    let (expected, _) = expected.rsplit_once(" at line ").unwrap_or((expected, ""));
+    let kinds = [
+        "null",
+        "boolean",
+        "integer",
+        "floating point",
+        "string",
+        "map",
+        "sequence",
+    ];
+    let kind = kinds.iter().find(|kind| rest.starts_with(**kind))?;
+    Some(format!("a member is of type {kind}, expected {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opik_core::Trace;
+
+    #[test]
+    fn reasons_name_members_and_kinds_and_never_content() {
+        let reason = |text: &str| json_reason(&serde_json::from_str::<Trace>(text).unwrap_err());
+        let id = r#""id": "01941f29-7c00-7493-9838-62c3f1790444""#;
+        let secret = r#"secret, expected at line 9"#;
+        for (text, expected) in [
+            (format!("{{{id}}}"), "member `start_time` is missing"),
+            (format!(r#"{{"id": "{secret}"}}"#), "a member is not a UUID"),
+            (
+                format!(r#"{{{id}, "name": ["{secret}"]}}"#),
+                "a member is of type sequence, expected a string",
+            ),
+            (
+                format!(r#"{{{id}, "tags": "{secret}"}}"#),
+                "a member is of type string, expected a sequence",
+            ),
+            (format!("{{{id}"), "not JSON: the text ends too early"),
+            (
+                format!("{{{id}, NaN}}"),
+                "not JSON: syntax error at column 48",
+            ),
+        ] {
+            assert_eq!(reason(&text), expected);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What every record gets on its way out: a version, a project, a known type, checked content.
+
+use opik_core::{Json, Span, SpanType, Timestamp, Trace};
+use serde_json::Value;
+
+/// Nesting that needs no closer look; the limit of [`Json::parse`] is a little deeper.
+const SURELY_FLAT: usize = 100;
+
+pub(crate) fn settle_trace(trace: &mut Trace, project: Option<&str>) -> Result<(), String> {
+    check_content(&[
+        ("input", &trace.input),
+        ("output", &trace.output),
+        ("metadata", &trace.metadata),
+    ])?;
+    let (start, end) = (trace.start_time, trace.end_time);
+    trace.last_updated_at.get_or_insert(version(start, end));
+    set_project(&mut trace.project_name, project);
+    Ok(())
+}
+
+pub(crate) fn settle_span(span: &mut Span, project: Option<&str>) -> Result<(), String> {
+    check_content(&[
+        ("input", &span.input),
+        ("output", &span.output),
+        ("metadata", &span.metadata),
+    ])?;
+    if let Some(SpanType::Other(word)) = span.r#type.take_if(|it| matches!(it, SpanType::Other(_)))
+    {
+        let word = Value::from(&*word);
+        span.metadata = Some(with_member(span.metadata.take(), "source_type", &word));
+        span.r#type = Some(SpanType::General);
+    }
+    let (start, end) = (span.start_time, span.end_time);
+    span.last_updated_at.get_or_insert(version(start, end));
+    set_project(&mut span.project_name, project);
+    Ok(())
+}
+
+/// The version of a row that states none: the same each time it is read.
+fn version(start: Timestamp, end: Option<Timestamp>) -> Timestamp {
+    end.unwrap_or(start)
+}
+
+fn set_project(name: &mut Option<String>, project: Option<&str>) {
+    if let Some(project) = project {
+        *name = Some(project.to_owned());
+    }
+}
+
+fn check_content(contents: &[(&str, &Option<Json>)]) -> Result<(), String> {
+    for (name, content) in contents {
+        if let Some(json) = content
+            && !surely_readable(json.as_str())
+        {
+            Json::parse(json.as_str()).map_err(|error| format!("{name}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a well-formed text has none of what readers refuse: deep nesting, halves of surrogate
+/// pairs, numbers out of range. A `false` means "look closer".
+fn surely_readable(text: &str) -> bool {
+    let (mut depth, mut in_string, mut after_backslash) = (0_usize, false, false);
+    let mut digits = 0_usize;
+    for byte in text.bytes() {
+        if after_backslash {
+            after_backslash = false;
+            if byte == b'u' {
+                return false;
+            }
+        } else if in_string {
+            after_backslash = byte == b'\\';
+            in_string = byte != b'"';
+        } else {
+            let exponent = digits > 0 && matches!(byte, b'e' | b'E');
+            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            // Only an exponent or hundreds of digits leave the range of a double.
+            if exponent || digits > 300 || depth > SURELY_FLAT {
+                return false;
+            }
+        }
+    }
+    true
+}
+
+/// The object with one more member; another kind of value moves into a member `value`.
+pub(crate) fn with_member(object: Option<Json>, name: &str, value: &Value) -> Json {
+    let member = format!("{}:{value}", Value::from(name));
+    let text = match object.as_ref().map(|json| json.as_str().trim()) {
+        None | Some("null") => format!("{{{member}}}"),
+        Some(text) => match text.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
+            Some(inner) if inner.trim().is_empty() => format!("{{{member}}}"),
+            Some(inner) => format!("{{{inner},{member}}}"),
+            None => format!("{{\"value\":{text},{member}}}"),
+        },
+    };
+    // Built of JSON texts, so it is one; keep the original if that should ever be wrong.
+    serde_json::from_str(&text)
+        .ok()
+        .or(object)
+        .unwrap_or_else(Json::null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_added_to_any_value() {
+        let add = |text: Option<&str>| {
+            let object = text.map(|text| Json::parse(text).unwrap());
+            let json = with_member(object, "k", &Value::from("v\""));
+            json.as_str().to_owned()
+        };
+        assert_eq!(add(None), r#"{"k":"v\""}"#);
+        assert_eq!(add(Some("{ }")), r#"{"k":"v\""}"#);
+        assert_eq!(
+            add(Some(r#"{"b": 1.0, "a": 2}"#)),
+            r#"{"b": 1.0, "a": 2,"k":"v\""}"#
+        );
+        assert_eq!(add(Some("[1]")), r#"{"value":[1],"k":"v\""}"#);
+    }
+
+    #[test]
+    fn what_readers_refuse_is_looked_at_closely() {
+        let deep = format!("{}{}", "[".repeat(101), "]".repeat(101));
+        let digits = "9".repeat(400);
+        for text in [
+            deep.as_str(),
+            r#"["\ud800"]"#,
+            "[1e999]",
+            "1E9",
+            digits.as_str(),
+        ] {
+            assert!(!surely_readable(text), "{text}");
+        }
+        for text in [
+            r#"{"a": "Eè+\n\\", "b": [1.5, -2, null]}"#,
+            "[true]",
+            "\"e\"",
+        ] {
+            assert!(surely_readable(text), "{text}");
+        }
+    }
+}
