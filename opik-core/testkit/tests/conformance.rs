@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opik_testkit::doubles::Step;
 use opik_testkit::{
     MemorySessions, MemoryStore, ModelUnderTest, Piece, Place, Scenario, ScriptedModel,
     SessionPlace, exporter_suite, model_suite, session_suite, source_suite,
@@ -47,7 +46,7 @@ fn scripted(scenario: &Scenario) -> ModelUnderTest {
     for _ in 0..4 {
         model = match scenario.pieces.as_slice() {
             [Piece::Fails(kind)] => model.refuses(*kind),
-            pieces => model.reply(steps(pieces)),
+            _ => model.reply(scenario.steps()),
         };
     }
     let probe = model.clone();
@@ -55,41 +54,6 @@ fn scripted(scenario: &Scenario) -> ModelUnderTest {
         let cancelled = probe.cancelled();
         async move { cancelled == 1 }
     })
-}
-
-/// What a right model makes of what its provider sends.
-fn steps(pieces: &[Piece]) -> Vec<Step> {
-    use opik_core::chat::ModelErrorKind;
-    use opik_testkit::Gate;
-
-    let mut steps = Vec::new();
-    let mut calls: Vec<(String, String, String)> = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => steps.push(Step::text(text)),
-            Piece::Reasoning(text) => {
-                steps.push(Step::Event(opik_core::ChatEvent::Reasoning(text.clone())));
-            }
-            Piece::CallBegins(number, id, name) => {
-                let id = id.clone().unwrap_or_else(|| format!("made-{number}"));
-                calls.push((id, name.clone(), String::new()));
-            }
-            Piece::CallArguments(number, part) => calls[*number].2.push_str(part),
-            Piece::Usage(prompt, completion) => steps.push(Step::usage(*prompt, *completion)),
-            Piece::Finish(reason) => {
-                for (id, name, arguments) in calls.drain(..) {
-                    let arguments = opik_testkit::records::content(&arguments);
-                    steps.push(Step::tool_call(id, name, arguments));
-                }
-                steps.push(Step::finish(reason.clone()));
-            }
-            Piece::Fails(kind) => steps.push(Step::Error(*kind)),
-            Piece::Breaks => steps.push(Step::Error(ModelErrorKind::Truncated)),
-            Piece::Hangs => steps.push(Step::Wait(Gate::new())),
-            other => panic!("no step for {other:?}"),
-        }
-    }
-    steps
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod exporter_scores;
 mod model;
 mod place;
 mod reading;
+mod scenario;
 mod session;
 mod session_log;
 mod source;
@@ -17,7 +18,8 @@ mod source_filters;
 mod source_totals;
 
 pub use exporter::exporter_suite;
-pub use model::{ModelUnderTest, Piece, Scenario, model_suite};
+pub use model::{ModelUnderTest, model_suite};
 pub use place::Place;
+pub use scenario::{Piece, Scenario};
 pub use session::{SessionPlace, session_suite};
 pub use source::source_suite;

@@ -12,48 +12,9 @@ use opik_core::chat::{ChatEvent, FinishReason, ModelErrorKind};
 use opik_core::session::ToolCall;
 use opik_core::{ChatModel, ChatRequest, Message, ModelError, Role, Usage};
 
+use super::{Piece, Scenario};
 use crate::records::content;
 use crate::report::{CaseFuture, Failure, Outcome, Runner, Skip, SuiteReport, check, check_eq};
-
-/// Something that the provider behind a model does, in the order in which it does it.
-///
-/// Whoever tests a model translates pieces into what its provider sends: frames of an event
-/// stream, parts of a scripted reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Piece {
-    /// Sends words, in a frame of their own.
-    Text(String),
-    /// Sends the model's own notes, in a frame of their own. A provider that has none leaves it
-    /// out.
-    Reasoning(String),
-    /// Begins a tool call, where the protocol knows several at once: the number of the call,
-    /// its identifier (`None` where the provider gives none, which not every protocol allows; the
-    /// model makes one) and the tool's name.
-    CallBegins(usize, Option<String>, String),
-    /// Sends a part of the arguments of the tool call with this number.
-    CallArguments(usize, String),
-    /// Sends token counts: prompt and completion.
-    Usage(i64, i64),
-    /// Says why the reply ended.
-    Finish(FinishReason),
-    /// Refuses the request, or fails in the middle of the reply, in a way that means this kind.
-    Fails(ModelErrorKind),
-    /// Breaks the connection off.
-    Breaks,
-    /// Sends nothing more and keeps the connection open until the model lets go.
-    Hangs,
-}
-
-/// A reply that the provider is to give to one question.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Scenario {
-    /// Name of the case.
-    pub name: &'static str,
-    /// What the provider does.
-    pub pieces: Vec<Piece>,
-}
 
 type Probe = Box<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 

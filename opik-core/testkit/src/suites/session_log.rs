@@ -122,7 +122,9 @@ pub(super) async fn creators(place: SessionPlace) -> Outcome {
 pub(super) async fn moves(place: SessionPlace) -> Outcome {
     let made = place.store.create(&key(), &State::new()).await?;
     append(&place, &key(), 0, &["one"]).await?;
+    check_log(&place, &["one"]).await?;
     append(&place, &key(), 1, &["two", "three"]).await?;
+    check_log(&place, &["one", "two", "three"]).await?;
     append(&place, &key(), 3, &["four"]).await?;
     check_log(&place, &["one", "two", "three", "four"]).await?;
     let found = place.store.session(&key()).await?;
@@ -481,6 +483,13 @@ pub(super) async fn other_handle(place: SessionPlace) -> Outcome {
     check!(found == written, "another handle reads other events");
     let at = Position(written.len() as u64);
     place.other.append(&key(), at, &events(&["there"])).await?;
+    let here = place.store.session(&key()).await?;
+    let here = here.map(|session| session.position.0);
+    check_eq!(
+        here,
+        Some(at.0 + 1),
+        "position after another handle appended"
+    );
     let stale = place.store.append(&key(), at, &events(&["here"])).await;
     check_kind(
         stale,
