@@ -23,6 +23,7 @@
 pub mod analysis;
 pub mod answer;
 pub mod critical_path;
+pub mod diff;
 pub mod finding;
 mod per_node;
 pub mod self_time;
