@@ -1,0 +1,579 @@
+//! Differences as findings: claims with numbers, units and span ids.
+
+use opik_core::SpanId;
+
+use super::align::MatchKind;
+use super::content::{ContentDiff, ContentState};
+use super::divergence::Divergence;
+use super::json::{JsonChange, JsonOp};
+use super::span::{Delta, SpanDiff, SpanRef};
+use super::text::TextDiff;
+use super::trace::{SpanPair, Subtree, TraceDiff};
+use crate::finding::{Confidence, Finding, FindingKind, Unit};
+
+/// Most findings of one kind, for example about added subtrees.
+const TOP: usize = 5;
+/// Longest quote of recorded content, in characters.
+const QUOTE: usize = 80;
+
+impl SpanDiff {
+    /// The differences as claims, the duration first. Spans that are equal give one claim that
+    /// says so.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let finding = |claim: String| {
+            Finding::new(FindingKind::Difference, claim)
+                .spans([self.before.span, self.after.span])
+                .confidence(Confidence::Exact)
+        };
+        let mut found = Vec::new();
+        if !self.duration_us.is_zero() || !self.self_time_us.is_zero() {
+            let claim = format!(
+                "{} took {} and {} {}: {} ({}). Its own work without its children: {}.",
+                label(&self.before),
+                millis(self.duration_us.before),
+                label(&self.after),
+                millis(self.duration_us.after),
+                signed_millis(self.duration_us.change()),
+                percent(self.duration_us),
+                change(self.self_time_us),
+            );
+            found.push(
+                finding(claim)
+                    .number("before", to_millis(self.duration_us.before), Unit::Milliseconds)
+                    .number("after", to_millis(self.duration_us.after), Unit::Milliseconds)
+                    .number(
+                        "self_time_change",
+                        to_millis(self.self_time_us.change()),
+                        Unit::Milliseconds,
+                    )
+                    .method("difference of the intervals; self time is the duration minus the union of the children"),
+            );
+        }
+        for field in &self.fields {
+            let value = |value: &Option<String>| {
+                value.as_ref().map_or("none".to_owned(), |text| quote(text))
+            };
+            let claim = format!(
+                "The {} is {} in {} and {} in {}.",
+                field.field.replace('_', " "),
+                value(&field.before),
+                self.before.span,
+                value(&field.after),
+                self.after.span
+            );
+            found.push(finding(claim).method("comparison of the recorded fields"));
+        }
+        if let Some(finding) = self.tokens_and_cost(&finding) {
+            found.push(finding);
+        }
+        for (name, content) in [
+            ("input", &self.input),
+            ("output", &self.output),
+            ("metadata", &self.metadata),
+        ] {
+            if let Some(claim) = content_claim(name, content) {
+                let claim = format!("{claim} ({} and {})", self.before.span, self.after.span);
+                found.push(
+                    finding(claim)
+                        .number("before", count(content.before_bytes), Unit::Count)
+                        .number("after", count(content.after_bytes), Unit::Count)
+                        .method("JSON difference by path with lists aligned, texts word by word; numbers are bytes"),
+                );
+            }
+        }
+        if found.is_empty() {
+            let claim = format!(
+                "{} and {} are equal in everything that was recorded: {}.",
+                label(&self.before),
+                label(&self.after),
+                millis(self.duration_us.before)
+            );
+            found.push(finding(claim).method("comparison of all recorded fields"));
+        }
+        found
+    }
+
+    fn tokens_and_cost(&self, finding: &dyn Fn(String) -> Finding) -> Option<Finding> {
+        let mut parts = Vec::new();
+        let mut numbers = Vec::new();
+        for count in &self.usage {
+            let number = |n: Option<i64>| n.map_or("none".to_owned(), |n| n.to_string());
+            let name = count.name.replace('_', " ");
+            parts.push(format!(
+                "{name} {} to {}",
+                number(count.before),
+                number(count.after)
+            ));
+            let delta = Delta::new(count.before.unwrap_or(0), count.after.unwrap_or(0));
+            numbers.push((
+                format!("{}_change", count.name),
+                real(delta.change()),
+                Unit::Tokens,
+            ));
+        }
+        if let Some(cost) = self.cost_usd.filter(|cost| !cost.is_zero()) {
+            parts.push(format!(
+                "cost {:.6} USD to {:.6} USD",
+                cost.before, cost.after
+            ));
+            numbers.push(("cost_change".to_owned(), cost.change(), Unit::Dollars));
+        }
+        if parts.is_empty() {
+            return None;
+        }
+        let claim = format!(
+            "From {} to {}: {}.",
+            self.before.span,
+            self.after.span,
+            parts.join(", ")
+        );
+        let found = finding(claim).method("comparison of the recorded token counts and cost");
+        Some(
+            numbers
+                .into_iter()
+                .fold(found, |found, (name, value, unit)| {
+                    found.number(name, value, unit)
+                }),
+        )
+    }
+}
+
+impl TraceDiff {
+    /// The differences as claims: the time and where it comes from, where the traces first part,
+    /// then what was added, removed, moved, broken or repaired.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        if self.is_empty() {
+            let claim = format!(
+                "The traces {} and {} are equal: {} spans, {}.",
+                self.before,
+                self.after,
+                self.spans.before,
+                millis(self.duration_us.before)
+            );
+            return vec![difference(claim).confidence(Confidence::Exact)];
+        }
+        let mut found = vec![self.time_finding()];
+        found.extend(self.first_divergence.as_ref().map(divergence_finding));
+        found.extend(self.slower_and_faster());
+        found.extend(subtree_findings(
+            "added",
+            "Only the second trace has",
+            &self.added,
+        ));
+        found.extend(subtree_findings(
+            "removed",
+            "Only the first trace has",
+            &self.removed,
+        ));
+        found.extend(self.moved());
+        found.extend(self.broken_and_repaired());
+        found.extend(self.tokens_and_cost());
+        for (name, content) in [("input", &self.input), ("output", &self.output)] {
+            if let Some(claim) = content_claim(name, content) {
+                let claim = format!("Of the traces themselves: {claim}");
+                found.push(difference(claim).confidence(Confidence::Exact));
+            }
+        }
+        found
+    }
+
+    fn time_finding(&self) -> Finding {
+        let time = self.time;
+        let mut claim = format!(
+            "The second trace takes {} and the first {}: {} ({}). Spans that both have account for {}, {} added for {}, {} removed for {}",
+            millis(self.duration_us.after),
+            millis(self.duration_us.before),
+            signed_millis(time.total_us),
+            percent(self.duration_us),
+            signed_millis(time.matched_us),
+            self.added
+                .iter()
+                .map(|subtree| subtree.spans)
+                .sum::<usize>(),
+            signed_millis(time.added_us),
+            self.removed
+                .iter()
+                .map(|subtree| subtree.spans)
+                .sum::<usize>(),
+            signed_millis(-time.removed_us),
+        );
+        if time.uninstrumented_us != 0 {
+            claim.push_str(", time without any span for ");
+            claim.push_str(&signed_millis(time.uninstrumented_us));
+        }
+        claim.push('.');
+        let number = |finding: Finding, name, micros| {
+            finding.number(name, to_millis(micros), Unit::Milliseconds)
+        };
+        let mut finding = difference(claim).confidence(Confidence::Exact);
+        finding = number(finding, "total", time.total_us);
+        finding = number(finding, "matched", time.matched_us);
+        finding = number(finding, "added", time.added_us);
+        finding = number(finding, "removed", -time.removed_us);
+        finding = number(finding, "uninstrumented", time.uninstrumented_us);
+        finding.method("critical path of both traces; each span's share compared with that of its partner; the parts add up exactly")
+    }
+
+    /// The pairs whose share of the critical path changed most.
+    fn slower_and_faster(&self) -> Vec<Finding> {
+        let mut pairs: Vec<&SpanPair> = self
+            .pairs
+            .iter()
+            .filter(|pair| !pair.on_path_us.is_zero())
+            .collect();
+        pairs.sort_by_key(|pair| std::cmp::Reverse(pair.on_path_us.change().abs()));
+        let claim = |pair: &SpanPair| {
+            let word = if pair.on_path_us.change() > 0 {
+                "slower"
+            } else {
+                "faster"
+            };
+            let claim = format!(
+                "{} makes the second trace {} {word}: its share of the critical path is {}; it runs for {} ({} and {}).",
+                name(&pair.name),
+                millis(pair.on_path_us.change().abs()),
+                change(pair.on_path_us),
+                change(pair.duration_us),
+                pair.before,
+                pair.after,
+            );
+            difference(claim)
+                .number(
+                    "on_path_change",
+                    to_millis(pair.on_path_us.change()),
+                    Unit::Milliseconds,
+                )
+                .number(
+                    "duration_change",
+                    to_millis(pair.duration_us.change()),
+                    Unit::Milliseconds,
+                )
+                .spans([pair.before, pair.after])
+                .confidence(Confidence::High)
+                .method("share of the critical path of aligned spans")
+        };
+        pairs.into_iter().take(TOP).map(claim).collect()
+    }
+
+    fn moved(&self) -> Vec<Finding> {
+        let moved: Vec<&SpanPair> = self
+            .pairs
+            .iter()
+            .filter(|pair| !matches!(pair.matched, MatchKind::Aligned))
+            .collect();
+        let claim = |pair: &&SpanPair| {
+            let what = match pair.matched {
+                MatchKind::Renamed => "has another name",
+                MatchKind::Reordered => "comes at another position among its siblings",
+                MatchKind::Moved | MatchKind::Aligned => "is called by another span",
+            };
+            let claim = format!(
+                "{} {what} in the second trace ({} and {}).",
+                name(&pair.name),
+                pair.before,
+                pair.after
+            );
+            difference(claim)
+                .spans([pair.before, pair.after])
+                .confidence(Confidence::High)
+                .method("alignment by name, type, input and equal subtrees")
+        };
+        moved.iter().take(TOP).map(claim).collect()
+    }
+
+    fn broken_and_repaired(&self) -> Vec<Finding> {
+        let changed = self.pairs.iter().filter(|pair| !pair.failed.is_zero());
+        let claim = |pair: &SpanPair| {
+            let what = if pair.failed.after == 1 {
+                "fails in the second trace and did not in the first"
+            } else {
+                "failed in the first trace and does not in the second"
+            };
+            let claim = format!(
+                "{} {what} ({} and {}).",
+                name(&pair.name),
+                pair.before,
+                pair.after
+            );
+            difference(claim)
+                .spans([pair.before, pair.after])
+                .confidence(Confidence::Exact)
+                .method("recorded errors of aligned spans")
+        };
+        changed.take(TOP).map(claim).collect()
+    }
+
+    fn tokens_and_cost(&self) -> Option<Finding> {
+        if self.tokens.is_zero() && self.cost_usd.is_zero() {
+            return None;
+        }
+        let claim = format!(
+            "The second trace uses {} tokens and the first {} ({}); cost {:.6} USD and {:.6} USD.",
+            self.tokens.after,
+            self.tokens.before,
+            percent(self.tokens),
+            self.cost_usd.after,
+            self.cost_usd.before
+        );
+        let finding = difference(claim)
+            .number("tokens_change", real(self.tokens.change()), Unit::Tokens)
+            .number("cost_change", self.cost_usd.change(), Unit::Dollars)
+            .confidence(Confidence::Exact)
+            .method("sums over the spans");
+        Some(finding)
+    }
+}
+
+fn difference(claim: String) -> Finding {
+    Finding::new(FindingKind::Difference, claim)
+}
+
+fn divergence_finding(divergence: &Divergence) -> Finding {
+    let (claim, spans, offset, confidence) = match divergence {
+        Divergence::Output {
+            before,
+            after,
+            input_recorded,
+            offset_us,
+        } => {
+            let given = if *input_recorded {
+                "was given the same and answered differently"
+            } else {
+                "answered differently (its input was not recorded)"
+            };
+            let confidence = if *input_recorded {
+                Confidence::High
+            } else {
+                Confidence::Low
+            };
+            let claim = format!(
+                "The traces first part at {}: it {given} in {after}, {} after the start. What comes later may follow from this.",
+                label(before),
+                millis(*offset_us)
+            );
+            (claim, vec![before.span, *after], *offset_us, confidence)
+        }
+        Divergence::Added { span, offset_us } => {
+            let claim = format!(
+                "The traces first part {} after the start, where only the second has {}.",
+                millis(*offset_us),
+                label(span)
+            );
+            (claim, vec![span.span], *offset_us, Confidence::Medium)
+        }
+        Divergence::Removed { span, offset_us } => {
+            let claim = format!(
+                "The traces first part {} after the start, where only the first has {}.",
+                millis(*offset_us),
+                label(span)
+            );
+            (claim, vec![span.span], *offset_us, Confidence::Medium)
+        }
+        Divergence::Input {
+            before,
+            after,
+            offset_us,
+        } => {
+            let claim = format!(
+                "The traces first part at {}, {} after the start: {after} was given another input, and nothing before it differs.",
+                label(before),
+                millis(*offset_us)
+            );
+            (
+                claim,
+                vec![before.span, *after],
+                *offset_us,
+                Confidence::Medium,
+            )
+        }
+    };
+    difference(claim)
+        .number("offset", to_millis(offset), Unit::Milliseconds)
+        .spans(spans)
+        .confidence(confidence)
+        .method("the earliest finished pair with equal inputs and different outputs, or an earlier span without a partner")
+}
+
+fn subtree_findings(number: &'static str, words: &str, subtrees: &[Subtree]) -> Vec<Finding> {
+    let mut largest: Vec<&Subtree> = subtrees.iter().collect();
+    largest.sort_by_key(|subtree| std::cmp::Reverse((subtree.on_path_us, subtree.duration_us)));
+    let claim = |(index, subtree): (usize, &Subtree)| {
+        let mut claim = format!(
+            "{words} {} with {} span(s): {}, of which {} on the critical path",
+            label(&subtree.top),
+            subtree.spans,
+            millis(subtree.duration_us),
+            millis(subtree.on_path_us)
+        );
+        if subtree.errors > 0 {
+            claim.push_str(&format!(", {} of them failed", subtree.errors));
+        }
+        let hidden = subtrees.len().saturating_sub(TOP);
+        if index + 1 == TOP && hidden > 0 {
+            claim.push_str(&format!("; {hidden} smaller ones are not listed"));
+        }
+        claim.push('.');
+        difference(claim)
+            .number(number, to_millis(subtree.on_path_us), Unit::Milliseconds)
+            .number("spans", count(subtree.spans), Unit::Count)
+            .span(subtree.top.span)
+            .confidence(Confidence::High)
+            .method("spans without a partner after the alignment")
+    };
+    largest
+        .into_iter()
+        .take(TOP)
+        .enumerate()
+        .map(claim)
+        .collect()
+}
+
+/// One sentence on how a content differs; `None` when it does not.
+fn content_claim(name: &str, content: &ContentDiff) -> Option<String> {
+    let (before, after) = (content.before_bytes, content.after_bytes);
+    match content.state {
+        ContentState::Absent | ContentState::Equal => return None,
+        ContentState::Added => {
+            return Some(format!("Only the second has an {name} ({after} bytes)."));
+        }
+        ContentState::Removed => {
+            return Some(format!("Only the first has an {name} ({before} bytes)."));
+        }
+        ContentState::Changed => {}
+    }
+    if let Some(text) = &content.text {
+        let edit = text_claim(text);
+        return Some(format!(
+            "The {name} differs ({before} and {after} bytes): {edit}."
+        ));
+    }
+    let json = content.json.as_ref()?;
+    let changes: Vec<String> = json.changes.iter().take(3).map(change_claim).collect();
+    let total = json.changes.len() + json.omitted;
+    let more = total.saturating_sub(changes.len());
+    let more = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
+    Some(format!(
+        "The {name} differs in {total} place(s): {}{more}.",
+        changes.join("; ")
+    ))
+}
+
+fn change_claim(change: &JsonChange) -> String {
+    let path = if change.path.is_empty() {
+        "the whole".to_owned()
+    } else {
+        quote(&change.path)
+    };
+    if let Some(text) = &change.text {
+        return format!("{path}: {}", text_claim(text));
+    }
+    let value = |value: &Option<super::json::Excerpt>| {
+        let text = value.as_ref().map_or("", |value| &value.text);
+        clean(text)
+    };
+    match change.op {
+        JsonOp::Added => format!("{path} added: {}", value(&change.after)),
+        JsonOp::Removed => format!("{path} removed: {}", value(&change.before)),
+        JsonOp::Replaced => {
+            format!(
+                "{path}: {} to {}",
+                value(&change.before),
+                value(&change.after)
+            )
+        }
+        JsonOp::Reordered => format!("{path} has another order"),
+    }
+}
+
+fn text_claim(text: &TextDiff) -> String {
+    let Some(hunk) = text.hunks.first() else {
+        return "no difference".to_owned();
+    };
+    let places = text.hunks.len() + text.omitted;
+    format!(
+        "{:.0} % is the same, {places} edit(s), the first {} to {}",
+        text.similarity * 100.0,
+        quote(&hunk.before),
+        quote(&hunk.after)
+    )
+}
+
+/// Without control characters, cut to a length that fits a sentence.
+fn clean(text: &str) -> String {
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = chars.by_ref().take(QUOTE).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
+fn quote(text: &str) -> String {
+    format!("\"{}\"", clean(text))
+}
+
+fn name(name: &str) -> String {
+    if name.is_empty() {
+        "A span without a name".to_owned()
+    } else {
+        quote(name)
+    }
+}
+
+fn label(span: &SpanRef) -> String {
+    let id: SpanId = span.span;
+    if span.name.is_empty() {
+        format!("the {} span {id}", span.kind)
+    } else {
+        format!("{} ({id})", quote(&span.name))
+    }
+}
+
+fn change(delta: Delta<i64>) -> String {
+    if delta.is_zero() {
+        return format!("{} in both", millis(delta.before));
+    }
+    format!("{} to {}", millis(delta.before), millis(delta.after))
+}
+
+fn percent(delta: Delta<i64>) -> String {
+    match delta.ratio() {
+        Some(ratio) => format!("{:+.1} %", ratio * 100.0),
+        None => "from 0".to_owned(),
+    }
+}
+
+/// Milliseconds with as many digits as matter.
+fn millis(micros: i64) -> String {
+    let millis = to_millis(micros);
+    match micros.unsigned_abs() {
+        0..10_000 => format!("{millis:.3} ms"),
+        10_000..1_000_000 => format!("{millis:.1} ms"),
+        _ => format!("{millis:.0} ms"),
+    }
+}
+
+fn signed_millis(micros: i64) -> String {
+    let sign = if micros < 0 { "" } else { "+" };
+    format!("{sign}{}", millis(micros))
+}
+
+fn to_millis(micros: i64) -> f64 {
+    real(micros) / 1_000.0
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn real(number: i64) -> f64 {
+    number as f64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
+fn count(number: usize) -> f64 {
+    number as f64
+}
