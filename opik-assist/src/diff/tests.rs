@@ -12,6 +12,9 @@ use super::*;
 /// A span in a test: name, parent, start and end in milliseconds, input, output.
 type Row<'r> = (&'r str, Option<usize>, i64, i64, &'r str, &'r str);
 
+/// When the traces of the tests begin; not 0, which means "unknown" on the wire.
+const BASE: i64 = 1_000_000_000;
+
 /// A trace whose span ids are the number of the row and `run`.
 fn tree(run: u8, rows: &[Row<'_>]) -> TraceTree {
     let id = TraceId::from_bytes([run; 16]);
@@ -25,17 +28,21 @@ fn tree(run: u8, rows: &[Row<'_>]) -> TraceTree {
         .iter()
         .enumerate()
         .map(|(row, &(name, parent, start, end, input, output))| {
-            let mut span = Span::new(span_id(row), id, Timestamp::from_micros(start * 1_000));
+            let mut span = Span::new(
+                span_id(row),
+                id,
+                Timestamp::from_micros(BASE + start * 1_000),
+            );
             span.name = Some(name.to_owned());
             span.parent_span_id = parent.map(span_id);
-            span.end_time = Some(Timestamp::from_micros(end * 1_000));
+            span.end_time = Some(Timestamp::from_micros(BASE + end * 1_000));
             span.input = (!input.is_empty()).then(|| Json::string(input));
             span.output = (!output.is_empty()).then(|| Json::string(output));
             span.r#type = name.starts_with("llm").then_some(SpanType::Llm);
             span
         })
         .collect();
-    TraceTree::build(Trace::new(id, Timestamp::from_micros(0)), spans)
+    TraceTree::build(Trace::new(id, Timestamp::from_micros(BASE)), spans)
 }
 
 fn claims(findings: &[crate::Finding]) -> String {
@@ -71,7 +78,13 @@ const SECOND: &[Row<'_>] = &[
 #[test]
 fn a_trace_diff_tells_its_story() {
     let diff = diff_traces(&tree(1, FIRST), &tree(2, SECOND));
-    insta::assert_snapshot!(claims(&diff.findings()), @"");
+    insta::assert_snapshot!(claims(&diff.findings()), @r#"
+    The second trace takes 180.0 ms and the first 100.0 ms: +80.0 ms (+80.0 %). Spans that both have account for +30.0 ms, 1 added for +50.0 ms, 0 removed for +0.000 ms.
+    The traces first part at "search" (01~02): it was given the same and answered differently in 02~02, 50.0 ms after the start. What comes later may follow from this.
+    "search" makes the second trace 30.0 ms slower: its share of the critical path is 10.0 ms to 40.0 ms; it runs for 30.0 ms to 40.0 ms (01~02 and 02~02).
+    Only the second trace has "search" (02~03) with 1 span(s): 70.0 ms, of which 50.0 ms on the critical path.
+    "parse" is called by another span in the second trace (01~03 and 02~04).
+    "#);
     assert_eq!(names(&diff.added), [("search", 1)]);
     assert!(diff.removed.is_empty());
 }
@@ -112,12 +125,20 @@ fn a_span_diff_tells_its_story() {
     let tree = TraceTree::from_spans(TraceId::from_bytes([9; 16]), vec![first, second]);
     let node = |byte| tree.find(SpanId::from_bytes([byte; 16])).unwrap();
     let diff = diff_spans(&tree, node(1), &tree, node(2));
-    insta::assert_snapshot!(claims(&diff.findings()), @"");
+    insta::assert_snapshot!(claims(&diff.findings()), @r#"
+            "ask" (01010101-0101-0101-0101-010101010101) took 340.0 ms and "ask" (02020202-0202-0202-0202-020202020202) 512.5 ms: +172.5 ms (+50.7 %). Its own work without its children: 340.0 ms to 512.5 ms.
+            The model is "small" in 01010101-0101-0101-0101-010101010101 and "large" in 02020202-0202-0202-0202-020202020202.
+            The error type is none in 01010101-0101-0101-0101-010101010101 and "Timeout" in 02020202-0202-0202-0202-020202020202.
+            The error message is none in 01010101-0101-0101-0101-010101010101 and "too slow" in 02020202-0202-0202-0202-020202020202.
+            From 01010101-0101-0101-0101-010101010101 to 02020202-0202-0202-0202-020202020202: completion tokens 340 to 512, total tokens 440 to 612.
+            The input differs in 2 place(s): "/messages/0" added: {"role":"system"}; "/temperature": 0 to 0.5. (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
+            The output differs (27 and 27 bytes): 92 % is the same, 1 edit(s), the first "42" to "43". (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
+            "#);
     assert!(!diff.is_empty());
     let same = diff_spans(&tree, node(1), &tree, node(1));
     assert!(same.is_empty());
-    insta::assert_snapshot!(claims(&same.findings()), @"");
-    insta::assert_snapshot!(serde_json::to_string(&diff.input).unwrap(), @"");
+    insta::assert_snapshot!(claims(&same.findings()), @r#""ask" (01010101-0101-0101-0101-010101010101) and "ask" (01010101-0101-0101-0101-010101010101) are equal in everything that was recorded: 340.0 ms."#);
+    insta::assert_snapshot!(serde_json::to_string(&diff.input).unwrap(), @r#"{"state":"changed","before_bytes":46,"after_bytes":66,"json":{"changes":[{"path":"/messages/0","op":"added","after":{"text":"{\"role\":\"system\"}","bytes":17}},{"path":"/temperature","op":"replaced","before":{"text":"0","bytes":1},"after":{"text":"0.5","bytes":3}}],"omitted":0}}"#);
 }
 
 #[test]

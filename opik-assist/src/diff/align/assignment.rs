@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use opik_core::tree::NodeId;
 
-use super::sequence::nth_with_nth;
 use super::side::{Degree, Side};
 
-/// Largest group that gets the best assignment; larger ones are matched by equal input, then in
-/// order.
+/// Largest group that gets the best assignment; larger ones are matched by equal input.
 const LIMIT: usize = 64;
+
+/// Least affinity of a pair that is out of order: equal inputs, or clearly similar ones. Two calls
+/// of one name at different places with unrelated inputs are two calls.
+pub(super) const LEAST: u32 = 440;
 
 /// Pairs of equal name and type, chosen for the largest sum of affinities.
 pub(super) fn any_order(
@@ -37,29 +39,24 @@ pub(super) fn any_order(
             pairs.extend(best(a, &nodes, b, candidates));
         }
     }
+    pairs.retain(|&(x, y)| a.affinity(x, b, y) >= Some(LEAST));
     pairs.sort_unstable();
     pairs
 }
 
-/// First those of equal input, then the rest in order.
+/// Those of equal input.
 fn greedy(a: &Side<'_>, x: &[NodeId], b: &Side<'_>, y: &[NodeId]) -> Vec<(NodeId, NodeId)> {
     let mut waiting: HashMap<(u32, u64), Vec<NodeId>> = HashMap::new();
     for &node in y.iter().rev() {
         let key = b.key(node, Degree::Input);
         waiting.entry(key).or_default().push(node);
     }
-    let (mut pairs, mut rest) = (Vec::new(), Vec::new());
-    for &node in x {
-        let found = waiting.get_mut(&a.key(node, Degree::Input));
-        match found.and_then(Vec::pop) {
-            Some(other) => pairs.push((node, other)),
-            None => rest.push(node),
-        }
-    }
-    let mut left: Vec<NodeId> = waiting.into_values().flatten().collect();
-    left.sort_unstable();
-    pairs.extend(nth_with_nth(a, &rest, b, &left));
-    pairs
+    x.iter()
+        .filter_map(|&node| {
+            let other = waiting.get_mut(&a.key(node, Degree::Input))?.pop()?;
+            Some((node, other))
+        })
+        .collect()
 }
 
 fn best(a: &Side<'_>, x: &[NodeId], b: &Side<'_>, y: &[NodeId]) -> Vec<(NodeId, NodeId)> {

@@ -229,6 +229,18 @@ fn find_moved(
             .collect();
     singles.sort_unstable();
     for (node, other) in singles {
+        // Children of matched parents have been compared already, and found too different.
+        let above = a.tree.parent(node).and_then(|parent| {
+            let partner = alignment.forward.get(parent.index()).copied().flatten();
+            partner.map(|(partner, _)| partner)
+        });
+        let stayed = above.is_some() && above == b.tree.parent(other);
+        let inner = |side: &Side<'_>, node| side.tree.descendants(node).len() > 0;
+        let alike = a.affinity(node, b, other) >= Some(assignment::LEAST)
+            || inner(a, node) && inner(b, other);
+        if stayed || !alike {
+            continue;
+        }
         alignment.set(node, other, MatchKind::Moved);
         queue.push((node, other));
     }

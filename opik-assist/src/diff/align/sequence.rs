@@ -187,12 +187,7 @@ fn longest_rising(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
 }
 
 /// The first of a name with the first, the second with the second.
-pub(super) fn nth_with_nth(
-    a: &Side<'_>,
-    x: &[NodeId],
-    b: &Side<'_>,
-    y: &[NodeId],
-) -> Vec<(NodeId, NodeId)> {
+fn nth_with_nth(a: &Side<'_>, x: &[NodeId], b: &Side<'_>, y: &[NodeId]) -> Vec<(NodeId, NodeId)> {
     let mut waiting: HashMap<u32, Vec<NodeId>> = HashMap::new();
     for &node in y.iter().rev() {
         waiting.entry(b.signature(node)).or_default().push(node);
