@@ -25,6 +25,7 @@ pub mod answer;
 pub mod critical_path;
 pub mod diff;
 pub mod finding;
+pub mod localise;
 mod per_node;
 pub mod self_time;
 

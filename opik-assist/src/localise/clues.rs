@@ -1,0 +1,179 @@
+//! What speaks for and against a step, in points.
+
+use std::collections::HashSet;
+
+use opik_core::TraceTree;
+
+use super::Reason;
+use super::step::{Part, Step};
+
+/// How many earlier steps are searched for a repetition.
+const WINDOW: usize = 12;
+/// Two steps are a repetition when they share this part of their words.
+const ALIKE: f64 = 0.8;
+/// Steps of fewer distinct words are not compared.
+const WORDS: usize = 8;
+
+/// The points of every step; `None` for those that decide nothing.
+pub(super) struct Clues {
+    pub(super) points: Vec<Option<Vec<Reason>>>,
+}
+
+impl Clues {
+    pub(super) fn of(tree: &TraceTree, steps: &[Step<'_>]) -> Self {
+        let question = tree.trace().input.as_ref();
+        let mut known: HashSet<String> = HashSet::new();
+        known.extend(numbers(question.map_or("", opik_core::Json::as_str)));
+        let team = steps.iter().any(|step| step.leads);
+        let is_worker = |step: &Step<'_>| team && !step.leads && step.part == Part::Decision;
+        let last_worker = steps.iter().rposition(is_worker);
+        let words: Vec<HashSet<&str>> = steps.iter().map(|step| words(&step.text)).collect();
+        let (mut decided, mut worked, mut claimed) = (0u32, 0u32, false);
+        let mut points = Vec::with_capacity(steps.len());
+        for (at, step) in steps.iter().enumerate() {
+            let figures = numbers(&step.text);
+            let new = figures.difference(&known).count();
+            if step.part == Part::Decision {
+                let mut tally = Tally::default();
+                let has_code = step.text.contains("```");
+                let previous = at.checked_sub(1).and_then(|at| steps.get(at));
+                let after_output = previous.is_some_and(|step| step.part == Part::Output);
+                let claims = at > 0 && contains(&step.text, &CLAIMS);
+                tally.add(
+                    1.7,
+                    at_most_once(last_worker == Some(at)),
+                    "the last one that acted for the leader before the answer was given",
+                );
+                tally.add(
+                    1.4,
+                    at_most_once(has_code),
+                    "it wrote the code that the result rests on",
+                );
+                if at > 0 && !has_code && !step.leads {
+                    tally.add(
+                        0.5,
+                        log(new).min(3.0),
+                        "it brings figures that nothing before it contains",
+                    );
+                }
+                let stalls = steps
+                    .iter()
+                    .skip(at + 1)
+                    .take(2)
+                    .any(|next| is_stalled(&next.text));
+                tally.add(
+                    0.6,
+                    at_most_once(stalls),
+                    "the run made no progress after it",
+                );
+                tally.add(
+                    -1.2,
+                    at_most_once(after_output),
+                    "it answers what a tool returned",
+                );
+                tally.add(
+                    -0.7,
+                    at_most_once(at > 0 && contains(&step.text, &ASKS)),
+                    "it only asks",
+                );
+                let repeats = repeats(steps, &words, at);
+                tally.add(-0.6, at_most_once(repeats), "it repeats an earlier step");
+                tally.add(
+                    -0.5,
+                    at_most_once(claims && !claimed),
+                    "the first to confirm a result",
+                );
+                tally.add(
+                    -0.4,
+                    at_most_once(step.text.starts_with("initial plan")),
+                    "it is the plan",
+                );
+                tally.add(-0.1, log(decided as usize), "much was decided before it");
+                if is_worker(step) {
+                    tally.add(-0.3, log(worked as usize), "much was done before it");
+                    worked += 1;
+                }
+                decided += 1;
+                claimed |= claims;
+                points.push(Some(tally.0));
+            } else {
+                points.push(None);
+            }
+            known.extend(figures);
+        }
+        Self { points }
+    }
+}
+
+const CLAIMS: [&str; 4] = ["verified", "confirmed", "correct", "accurate"];
+const ASKS: [&str; 4] = ["please provide", "please share", "could you", "let me know"];
+
+#[derive(Default)]
+struct Tally(Vec<Reason>);
+
+impl Tally {
+    fn add(&mut self, weight: f64, amount: f64, text: &'static str) {
+        if amount != 0.0 {
+            self.0.push(Reason {
+                text,
+                points: weight * amount,
+            });
+        }
+    }
+}
+
+fn at_most_once(seen: bool) -> f64 {
+    if seen { 1.0 } else { 0.0 }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the logarithm of a count")]
+fn log(count: usize) -> f64 {
+    (count as f64).ln_1p()
+}
+
+fn contains(text: &str, any: &[&str]) -> bool {
+    any.iter().any(|word| text.contains(word))
+}
+
+fn words(text: &str) -> HashSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Figures of two and more characters, as they are written: `42`, `4,965`, `3.14`.
+fn numbers(text: &str) -> HashSet<String> {
+    text.split(|c: char| !(c.is_ascii_digit() || c == ',' || c == '.'))
+        .map(|figure| figure.trim_matches([',', '.']))
+        .filter(|figure| figure.len() >= 2)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a step of the same name among the last ones says nearly the same.
+#[expect(clippy::cast_precision_loss, reason = "counts of words")]
+fn repeats(steps: &[Step<'_>], words: &[HashSet<&str>], at: usize) -> bool {
+    let (Some(step), Some(own)) = (steps.get(at), words.get(at)) else {
+        return false;
+    };
+    let from = at.saturating_sub(WINDOW);
+    let earlier = steps.iter().zip(words).take(at).skip(from);
+    own.len() >= WORDS
+        && earlier
+            .filter(|(other, _)| other.name == step.name)
+            .any(|(_, other)| {
+                let shared = own.intersection(other).count();
+                let all = own.len() + other.len() - shared;
+                shared as f64 >= ALIKE * all as f64
+            })
+}
+
+/// Whether a team leader's ledger says that the run is in a loop or makes no progress.
+fn is_stalled(text: &str) -> bool {
+    let answer = |question: &str| {
+        let rest = text.split_once(question)?.1;
+        let rest = rest.split_once("\"answer\":")?.1.trim_start();
+        Some(rest.starts_with("true"))
+    };
+    answer("is_in_loop") == Some(true) || answer("is_progress_being_made") == Some(false)
+}
