@@ -170,7 +170,7 @@ impl TraceDiff {
 ///     TraceTree::from_spans(id, vec![root])
 /// };
 /// let diff = diff_traces(&run(20), &run(25));
-/// assert_eq!(diff.time.total_us, 5_000);
+/// assert_eq!(diff.pairs[0].duration_us.change(), 5_000);
 /// assert_eq!(diff.pairs.len(), 1);
 /// ```
 #[must_use]
