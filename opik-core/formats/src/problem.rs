@@ -51,26 +51,26 @@ pub(crate) fn json_reason(error: &serde_json::Error) -> String {
             // The parser's own words, which quote nothing.
             let known = [
                 ("recursion limit", "nested more than 127 levels deep"),
-                (
-                    "lone leading surrogate",
-                    "half of a surrogate pair in a string",
-                ),
+                ("surrogate", "half of a surrogate pair in a string"),
                 (
                     "unexpected end of hex escape",
                     "half of a surrogate pair in a string",
                 ),
                 ("number out of range", "a number out of range"),
-                ("control character", "a control character in a string"),
+                (
+                    "control character",
+                    "not JSON: a control character in a string",
+                ),
                 (
                     "trailing characters",
-                    "more text after the end of the value",
+                    "not JSON: more text after the end of the value",
                 ),
             ];
             let words = known
                 .iter()
                 .find_map(|(sign, words)| text.contains(sign).then_some(*words))
-                .unwrap_or("syntax error");
-            format!("not JSON: {words} at column {column}")
+                .unwrap_or("not JSON: syntax error");
+            format!("{words} at column {column}")
         }
     }
 }
@@ -90,6 +90,11 @@ fn data_reason(message: &str) -> Option<String> {
     // The expectation comes last and is ours; the text found comes before it.
     let (_, expected) = rest.rsplit_once(", expected ")?;
     let (expected, _) = expected.rsplit_once(" at line ").unwrap_or((expected, ""));
+    let expected = if expected.starts_with("struct ") {
+        "an object"
+    } else {
+        expected
+    };
     let kinds = [
         "null",
         "boolean",

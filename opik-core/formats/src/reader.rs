@@ -308,9 +308,13 @@ fn read_value(text: &str, format: Option<Format>, state: &mut State, sink: &mut 
 }
 
 fn read_document(text: &str, format: Option<Format>, state: &mut State, sink: &mut Sink<'_>) {
+    if !text.starts_with('{') {
+        let json = serde_json::from_str::<IgnoredAny>(text);
+        let reason = json.map_or_else(|error| json_reason(&error), |_| "not an object".to_owned());
+        return sink.problem(text, reason);
+    }
     let head: Head<'_> = match serde_json::from_str(text) {
-        Ok(head) if text.starts_with('{') => head,
-        Ok(_) => return sink.problem(text, "not a JSON object"),
+        Ok(head) => head,
         Err(error) => return sink.problem(text, json_reason(&error)),
     };
     match format.or_else(|| head.format()) {

@@ -3,7 +3,9 @@
 use opik_core::{Json, Span, SpanType, Timestamp, Trace};
 use serde_json::Value;
 
-/// Nesting that needs no closer look; the limit of [`Json::parse`] is a little deeper.
+use crate::problem::json_reason;
+
+/// Nesting that needs no closer look; the limit of a closer look is a little deeper.
 const SURELY_FLAT: usize = 100;
 
 pub(crate) fn settle_trace(trace: &mut Trace, project: Option<&str>) -> Result<(), String> {
@@ -52,7 +54,8 @@ fn check_content(contents: &[(&str, &Option<Json>)]) -> Result<(), String> {
         if let Some(json) = content
             && !surely_readable(json.as_str())
         {
-            Json::parse(json.as_str()).map_err(|error| format!("{name}: {error}"))?;
+            serde_json::from_str::<Value>(json.as_str())
+                .map_err(|error| format!("{name}: {}", json_reason(&error)))?;
         }
     }
     Ok(())
