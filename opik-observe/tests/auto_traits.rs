@@ -1,0 +1,45 @@
+//! What may cross threads, checked by the compiler.
+
+use opik_observe::{
+    Flush, FlushReport, InSpan, Policy, Recorder, RecorderBuilder, RecorderGuard, SpanGuard,
+    SpanHandle, StartError, Statistics, TraceGuard,
+};
+
+fn sends<T: Send + Sync + 'static>() -> &'static str {
+    std::any::type_name::<T>()
+}
+
+#[test]
+fn handles_guards_and_reports_may_be_sent_and_shared() {
+    let all = [
+        sends::<Recorder>(),
+        sends::<RecorderGuard>(),
+        sends::<RecorderBuilder>(),
+        sends::<TraceGuard>(),
+        sends::<SpanGuard>(),
+        sends::<SpanHandle>(),
+        sends::<InSpan<std::future::Ready<()>, SpanGuard>>(),
+        sends::<Flush>(),
+        sends::<FlushReport>(),
+        sends::<Statistics>(),
+        sends::<Policy>(),
+        sends::<StartError>(),
+    ];
+    assert_eq!(all.len(), 12);
+}
+
+/// Entering a span is an affair of one thread: [`opik_observe::EnterGuard`] is neither `Send` nor
+/// `Sync`. The blanket implementation would be ambiguous if it were.
+#[test]
+fn an_entered_span_stays_on_its_thread() {
+    trait Stays<A> {
+        fn stays() -> bool {
+            true
+        }
+    }
+    impl<T: ?Sized> Stays<()> for T {}
+    #[expect(dead_code, reason = "only its ambiguity matters")]
+    struct Crosses;
+    impl<T: ?Sized + Send> Stays<Crosses> for T {}
+    assert!(<opik_observe::EnterGuard as Stays<_>>::stays());
+}
