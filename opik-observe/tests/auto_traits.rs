@@ -38,7 +38,6 @@ fn an_entered_span_stays_on_its_thread() {
         }
     }
     impl<T: ?Sized> Stays<()> for T {}
-    #[expect(dead_code, reason = "only its ambiguity matters")]
     struct Crosses;
     impl<T: ?Sized + Send> Stays<Crosses> for T {}
     assert!(<opik_observe::EnterGuard as Stays<_>>::stays());
