@@ -1,5 +1,6 @@
 //! Contracts 7 and 11: which threads there are. One test, since threads belong to the process.
 #![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
