@@ -1,7 +1,40 @@
 //! The critical path: which span the trace was waiting for at each moment.
+//!
+//! # Definition
+//!
+//! 1. Every child is cut to its (cut) parent's interval; a child that lies outside it is left out
+//!    with all that is below it, and so is a consumer of a message that its parent produced:
+//!    nobody waits for it.
+//! 2. Walk back from the end of the root. Among the children of a span, the one that ends last
+//!    explains the time up to its start; then the one that ends last before that, and so on. What
+//!    no child explains belongs to the span itself. The same holds within each child.
+//! 3. A child that ends after the moment that is already explained runs beside it and is not on
+//!    the path. The tolerance is 1 % of the parent, at least 1 ms where all clocks of the trace
+//!    count whole milliseconds.
+//!
+//! The segments partition the interval of the root exactly, so their lengths sum up to its
+//! duration. A trace with several roots gets a virtual root from the first start to the last end;
+//! time of its own is time that no span explains.
+//!
+//! Clocks of different hosts are not handled here: [`TraceTree`] has moved servers into their
+//! clients before. `O(n log n)`, without recursion.
+//!
+//! # What a shorter span would save
+//!
+//! When a span on the path gets shorter by `y`, what follows moves forward by `y`, until
+//! something that ran beside it is what the parent waits for. So the trace gets shorter by the
+//! least of `y` and the slack of everything that runs beside the span or beside one of its
+//! ancestors ([`CriticalPath::saving`]). This assumes that the rest keeps its duration.
 
-use opik_core::tree::NodeId;
-use opik_core::{Timestamp, TraceTree};
+use opik_core::tree::{Interval, NodeId};
+use opik_core::{Span, Timestamp, TraceTree};
+
+use crate::PerNode;
+
+/// Share of the parent by which siblings may overlap and still count as one after the other.
+const TOLERANCE: f64 = 0.01;
+/// The least tolerance, in microseconds, where clocks count milliseconds.
+const MILLISECOND: i64 = 1_000;
 
 /// A stretch of the critical path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +48,314 @@ pub struct Segment {
     pub end: Timestamp,
 }
 
-/// The critical path of a trace.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct CriticalPath {
-    /// From the end of the root back to its start, without a gap or an overlap.
-    pub segments: Vec<Segment>,
+impl Segment {
+    /// Its length in microseconds, at least 1.
+    #[must_use]
+    pub const fn micros(&self) -> i64 {
+        self.end.micros_since(self.start)
+    }
 }
 
-/// Computes the critical path.
+/// A span that ran beside the critical path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parallel {
+    /// The span; its parent is on the path.
+    pub node: NodeId,
+    /// The span on the path that ran at its end; `None` when it ran on after all of them.
+    pub beside: Option<NodeId>,
+    /// How many microseconds longer it could have run without delaying its parent.
+    pub slack: i64,
+}
+
+/// A span that went on after the root had ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tail {
+    /// The span.
+    pub node: NodeId,
+    /// By how many microseconds it outlived the root.
+    pub micros: i64,
+}
+
+/// The critical path of a trace. See the [module](self) for its definition.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CriticalPath {
+    /// The root's interval, or from the first start to the last end of several roots.
+    pub interval: Interval,
+    /// From the end back to the start of the interval, without a gap or an overlap.
+    pub segments: Vec<Segment>,
+    /// Microseconds on the path of each span itself, without its children.
+    pub own: PerNode<i64>,
+    /// What ran beside the path, in the order of the walk.
+    pub parallel: Vec<Parallel>,
+    /// The topmost spans that outlived the root, in pre-order.
+    pub tail: Vec<Tail>,
+    /// By how much each span could get shorter before its siblings are what counts.
+    room: PerNode<i64>,
+}
+
+impl Default for CriticalPath {
+    fn default() -> Self {
+        let nothing = Interval {
+            start: Timestamp::EPOCH,
+            end: Timestamp::EPOCH,
+        };
+        Self {
+            interval: nothing,
+            segments: Vec::new(),
+            own: PerNode::default(),
+            parallel: Vec::new(),
+            tail: Vec::new(),
+            room: PerNode::default(),
+        }
+    }
+}
+
+impl CriticalPath {
+    /// Microseconds on the path that no span explains, between several roots.
+    #[must_use]
+    pub fn uninstrumented(&self) -> i64 {
+        let gaps = self
+            .segments
+            .iter()
+            .filter(|segment| segment.node.is_none());
+        gaps.map(Segment::micros).sum()
+    }
+
+    /// By how many microseconds the trace gets shorter when the time that this span itself
+    /// spends on the path shrinks by a share (0 to 1) of it.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "an estimate in microseconds"
+    )]
+    pub fn saving(&self, tree: &TraceTree, node: NodeId, share: f64) -> i64 {
+        let own = self.own.get(node).copied().unwrap_or(0);
+        let wanted = (own as f64 * share.clamp(0.0, 1.0)) as i64;
+        let above = std::iter::once(node).chain(tree.ancestors(node));
+        let room = above.filter_map(|node| self.room.get(node).copied()).min();
+        wanted.min(room.unwrap_or(i64::MAX))
+    }
+}
+
+/// Computes the critical path of a trace.
 #[must_use]
-pub fn critical_path(_tree: &TraceTree) -> CriticalPath {
-    CriticalPath::default()
+pub fn critical_path(tree: &TraceTree) -> CriticalPath {
+    let roots: Vec<NodeId> = tree.roots().collect();
+    let Some(interval) = roots
+        .iter()
+        .map(|&root| tree.interval(root))
+        .reduce(|a, b| Interval {
+            start: a.start.min(b.start),
+            end: a.end.max(b.end),
+        })
+    else {
+        return CriticalPath::default();
+    };
+    let mut walk = Walk {
+        tree,
+        cut: cut_to_parents(tree),
+        least: least_tolerance(tree),
+        order: Vec::new(),
+        path: CriticalPath {
+            interval,
+            segments: Vec::new(),
+            own: PerNode::filled(tree, 0),
+            parallel: Vec::new(),
+            tail: tail(tree, interval),
+            room: PerNode::filled(tree, i64::MAX),
+        },
+    };
+    match roots.as_slice() {
+        &[root] => walk.run(Some(root), interval),
+        _ => walk.run(None, interval),
+    }
+    walk.path
+}
+
+/// The interval of every node cut to those of its ancestors; `None` for what is left out.
+fn cut_to_parents(tree: &TraceTree) -> PerNode<Option<Interval>> {
+    let mut cut: PerNode<Option<Interval>> = PerNode::filled(tree, None);
+    for node in tree.nodes() {
+        let own = tree.interval(node);
+        cut[node] = match tree.parent(node) {
+            None => Some(own),
+            Some(parent) => cut[parent]
+                .and_then(|outer| cut_to(own, outer))
+                .filter(|_| !is_message(tree.span(parent), tree.span(node))),
+        };
+    }
+    cut
+}
+
+fn cut_to(own: Interval, outer: Interval) -> Option<Interval> {
+    let cut = Interval {
+        start: own.start.max(outer.start),
+        end: own.end.min(outer.end),
+    };
+    (cut.start < cut.end || (own.start == own.end && outer.encloses(own))).then_some(cut)
+}
+
+/// Whether the child consumes a message of the parent, which does not wait for it.
+fn is_message(parent: &Span, child: &Span) -> bool {
+    has_kind(child, "consumer") && has_kind(parent, "producer")
+}
+
+fn has_kind(span: &Span, wanted: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        kind: Option<String>,
+        #[serde(rename = "span.kind")]
+        span_kind: Option<String>,
+    }
+    let Some(metadata) = span.metadata.as_ref() else {
+        return false;
+    };
+    // Metadata is rarely about kinds, and parsing it for every span is what would cost.
+    if !metadata.as_str().contains("kind\"") {
+        return false;
+    }
+    metadata.decode::<Fields>().is_ok_and(|fields| {
+        let kind = fields.kind.or(fields.span_kind);
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
+    })
+}
+
+/// One millisecond where every clock counts whole ones, else nothing.
+fn least_tolerance(tree: &TraceTree) -> i64 {
+    let whole = |at: Timestamp| at.as_micros() % MILLISECOND == 0;
+    let all = tree.nodes().all(|node| {
+        let times = tree.interval(node);
+        whole(times.start) && whole(times.end)
+    });
+    if all { MILLISECOND } else { 0 }
+}
+
+/// The topmost spans that end after the interval.
+fn tail(tree: &TraceTree, interval: Interval) -> Vec<Tail> {
+    let late = |node: NodeId| tree.interval(node).end.micros_since(interval.end);
+    let nodes = tree.nodes().filter(|&node| late(node) > 0);
+    nodes
+        .filter(|&node| tree.parent(node).is_none_or(|parent| late(parent) <= 0))
+        .map(|node| Tail {
+            node,
+            micros: late(node),
+        })
+        .collect()
+}
+
+/// A span that is being walked through, from its end to its start.
+struct Frame {
+    node: Option<NodeId>,
+    start: Timestamp,
+    /// Everything from here on is explained.
+    at: Timestamp,
+    tolerance: i64,
+    /// Its children in the buffer: where they begin, and the next one.
+    begin: usize,
+    next: usize,
+    /// The child on the path that was found last, and where its part of the path ends.
+    chosen: Option<(NodeId, Timestamp)>,
+}
+
+struct Walk<'a> {
+    tree: &'a TraceTree,
+    cut: PerNode<Option<Interval>>,
+    least: i64,
+    /// Children of the frames, each frame's by (end, start, id), the last first.
+    order: Vec<(Interval, NodeId)>,
+    path: CriticalPath,
+}
+
+impl Walk<'_> {
+    fn run(&mut self, root: Option<NodeId>, interval: Interval) {
+        let mut stack = vec![self.enter(root, interval, interval.end)];
+        while let Some(frame) = stack.last_mut() {
+            if let Some((child, end)) = self.next_child(frame) {
+                let below = self.cut[child].unwrap_or(interval);
+                let below = self.enter(Some(child), below, end);
+                stack.push(below);
+            } else {
+                let (node, start, at) = (frame.node, frame.start, frame.at);
+                self.order.truncate(frame.begin);
+                self.emit(node, start, at);
+                stack.pop();
+            }
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a tolerance needs no exact microseconds"
+    )]
+    fn enter(&mut self, node: Option<NodeId>, cut: Interval, at: Timestamp) -> Frame {
+        let begin = self.order.len();
+        let keep = |child: NodeId| self.cut[child].map(|times| (times, child));
+        match node {
+            Some(node) => self.order.extend(self.tree.children(node).filter_map(keep)),
+            None => self.order.extend(self.tree.roots().filter_map(keep)),
+        }
+        let tree = self.tree;
+        if let Some(children) = self.order.get_mut(begin..) {
+            children.sort_unstable_by_key(|&(times, child)| {
+                std::cmp::Reverse((times.end, times.start, tree.span(child).id))
+            });
+        }
+        Frame {
+            node,
+            start: cut.start,
+            at,
+            tolerance: ((cut.micros() as f64 * TOLERANCE) as i64).max(self.least),
+            begin,
+            next: begin,
+            chosen: None,
+        }
+    }
+
+    /// The next child on the path with the end of its part of the path.
+    fn next_child(&mut self, frame: &mut Frame) -> Option<(NodeId, Timestamp)> {
+        while let Some(&(times, child)) = self.order.get(frame.next) {
+            frame.next += 1;
+            if times.end > frame.at.plus_micros(frame.tolerance) {
+                self.beside(frame, child, times.end);
+                continue;
+            }
+            let end = times.end.min(frame.at);
+            if end <= times.start && times.start < times.end {
+                continue;
+            }
+            self.emit(frame.node, end, frame.at);
+            frame.at = frame.at.min(times.start);
+            frame.chosen = Some((child, end));
+            return Some((child, end));
+        }
+        None
+    }
+
+    fn beside(&mut self, frame: &Frame, node: NodeId, end: Timestamp) {
+        let until = frame.chosen.map_or(end, |(_, until)| until);
+        let slack = until.micros_since(end).max(0);
+        let beside = frame.chosen.map(|(chosen, _)| chosen);
+        self.path.parallel.push(Parallel {
+            node,
+            beside,
+            slack,
+        });
+        if let Some(chosen) = beside {
+            self.path.room[chosen] = self.path.room[chosen].min(slack);
+        }
+    }
+
+    fn emit(&mut self, node: Option<NodeId>, start: Timestamp, end: Timestamp) {
+        if start < end {
+            self.path.segments.push(Segment { node, start, end });
+            if let Some(node) = node {
+                self.path.own[node] += end.micros_since(start);
+            }
+        }
+    }
 }
