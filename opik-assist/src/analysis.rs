@@ -1,11 +1,20 @@
 //! All the evidence about one trace in one call.
 
 use opik_core::TraceTree;
+use opik_core::tree::NodeId;
 
-use crate::PerNode;
+use crate::claims;
+use crate::context_growth::{ContextGrowth, context_growth};
 use crate::critical_path::{CriticalPath, critical_path};
-use crate::finding::{Finding, FindingId};
+use crate::errors::{Errors, errors};
+use crate::finding::{Finding, FindingId, FindingKind};
+use crate::outliers::{Outlier, outliers};
+use crate::per_node::PerNode;
+use crate::repetition::{Repetition, repetitions};
 use crate::self_time::self_times;
+use crate::signature::Signatures;
+use crate::spend::{Spend, spend};
+use crate::truncation::truncated;
 
 /// What was computed about a trace: typed results, and the same as ranked findings.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +24,18 @@ pub struct Evidence {
     pub critical_path: CriticalPath,
     /// What each span did itself, in microseconds.
     pub self_times: PerNode<i64>,
+    /// Where errors began, how far they went, and who stopped them.
+    pub errors: Errors,
+    /// Model calls whose reply was cut.
+    pub truncated: Vec<NodeId>,
+    /// Cost and tokens.
+    pub spend: Spend,
+    /// Prompts that grow from call to call.
+    pub context_growth: Vec<ContextGrowth>,
+    /// Retries, loops and other repeated work, the most wasteful first.
+    pub repetitions: Vec<Repetition>,
+    /// Spans that took much longer than others of their kind.
+    pub outliers: Vec<Outlier>,
     /// The claims, the most important first, numbered from `F1`.
     pub findings: Vec<Finding>,
 }
@@ -25,15 +46,33 @@ impl Evidence {
     pub fn finding(&self, id: FindingId) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.id == id)
     }
+
+    /// The findings of a kind, the most important first.
+    pub fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |finding| finding.kind == kind)
+    }
 }
 
 /// Computes all the evidence about a trace: no IO, no clock, no model. Equal trees give equal
-/// evidence.
+/// evidence. `O(n log n)` in the number of spans, and linear in the size of their content.
 #[must_use]
 pub fn analyse(tree: &TraceTree) -> Evidence {
-    Evidence {
+    let errors = errors(tree);
+    let spend = spend(tree);
+    let repetitions = repetitions(tree, &errors, &spend, &Signatures::new(tree));
+    let mut evidence = Evidence {
         critical_path: critical_path(tree),
         self_times: self_times(tree),
+        truncated: truncated(tree),
+        context_growth: context_growth(tree),
+        outliers: outliers(tree),
+        errors,
+        spend,
+        repetitions,
         findings: Vec::new(),
-    }
+    };
+    evidence.findings = claims::findings(tree, &evidence);
+    evidence
 }

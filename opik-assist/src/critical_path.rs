@@ -181,12 +181,14 @@ fn cut_to_parents(tree: &TraceTree) -> PerNode<Option<Interval>> {
     let mut cut: PerNode<Option<Interval>> = PerNode::filled(tree, None);
     for node in tree.nodes() {
         let own = tree.interval(node);
-        cut[node] = match tree.parent(node) {
+        let times = match tree.parent(node) {
             None => Some(own),
-            Some(parent) => cut[parent]
+            Some(parent) => cut
+                .at(parent)
                 .and_then(|outer| cut_to(own, outer))
                 .filter(|_| !is_message(tree.span(parent), tree.span(node))),
         };
+        cut.set(node, times);
     }
     cut
 }
@@ -275,7 +277,7 @@ impl Walk<'_> {
         let mut stack = vec![self.enter(root, interval, interval.end)];
         while let Some(frame) = stack.last_mut() {
             if let Some((child, end)) = self.next_child(frame) {
-                let below = self.cut[child].unwrap_or(interval);
+                let below = self.cut.at(child).unwrap_or(interval);
                 let below = self.enter(Some(child), below, end);
                 stack.push(below);
             } else {
@@ -294,7 +296,7 @@ impl Walk<'_> {
     )]
     fn enter(&mut self, node: Option<NodeId>, cut: Interval, at: Timestamp) -> Frame {
         let begin = self.order.len();
-        let keep = |child: NodeId| self.cut[child].map(|times| (times, child));
+        let keep = |child: NodeId| self.cut.at(child).map(|times| (times, child));
         match node {
             Some(node) => self.order.extend(self.tree.children(node).filter_map(keep)),
             None => self.order.extend(self.tree.roots().filter_map(keep)),
@@ -346,7 +348,9 @@ impl Walk<'_> {
             slack,
         });
         if let Some(chosen) = beside {
-            self.path.room[chosen] = self.path.room[chosen].min(slack);
+            self.path
+                .room
+                .update(chosen, |room| *room = slack.min(*room));
         }
     }
 
@@ -354,7 +358,9 @@ impl Walk<'_> {
         if start < end {
             self.path.segments.push(Segment { node, start, end });
             if let Some(node) = node {
-                self.path.own[node] += end.micros_since(start);
+                self.path
+                    .own
+                    .update(node, |own| *own += end.micros_since(start));
             }
         }
     }

@@ -22,12 +22,27 @@
 
 pub mod analysis;
 pub mod answer;
+mod claims;
+pub mod context_growth;
 pub mod critical_path;
+pub mod culprit;
 pub mod diff;
+pub mod errors;
+pub mod failure;
+mod figures;
 pub mod finding;
+mod label;
 pub mod localise;
+mod message;
+pub mod outliers;
 mod per_node;
+mod quote;
+pub mod repetition;
 pub mod self_time;
+mod signature;
+mod soft_error;
+pub mod spend;
+pub mod truncation;
 
 pub use analysis::{Evidence, analyse};
 pub use answer::{Answer, AnswerContext, answer};

@@ -16,7 +16,7 @@ use opik_core::tree::NodeId;
 /// let tree = TraceTree::from_spans(id, vec![span]);
 /// let mut calls = PerNode::filled(&tree, 0);
 /// for node in tree.nodes() {
-///     calls[node] += 1;
+///     calls.set(node, calls.at(node) + 1);
 /// }
 /// assert_eq!(calls.iter().copied().sum::<i32>(), 1);
 /// ```
@@ -42,6 +42,36 @@ impl<T> PerNode<T> {
     /// The values in pre-order.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
+    }
+
+    /// The value of a node, copied.
+    ///
+    /// # Panics
+    /// When the node is of a larger tree, as [`TraceTree::span`] does.
+    #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "documented: a node is used with the table of its own tree"
+    )]
+    pub fn at(&self, node: NodeId) -> T
+    where
+        T: Copy,
+    {
+        self.0[node.index()]
+    }
+
+    /// Sets the value of a node; does nothing when the node is of a larger tree.
+    pub fn set(&mut self, node: NodeId, value: T) {
+        if let Some(slot) = self.0.get_mut(node.index()) {
+            *slot = value;
+        }
+    }
+
+    /// Changes the value of a node; does nothing when the node is of a larger tree.
+    pub fn update(&mut self, node: NodeId, change: impl FnOnce(&mut T)) {
+        if let Some(slot) = self.0.get_mut(node.index()) {
+            change(slot);
+        }
     }
 
     /// The value of a node; `None` when the node is of a larger tree.

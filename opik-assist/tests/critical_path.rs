@@ -348,7 +348,7 @@ proptest! {
         prop_assert_eq!(own + path.uninstrumented(), path.interval.micros());
         for node in tree.nodes() {
             let saving = path.saving(&tree, node, 1.0);
-            prop_assert!(0 <= saving && saving <= path.own[node]);
+            prop_assert!(0 <= saving && saving <= path.own.at(node));
         }
     }
 }

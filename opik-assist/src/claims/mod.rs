@@ -1,0 +1,80 @@
+//! From typed results to findings: sentences with numbers, in order of importance.
+
+mod errors;
+mod latency;
+mod oddities;
+mod overview;
+mod repeats;
+mod spending;
+
+use opik_core::TraceTree;
+use opik_core::tree::NodeId;
+
+use crate::analysis::Evidence;
+use crate::finding::{Finding, FindingId};
+use crate::label::Labels;
+
+/// Span ids that a finding carries at most.
+const SPANS: usize = 64;
+
+/// How important a finding is, the most important first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Failure,
+    Damage,
+    Latency,
+    Waste,
+    Money,
+    Oddity,
+    Repaired,
+    Context,
+}
+
+/// What the claims are made from, and those made so far.
+struct Claims<'a> {
+    tree: &'a TraceTree,
+    evidence: &'a Evidence,
+    labels: Labels<'a>,
+    found: Vec<(Rank, Finding)>,
+}
+
+/// Puts everything into words. Findings of equal importance keep the order of their module.
+pub(crate) fn findings(tree: &TraceTree, evidence: &Evidence) -> Vec<Finding> {
+    let mut claims = Claims {
+        tree,
+        evidence,
+        labels: Labels::new(tree),
+        found: Vec::new(),
+    };
+    errors::claim(&mut claims);
+    latency::claim(&mut claims);
+    repeats::claim(&mut claims);
+    spending::claim(&mut claims);
+    oddities::claim(&mut claims);
+    overview::claim(&mut claims);
+    claims.found.sort_by_key(|(rank, _)| *rank);
+    let numbered = claims.found.into_iter().zip(1u32..);
+    numbered
+        .map(|((_, mut finding), number)| {
+            finding.id = FindingId(number);
+            finding
+        })
+        .collect()
+}
+
+impl Claims<'_> {
+    fn add(&mut self, rank: Rank, finding: Finding) {
+        self.found.push((rank, finding));
+    }
+
+    fn ids(&self, nodes: &[NodeId]) -> Vec<opik_core::SpanId> {
+        let ids = nodes.iter().take(SPANS);
+        ids.map(|&node| self.tree.span(node).id).collect()
+    }
+
+    /// Microseconds that count as the trace's duration: the path's, or the record's when that is
+    /// longer.
+    fn duration(&self) -> i64 {
+        self.evidence.critical_path.interval.micros()
+    }
+}

@@ -1,0 +1,240 @@
+//! Kinds of failure that have a known remedy.
+//!
+//! Found by words of the exception type and the message, and by an HTTP status that directly
+//! follows `http`, `status`, `code` or `error`. First match in the order of the enum.
+
+use serde::Serialize;
+
+/// A kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureClass {
+    /// Too many requests, or no quota left.
+    RateLimit,
+    /// The prompt does not fit into the model's context.
+    ContextOverflow,
+    /// The reply was cut at its largest length.
+    TruncatedOutput,
+    /// Nothing came in time.
+    Timeout,
+    /// Not allowed, or not known.
+    Access,
+    /// No connection.
+    Connection,
+    /// The other side failed.
+    Server,
+    /// What was asked for does not exist.
+    NotFound,
+    /// The arguments or the data do not fit.
+    InvalidInput,
+}
+
+impl FailureClass {
+    /// What happened, as a clause: `the model or service refused because of its rate limit`.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::RateLimit => "the service refused because of its rate limit or quota",
+            Self::ContextOverflow => "the prompt was longer than the model's context",
+            Self::TruncatedOutput => "the reply was cut at its largest length",
+            Self::Timeout => "nothing came in time",
+            Self::Access => "access was denied",
+            Self::Connection => "there was no connection",
+            Self::Server => "the other side failed",
+            Self::NotFound => "what was asked for does not exist",
+            Self::InvalidInput => "the arguments or the data did not fit",
+        }
+    }
+
+    /// What helps, as a clause.
+    #[must_use]
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::RateLimit => "retry with growing waits, or spread the calls",
+            Self::ContextOverflow => "shorten the history or the retrieved text",
+            Self::TruncatedOutput => "raise the limit of output tokens, or ask for less",
+            Self::Timeout => "raise the time limit, or make the call smaller",
+            Self::Access => "check the key and the permissions",
+            Self::Connection => "check the address and the network",
+            Self::Server => "retry; it is likely to pass",
+            Self::NotFound => "check the name or the path that was asked for",
+            Self::InvalidInput => "check the arguments that were passed",
+        }
+    }
+}
+
+const WORDS: [(FailureClass, &[&str]); 8] = [
+    (
+        FailureClass::RateLimit,
+        &[
+            "rate limit",
+            "rate_limit",
+            "ratelimit",
+            "too many requests",
+            "quota exceeded",
+            "insufficient_quota",
+            "throttl",
+        ],
+    ),
+    (
+        FailureClass::ContextOverflow,
+        &[
+            "context length",
+            "context_length",
+            "contextlength",
+            "maximum context",
+            "context window",
+            "contextwindow",
+            "prompt is too long",
+            "too many tokens",
+        ],
+    ),
+    (
+        FailureClass::Timeout,
+        &[
+            "timeout",
+            "timed out",
+            "deadline exceeded",
+            "deadlineexceeded",
+        ],
+    ),
+    (
+        FailureClass::Access,
+        &[
+            "unauthorized",
+            "forbidden",
+            "authentication",
+            "invalid api key",
+            "permission denied",
+            "permissionerror",
+            "access denied",
+        ],
+    ),
+    (
+        FailureClass::Connection,
+        &[
+            "connection refused",
+            "connection reset",
+            "connection error",
+            "connectionerror",
+            "connecterror",
+            "name or service not known",
+            "network is unreachable",
+            "failed to resolve",
+        ],
+    ),
+    (
+        FailureClass::Server,
+        &[
+            "internal server error",
+            "service unavailable",
+            "bad gateway",
+            "overloaded",
+        ],
+    ),
+    (
+        FailureClass::NotFound,
+        &[
+            "not found",
+            "notfound",
+            "no such file",
+            "does not exist",
+            "no module named",
+        ],
+    ),
+    (
+        FailureClass::InvalidInput,
+        &[
+            "valueerror",
+            "typeerror",
+            "keyerror",
+            "indexerror",
+            "validationerror",
+            "syntaxerror",
+            "nameerror",
+            "attributeerror",
+            "jsondecodeerror",
+            "invalid argument",
+            "invalid json",
+            "missing required",
+            "bad request",
+        ],
+    ),
+];
+
+/// The class of an error by its type and message.
+pub(crate) fn classify(exception_type: &str, message: &str) -> Option<FailureClass> {
+    let text: String = exception_type
+        .chars()
+        .chain([' '])
+        .chain(message.chars().take(400))
+        .flat_map(char::to_lowercase)
+        .collect();
+    let by_words = || {
+        let found = WORDS
+            .iter()
+            .find(|(_, words)| words.iter().any(|word| text.contains(word)));
+        found.map(|(class, _)| *class)
+    };
+    by_status(&text).or_else(by_words)
+}
+
+fn by_status(text: &str) -> Option<FailureClass> {
+    let mut since_cue = usize::MAX;
+    for word in text.split(|character: char| !character.is_alphanumeric()) {
+        if word.is_empty() {
+            continue;
+        }
+        since_cue = since_cue.saturating_add(1);
+        if word.starts_with("http")
+            || word.ends_with("error")
+            || matches!(word, "status" | "code" | "statuscode")
+        {
+            since_cue = 0;
+        } else if since_cue == 1
+            && word.len() == 3
+            && let Ok(status) = word.parse::<u16>()
+        {
+            return match status {
+                429 => Some(FailureClass::RateLimit),
+                401 | 403 => Some(FailureClass::Access),
+                408 | 504 => Some(FailureClass::Timeout),
+                404 | 410 => Some(FailureClass::NotFound),
+                400 | 422 => None,
+                500..=599 => Some(FailureClass::Server),
+                _ => None,
+            };
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_by_words_and_by_status() {
+        for (kind, message, class) in [
+            ("RateLimitError", "slow down", Some(FailureClass::RateLimit)),
+            (
+                "APIError",
+                "Error code: 429 - busy",
+                Some(FailureClass::RateLimit),
+            ),
+            ("HTTPError", "status code: 503", Some(FailureClass::Server)),
+            (
+                "BadRequestError",
+                "Error code: 400 - maximum context length is 8192",
+                Some(FailureClass::ContextOverflow),
+            ),
+            ("ReadTimeout", "", Some(FailureClass::Timeout)),
+            ("KeyError", "'price'", Some(FailureClass::InvalidInput)),
+            ("Error", "found 500 rows too many", None),
+            ("Oops", "something", None),
+        ] {
+            assert_eq!(classify(kind, message), class, "{kind}: {message}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Numbers as people read them.
+
+/// A duration: `0.35 ms`, `340 ms`, `2.41 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn duration(micros: i64) -> String {
+    let millis = millis(micros);
+    match micros.unsigned_abs() {
+        0 => "0 ms".to_owned(),
+        1..=9_999 => format!("{millis:.2} ms"),
+        10_000..=99_999 => format!("{millis:.1} ms"),
+        100_000..=999_499 => format!("{millis:.0} ms"),
+        999_500..=119_994_999 => format!("{:.2} s", millis / 1_000.0),
+        seconds => {
+            let seconds = (seconds + 500_000) / 1_000_000;
+            let sign = if micros < 0 { "-" } else { "" };
+            if seconds < 7_200 {
+                format!("{sign}{} min {} s", seconds / 60, seconds % 60)
+            } else {
+                format!("{sign}{} h {} min", seconds / 3_600, seconds / 60 % 60)
+            }
+        }
+    }
+}
+
+/// Microseconds as milliseconds.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(crate) fn millis(micros: i64) -> f64 {
+    micros as f64 / 1_000.0
+}
+
+/// The share of a whole in percent; 0 of nothing.
+pub(crate) fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 {
+        part / whole * 100.0
+    } else {
+        0.0
+    }
+}
+
+/// The share of a whole stretch of time in percent.
+pub(crate) fn time_share(part: i64, whole: i64) -> f64 {
+    share(millis(part), millis(whole))
+}
+
+/// A percentage: `<1 %`, `7 %`, `62 %`.
+pub(crate) fn percent(value: f64) -> String {
+    if value > 0.0 && value < 1.0 {
+        "<1 %".to_owned()
+    } else {
+        format!("{value:.0} %")
+    }
+}
+
+/// US dollars with at least two digits that matter: `$0.0012`, `$1.23`.
+pub(crate) fn dollars(value: f64) -> String {
+    if value >= 0.1 || value == 0.0 {
+        format!("${value:.2}")
+    } else if value >= 0.001 {
+        format!("${value:.4}")
+    } else {
+        format!("${value:.6}")
+    }
+}
+
+/// A whole number with separators: `12,345`.
+pub(crate) fn whole(value: i64) -> String {
+    let digits = value.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + 4);
+    if value < 0 {
+        text.push('-');
+    }
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 call`, `3 calls`.
+pub(crate) fn count(number: usize, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!(
+        "{} {thing}{ending}",
+        whole(i64::try_from(number).unwrap_or(i64::MAX))
+    )
+}
+
+/// A count as the value of a quantity.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(crate) fn number(value: usize) -> f64 {
+    value as f64
+}
+
+/// A whole number as the value of a quantity.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(crate) fn real(value: i64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        let text = [
+            0,
+            350,
+            99_999,
+            340_000,
+            999_499,
+            2_410_000,
+            200_000_000,
+            7_500_000_000,
+        ]
+        .map(duration)
+        .join("; ");
+        assert_eq!(
+            text,
+            "0 ms; 0.35 ms; 100.0 ms; 340 ms; 999 ms; 2.41 s; 3 min 20 s; 2 h 5 min"
+        );
+    }
+
+    #[test]
+    fn whole_numbers_have_separators() {
+        assert_eq!(
+            [0, 999, 1_000, -1_234_567].map(whole).join(" "),
+            "0 999 1,000 -1,234,567"
+        );
+        assert_eq!(
+            count(1, "call") + ", " + &count(2, "call"),
+            "1 call, 2 calls"
+        );
+        assert_eq!(
+            [0.0, 0.000_12, 0.004, 1.234].map(dollars).join(" "),
+            "$0.00 $0.000120 $0.0040 $1.23"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! How a span is named in a sentence: kind, name and the shortest form of its id that is unique.
+//!
+//! The form is the first eight digits, an ellipsis, and as many of the last digits (at least two)
+//! as no other span of the trace shares: `llm plan (01a1f87d…3c)`.
+
+use opik_core::tree::NodeId;
+use opik_core::{SpanId, TraceTree};
+
+use crate::quote::clean;
+
+/// The least number of digits after the ellipsis.
+const LEAST: usize = 2;
+/// Digits before the ellipsis.
+const HEAD: usize = 8;
+/// Longest name in a sentence.
+const NAME: usize = 48;
+
+/// Labels of the spans of one trace.
+#[derive(Debug, Clone)]
+pub(crate) struct Labels<'a> {
+    tree: &'a TraceTree,
+    /// The last sixteen digits of every id, last digit first, in order.
+    endings: Vec<u64>,
+}
+
+impl<'a> Labels<'a> {
+    pub(crate) fn new(tree: &'a TraceTree) -> Self {
+        let mut endings: Vec<u64> = tree
+            .nodes()
+            .map(|node| ending(tree.span(node).id))
+            .collect();
+        endings.sort_unstable();
+        Self { tree, endings }
+    }
+
+    /// `llm plan (01a1f87d…3c)`.
+    pub(crate) fn span(&self, node: NodeId) -> String {
+        format!(
+            "{} ({})",
+            self.name(node),
+            self.short(self.tree.span(node).id)
+        )
+    }
+
+    /// `llm plan`.
+    pub(crate) fn name(&self, node: NodeId) -> String {
+        let span = self.tree.span(node);
+        let name = clean(span.name.as_deref().unwrap_or_default(), NAME);
+        let kind = clean(span.kind().as_str(), 12);
+        match name.as_str() {
+            "" => format!("{kind} span"),
+            name => format!("{kind} {name}"),
+        }
+    }
+
+    /// `01a1f87d…3c`.
+    pub(crate) fn short(&self, id: SpanId) -> String {
+        let digits = id.to_string().replace('-', "");
+        let own = ending(id);
+        let place = self.endings.partition_point(|&other| other < own);
+        // The ids that share most of the ending are its neighbours in the order of endings.
+        let before = place
+            .checked_sub(1)
+            .and_then(|place| self.endings.get(place));
+        let after = self.endings.get(place + 1);
+        let shared = before.into_iter().chain(after);
+        let shared = shared
+            .map(|other| (other ^ own).leading_zeros() as usize / 4)
+            .max()
+            .unwrap_or(0);
+        let tail = (shared + 1).clamp(LEAST, 16);
+        if tail == 16 {
+            return id.to_string();
+        }
+        let (head, rest) = digits.split_at_checked(HEAD).unwrap_or((&digits, ""));
+        let cut = rest.len().saturating_sub(tail);
+        format!("{head}…{}", rest.get(cut..).unwrap_or(rest))
+    }
+
+    /// Several spans in a row, at most `max`, and how many more there are.
+    pub(crate) fn list(&self, nodes: &[NodeId], max: usize) -> String {
+        let mut parts: Vec<String> = nodes
+            .iter()
+            .take(max)
+            .map(|&node| self.span(node))
+            .collect();
+        if nodes.len() > max {
+            parts.push(format!("{} more", nodes.len() - max));
+        }
+        parts.join(", ")
+    }
+}
+
+/// The last sixteen hexadecimal digits in reverse order.
+fn ending(id: SpanId) -> u64 {
+    let (_, low) = id.as_bytes().split_at(8);
+    let low = low
+        .iter()
+        .rev()
+        .fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    // Bytes are reversed by the fold; the digits within each byte are left.
+    (low & 0x0f0f_0f0f_0f0f_0f0f) << 4 | (low >> 4) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opik_core::{Span, Timestamp, TraceId};
+
+    #[test]
+    fn ids_are_as_short_as_the_trace_allows() {
+        let trace = TraceId::from_bytes([1; 16]);
+        let ids = [
+            "01941f29-7c00-7cdd-9698-e9ac8ad595ca",
+            "01941f29-7c00-7e0e-a08c-48834894ccca",
+            "01941f29-7c00-7e0e-a08c-48834894cc45",
+            "01941f29-7c00-7e0e-a08c-48834894ccf0",
+        ];
+        let spans = ids.map(|id| {
+            let mut span = Span::new(id.parse().unwrap(), trace, Timestamp::from_micros(1));
+            span.name = Some("a\u{1b}b".to_owned());
+            span
+        });
+        let tree = TraceTree::from_spans(trace, spans.to_vec());
+        let labels = Labels::new(&tree);
+        let short = ids.map(|id| labels.short(id.parse().unwrap()));
+        assert_eq!(
+            short,
+            ["01941f29…5ca", "01941f29…cca", "01941f29…45", "01941f29…f0"]
+        );
+        let node = tree.find(ids[3].parse().unwrap()).unwrap();
+        assert_eq!(labels.span(node), "general ab (01941f29…f0)");
+    }
+}

@@ -1,0 +1,271 @@
+//! When two spans are "the same call".
+//!
+//! The content of a span is its input, or the hash of it that the recorder left in the metadata
+//! (`prompt_hash`), or its output where neither was recorded.
+//!
+//! - **Exact**: equal kind, name and content, compared as JSON: white space and the order of keys
+//!   do not count.
+//! - **Loose**: equal kind, name and content after every run of letters and digits that has a
+//!   digit was masked; only the first 2,048 bytes count.
+//!
+//! Contents are compared by 64-bit hash. Texts are parsed only where two different ones of the
+//! same kind and name consist of the same bytes, which is what another order of keys looks like.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use opik_core::tree::NodeId;
+use opik_core::{Json, Span, TraceTree};
+
+use crate::PerNode;
+
+/// Bytes that a loose signature looks at.
+const LOOSE: usize = 2_048;
+
+/// What a signature was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    Input,
+    Output,
+    /// Kind and name only.
+    Name,
+}
+
+/// Signatures of all spans, as numbers that are equal for equal signatures.
+#[derive(Debug)]
+pub(crate) struct Signatures {
+    pub(crate) exact: PerNode<u32>,
+    pub(crate) loose: PerNode<u32>,
+    pub(crate) basis: PerNode<Basis>,
+}
+
+impl Signatures {
+    pub(crate) fn new(tree: &TraceTree) -> Self {
+        let mut exact = Exact::default();
+        let mut loose: HashMap<u64, u32> = HashMap::new();
+        let mut signatures = Self {
+            exact: PerNode::filled(tree, 0),
+            loose: PerNode::filled(tree, 0),
+            basis: PerNode::filled(tree, Basis::Name),
+        };
+        for node in tree.nodes() {
+            let span = tree.span(node);
+            let (basis, content) = content(span);
+            signatures.basis.set(node, basis);
+            signatures
+                .exact
+                .set(node, exact.number(tree, node, basis, &content));
+            let next = u32::try_from(loose.len()).unwrap_or(u32::MAX);
+            let number = *loose
+                .entry(loose_hash(span, basis, &content))
+                .or_insert(next);
+            signatures.loose.set(node, number);
+        }
+        signatures
+    }
+}
+
+fn content(span: &Span) -> (Basis, Cow<'_, str>) {
+    let told = |json: &&Json| !matches!(json.as_str(), "null" | "{}" | "\"\"" | "[]");
+    if let Some(input) = span.input.as_ref().filter(told) {
+        (Basis::Input, Cow::Borrowed(input.as_str()))
+    } else if let Some(hash) = prompt_hash(span) {
+        (Basis::Input, Cow::Owned(hash))
+    } else if let Some(output) = span.output.as_ref().filter(told) {
+        (Basis::Output, Cow::Borrowed(output.as_str()))
+    } else {
+        (Basis::Name, Cow::Borrowed(""))
+    }
+}
+
+fn prompt_hash(span: &Span) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        prompt_hash: String,
+    }
+    let metadata = span.metadata.as_ref()?;
+    // Most metadata has none, and parsing it is what would cost.
+    let has = metadata.as_str().contains("\"prompt_hash\"");
+    let fields: Fields = has.then(|| metadata.decode().ok()).flatten()?;
+    // A text without digits: two prompts must differ loosely too.
+    let letter = |byte: u8| char::from(b'a' + byte % 16);
+    Some(fields.prompt_hash.bytes().map(letter).collect())
+}
+
+/// Numbers for exact signatures.
+#[derive(Default)]
+struct Exact {
+    /// By kind, name, bytes and the text itself.
+    texts: HashMap<(u64, Bytes, u64), u32>,
+    /// The first text with these bytes, and its number.
+    first: HashMap<(u64, Bytes), (NodeId, u32)>,
+    /// By kind, name and value, for those that had to be parsed.
+    values: HashMap<(u64, u64), u32>,
+    count: u32,
+}
+
+/// How many bytes that are not white space, and their sum: the same for any order of keys.
+type Bytes = (usize, u64);
+
+impl Exact {
+    fn number(&mut self, tree: &TraceTree, node: NodeId, basis: Basis, text: &str) -> u32 {
+        let span = tree.span(node);
+        let name = hash_of(&(span.kind().as_str(), span.name.as_deref(), basis as u8));
+        let bytes = bytes(text);
+        let exact = (name, bytes, hash_of(text));
+        if let Some(&known) = self.texts.get(&exact) {
+            return known;
+        }
+        let number = match self.first.entry((name, bytes)) {
+            Entry::Vacant(place) => {
+                place.insert((node, self.count));
+                self.count += 1;
+                self.count - 1
+            }
+            Entry::Occupied(place) => {
+                let &(first, number) = place.get();
+                let earlier = content(tree.span(first)).1;
+                self.values
+                    .entry((name, value_hash(&earlier)))
+                    .or_insert(number);
+                let next = self.count;
+                let number = *self.values.entry((name, value_hash(text))).or_insert(next);
+                self.count += u32::from(number == next);
+                number
+            }
+        };
+        self.texts.insert(exact, number);
+        number
+    }
+}
+
+fn hash_of<T: Hash + ?Sized>(value: &T) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn bytes(text: &str) -> Bytes {
+    text.bytes().fold((0, 0), |(count, sum), byte| {
+        let counts = byte > b' ';
+        (
+            count + usize::from(counts),
+            sum + if counts { u64::from(byte) } else { 0 },
+        )
+    })
+}
+
+fn value_hash(text: &str) -> u64 {
+    serde_json::from_str::<serde_json::Value>(text)
+        .map_or_else(|_| hash_of(text), |value| hash_of(&value))
+}
+
+fn loose_hash(span: &Span, basis: Basis, text: &str) -> u64 {
+    let mut hash = Masked::default();
+    hash.write(span.name.as_deref().unwrap_or_default().as_bytes());
+    hash.end_run();
+    hash.add(u64::from(basis as u8));
+    hash.write(span.kind().as_str().as_bytes());
+    hash.end_run();
+    let bytes = text.as_bytes();
+    hash.write(bytes.get(..LOOSE).unwrap_or(bytes));
+    hash.end_run();
+    hash.state
+}
+
+/// A running hash in which runs of letters and digits with a digit are all the same.
+#[derive(Default)]
+struct Masked {
+    state: u64,
+    run: u64,
+    in_run: bool,
+    has_digit: bool,
+}
+
+impl Masked {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_' {
+                self.in_run = true;
+                self.has_digit |= byte.is_ascii_digit();
+                self.run = (self.run ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            } else {
+                self.end_run();
+                if !byte.is_ascii_whitespace() {
+                    self.add(u64::from(byte));
+                }
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        if self.in_run {
+            let run = if self.has_digit {
+                u64::from(b'#')
+            } else {
+                self.run
+            };
+            self.add(run);
+            (self.run, self.in_run, self.has_digit) = (0, false, false);
+        }
+    }
+
+    fn add(&mut self, value: u64) {
+        let mixed = (self.state.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.state = mixed ^ (mixed >> 29);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opik_core::{SpanId, Timestamp, TraceId};
+
+    fn same(a: (&str, &str), b: (&str, &str)) -> (bool, bool) {
+        let trace = TraceId::from_bytes([1; 16]);
+        let span = |number: u8, (name, input): (&str, &str)| {
+            let id = SpanId::from_bytes([number; 16]);
+            let mut span = Span::new(id, trace, Timestamp::from_micros(i64::from(number)));
+            span.name = Some(name.to_owned());
+            span.input = Some(Json::parse(input).unwrap());
+            span
+        };
+        let tree = TraceTree::from_spans(trace, vec![span(1, a), span(2, b)]);
+        let signatures = Signatures::new(&tree);
+        let nodes: Vec<NodeId> = tree.nodes().collect();
+        let equal = |table: &PerNode<u32>| table.at(nodes[0]) == table.at(nodes[1]);
+        (equal(&signatures.exact), equal(&signatures.loose))
+    }
+
+    #[test]
+    fn order_and_white_space_do_not_count() {
+        assert!(
+            !same(
+                ("f", r#"{"a": 1, "b": [2, 3]}"#),
+                ("f", r#"{"b":[2,3],"a":1}"#)
+            ),
+            (true, false)
+        );
+        assert_eq!(same(("f", r#"{"a":[1,2]}"#), ("f", r#"{"a":[2,1]}"#)).0);
+        assert!(!same(("f", r#"{"a":"b c"}"#), ("f", r#"{"a":"bc "}"#)).0);
+    }
+
+    #[test]
+    fn numbers_do_not_count_loosely() {
+        assert_eq!(
+            same(("get", r#"{"page": 1}"#), ("get", r#"{"page": 22}"#)),
+            (false, true)
+        );
+        assert_eq!(
+            same(("step 1", r#"{"id":"a7f"}"#), ("step 2", r#"{"id":"b81"}"#)),
+            (false, true)
+        );
+        assert_eq!(
+            same(("get", r#"{"q": "cat"}"#), ("get", r#"{"q": "dog"}"#)),
+            (false, false)
+        );
+        assert_eq!(same(("get", "1"), ("put", "1")), (false, false));
+    }
+}
