@@ -108,23 +108,18 @@ impl TraceTree {
     /// Indexes spans that have no trace row: the trace is inferred from them.
     #[must_use]
     pub fn from_spans(id: TraceId, spans: Vec<Span>) -> Self {
-        let start = spans
-            .iter()
-            .map(|span| span.start_time)
-            .min()
-            .unwrap_or(Timestamp::EPOCH);
-        let mut trace = Trace::new(id, start);
-        let top = spans.iter().filter(|span| span.parent_span_id.is_none());
-        let top = top
-            .min_by_key(|span| (span.start_time, span.id))
-            .or_else(|| spans.first());
-        if let Some(top) = top {
+        let own = || spans.iter().filter(|span| span.trace_id == id);
+        let started = own().filter(|span| span.start_time != Timestamp::EPOCH);
+        let start = started.map(|span| span.start_time).min();
+        let mut trace = Trace::new(id, start.unwrap_or(Timestamp::EPOCH));
+        let first = |span: &&Span| (span.parent_span_id.is_some(), span.start_time, span.id);
+        if let Some(top) = own().min_by_key(first) {
             trace.name.clone_from(&top.name);
             trace.project_name.clone_from(&top.project_name);
             trace.project_id = top.project_id;
         }
-        if spans.iter().all(|span| span.end_time.is_some()) {
-            trace.end_time = spans.iter().filter_map(|span| span.end_time).max();
+        if own().all(|span| span.end_time.is_some()) {
+            trace.end_time = own().filter_map(|span| span.end_time).max();
         }
         Self::build(trace, spans)
     }
@@ -183,6 +178,10 @@ fn number(trace: Trace, mut draft: Draft, children: &mut Children) -> TraceTree 
             let times = intervals.get(child).map(|times| (times.start, times.end));
             (times, spans.get(child).map(|span| span.id))
         });
+    }
+    let (_, others) = children.of(n).split_first().unwrap_or((&n, &[]));
+    for &root in others {
+        draft.report(QualityKind::SeveralRoots, root, None);
     }
     let mut slots: Vec<Option<Span>> = std::mem::take(&mut draft.spans)
         .into_iter()

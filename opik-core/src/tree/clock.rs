@@ -5,6 +5,7 @@
 //! clock. Instead of being cut it is moved, with all that is below it, to the middle of the parent.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::Interval;
 use super::build::{Children, Draft};
@@ -21,33 +22,33 @@ struct Place {
 /// Reads `kind` (or `span.kind`) and `host` (or `host.name`) of the metadata.
 fn place(span: &Span) -> Place {
     #[derive(Deserialize)]
-    struct Fields {
-        kind: Option<String>,
-        #[serde(rename = "span.kind")]
-        span_kind: Option<String>,
-        host: Option<String>,
-        #[serde(rename = "host.name")]
-        host_name: Option<String>,
+    struct Fields<'j> {
+        #[serde(borrow)]
+        kind: Option<&'j RawValue>,
+        #[serde(borrow, rename = "span.kind")]
+        span_kind: Option<&'j RawValue>,
+        #[serde(borrow)]
+        host: Option<&'j RawValue>,
+        #[serde(borrow, rename = "host.name")]
+        host_name: Option<&'j RawValue>,
     }
+    // Any JSON may be there; only a text says something.
+    let text = |raw: Option<&RawValue>| serde_json::from_str::<String>(raw?.get()).ok();
     let Some(metadata) = span.metadata.as_ref().map(crate::Json::as_str) else {
         return Place::default();
     };
-    if !metadata.contains("\"kind\"")
-        && !metadata.contains("kind\"")
-        && !metadata.contains("\"host")
-    {
+    if !metadata.contains("kind\"") && !metadata.contains("\"host") {
         return Place::default();
     }
-    serde_json::from_str::<Fields>(metadata).map_or_else(
-        |_| Place::default(),
-        |fields| Place {
-            kind: fields
-                .kind
-                .or(fields.span_kind)
-                .map(|kind| kind.to_ascii_lowercase()),
-            host: fields.host.or(fields.host_name),
-        },
-    )
+    let Ok(fields) = serde_json::from_str::<Fields<'_>>(metadata) else {
+        return Place::default();
+    };
+    Place {
+        kind: text(fields.kind)
+            .or_else(|| text(fields.span_kind))
+            .map(|kind| kind.to_ascii_lowercase()),
+        host: text(fields.host).or_else(|| text(fields.host_name)),
+    }
 }
 
 /// Moves the subtrees of servers whose clock differs into their client's interval.
@@ -86,7 +87,7 @@ pub(super) fn centre_skewed_servers(draft: &mut Draft, children: &Children) {
                 index,
             )
             && !outer.encloses(moved)
-            && moved.micros() * 100 <= outer.micros() * 101
+            && i128::from(moved.micros()) * 100 <= i128::from(outer.micros()) * 101
         {
             let inner = moved.micros().min(outer.micros());
             let start = outer.start.plus_micros((outer.micros() - inner) / 2);
@@ -95,7 +96,7 @@ pub(super) fn centre_skewed_servers(draft: &mut Draft, children: &Children) {
                 start,
                 end: start.plus_micros(inner),
             };
-            total += by;
+            total = total.saturating_add(by);
             draft.report(QualityKind::ClockSkew, index, Some(by));
         }
         if let (Some(slot), Some(times)) = (shift.get_mut(index), draft.interval.get_mut(index)) {

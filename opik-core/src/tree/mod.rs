@@ -10,6 +10,7 @@
 //!
 //! Building is iterative and `O(n log n)`: 100,000 spans and chains 10,000 deep are fine.
 
+mod adopt;
 mod build;
 mod clock;
 mod parents;

@@ -1,11 +1,9 @@
-//! Who is whose parent: recorded links, cut cycles, adopted orphans.
+//! Who is whose parent: recorded links and cut cycles. Orphans are [`adopt`]ed.
 
+use super::adopt::adopt;
 use super::build::Draft;
 use super::quality::QualityKind;
 use crate::{SpanId, Timestamp, Trace};
-
-/// How many enclosing candidates an orphan looks at before it is left at the top.
-const CANDIDATES: usize = 64;
 
 /// Fills in `draft.parent`.
 pub(super) fn link(draft: &mut Draft, trace: &Trace) {
@@ -23,18 +21,10 @@ pub(super) fn link(draft: &mut Draft, trace: &Trace) {
         }
     }
     cut_cycles(draft);
-    adopt(draft, &orphans);
-    let roots = draft
-        .parent
-        .iter()
-        .enumerate()
-        .filter(|(_, parent)| parent.is_none());
-    let roots: Vec<usize> = roots.map(|(index, _)| index).collect();
-    if let [_, others @ ..] = roots.as_slice() {
-        for &root in others {
-            draft.report(QualityKind::SeveralRoots, root, None);
-        }
+    for &orphan in &orphans {
+        draft.report(QualityKind::Orphan, orphan, None);
     }
+    adopt(draft, &orphans, trace);
 }
 
 /// Cuts each cycle above its earliest span.
@@ -81,114 +71,9 @@ fn cut_cycles(draft: &mut Draft) {
     }
 }
 
-fn order_key(draft: &Draft, index: usize) -> Option<(Timestamp, SpanId)> {
-    draft
-        .spans
-        .get(index)
-        .map(|span| (span.start_time, span.id))
-}
-
-/// Gives orphans the tightest span that encloses them in time, where there is one.
-fn adopt(draft: &mut Draft, orphans: &[usize]) {
-    if orphans.is_empty() {
-        return;
-    }
-    let times: Vec<(Timestamp, Timestamp)> = draft
-        .spans
-        .iter()
-        .map(|span| {
-            (
-                span.start_time,
-                span.end_time
-                    .unwrap_or(span.start_time)
-                    .max(span.start_time),
-            )
-        })
-        .collect();
-    let key = |index: usize| {
-        times
-            .get(index)
-            .map(|&(start, end)| (start, std::cmp::Reverse(end)))
-    };
-    let mut by_start: Vec<usize> = (0..draft.spans.len()).collect();
-    by_start.sort_by_key(|&index| key(index));
-    let mut is_orphan = vec![false; draft.spans.len()];
-    for &orphan in orphans {
-        if let Some(flag) = is_orphan.get_mut(orphan) {
-            *flag = true;
-        }
-    }
-    let mut tops = Tops::new(&draft.parent);
-    // Spans that are open at the sweep's moment, latest start last.
-    let mut open: Vec<usize> = Vec::new();
-    for index in by_start {
-        let Some(&(start, end)) = times.get(index) else {
-            continue;
-        };
-        while open
-            .last()
-            .and_then(|&top| times.get(top))
-            .is_some_and(|top| top.1 < start)
-        {
-            open.pop();
-        }
-        if is_orphan.get(index) == Some(&true) {
-            let encloses = |&&candidate: &&usize| {
-                times
-                    .get(candidate)
-                    .is_some_and(|other| other.1 >= end && (other.0, other.1) != (start, start))
-            };
-            let candidates = open.iter().rev().take(CANDIDATES);
-            let chosen = candidates
-                .filter(encloses)
-                .copied()
-                .find(|&candidate| tops.top(candidate) != index);
-            draft.report(QualityKind::Orphan, index, None);
-            if let Some(chosen) = chosen {
-                if let Some(parent) = draft.parent.get_mut(index) {
-                    *parent = Some(chosen);
-                }
-                if let Some(inferred) = draft.inferred.get_mut(index) {
-                    *inferred = true;
-                }
-                tops.attach(index, chosen);
-            }
-        }
-        open.push(index);
-    }
-}
-
-/// The top of the tree that a span is in, with path compression.
-struct Tops(Vec<usize>);
-
-impl Tops {
-    fn new(parent: &[Option<usize>]) -> Self {
-        Self(
-            parent
-                .iter()
-                .enumerate()
-                .map(|(index, up)| up.unwrap_or(index))
-                .collect(),
-        )
-    }
-
-    fn top(&mut self, mut index: usize) -> usize {
-        loop {
-            let up = self.0.get(index).copied().unwrap_or(index);
-            let over = self.0.get(up).copied().unwrap_or(up);
-            if let Some(slot) = self.0.get_mut(index) {
-                *slot = over;
-            }
-            if up == index {
-                return index;
-            }
-            index = over;
-        }
-    }
-
-    fn attach(&mut self, index: usize, to: usize) {
-        if let Some(slot) = self.0.get_mut(index) {
-            *slot = to;
-        }
-    }
+/// Unknown starts come last: they say nothing about who was first.
+fn order_key(draft: &Draft, index: usize) -> Option<(bool, Timestamp, SpanId)> {
+    let span = draft.spans.get(index)?;
+    let unknown = span.start_time == Timestamp::EPOCH;
+    Some((unknown, span.start_time, span.id))
 }

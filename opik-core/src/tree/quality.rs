@@ -8,9 +8,10 @@ use crate::SpanId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum QualityKind {
-    /// The parent is not in the trace; a likely one was chosen, or the span is a root.
+    /// The parent is not in the trace; the shortest enclosing span was chosen, or the span is a
+    /// root.
     Orphan,
-    /// More than one span has no parent.
+    /// The span is a root, and not the first one.
     SeveralRoots,
     /// Spans are each other's ancestors; the link of this one was cut.
     Cycle,
@@ -18,7 +19,8 @@ pub enum QualityKind {
     DuplicateId,
     /// The span belongs to another trace.
     ForeignTrace,
-    /// No end was recorded; it was taken from the descendants or the trace.
+    /// No end was recorded; it was taken from the nearest finished span above or the trace, or
+    /// from the descendants when they end later.
     Unfinished,
     /// The end is before the start; the duration was taken as zero.
     NegativeDuration,

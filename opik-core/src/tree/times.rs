@@ -3,20 +3,20 @@
 use super::Interval;
 use super::build::{Children, Draft};
 use super::quality::QualityKind;
-use crate::{Timestamp, Trace};
+use crate::{Span, Timestamp, Trace};
 
 /// How far a child may stick out of its parent before it is reported: 1 % of the parent.
 const TOLERANCE: f64 = 0.01;
 
 /// Fills in `draft.interval`.
 pub(super) fn repair(draft: &mut Draft, children: &Children, trace: &Trace) {
-    let known_end = |span: &crate::Span| span.end_time.unwrap_or(span.start_time);
-    let last_seen = draft
-        .spans
-        .iter()
-        .map(known_end)
-        .max()
-        .unwrap_or(trace.start_time);
+    let known_end = |span: &Span| {
+        span.end_time
+            .unwrap_or(span.start_time)
+            .max(span.start_time)
+    };
+    let last_seen = draft.spans.iter().map(known_end).max();
+    let last_seen = last_seen.unwrap_or(trace.start_time);
     let trace_end = trace.end_time.unwrap_or(last_seen);
     let trace_start = if trace.start_time == Timestamp::EPOCH {
         let starts = draft.spans.iter().map(|span| span.start_time);
@@ -28,6 +28,7 @@ pub(super) fn repair(draft: &mut Draft, children: &Children, trace: &Trace) {
         trace.start_time
     };
     let order = draft.top_down(children);
+    let limits = limits(draft, &order, trace_end);
     draft.interval = vec![
         Interval {
             start: trace_start,
@@ -63,7 +64,8 @@ pub(super) fn repair(draft: &mut Draft, children: &Children, trace: &Trace) {
                 start
             }
             None => {
-                let end = trace_end.max(last.unwrap_or(start)).max(start);
+                let limit = limits.get(index).copied().unwrap_or(trace_end);
+                let end = limit.max(last.unwrap_or(start)).max(start);
                 draft.report(
                     QualityKind::Unfinished,
                     index,
@@ -76,6 +78,24 @@ pub(super) fn repair(draft: &mut Draft, children: &Children, trace: &Trace) {
             *slot = Interval { start, end };
         }
     }
+}
+
+/// When a span without an end is assumed to have ended at the latest: with the nearest span above
+/// it that did end, else with the trace.
+fn limits(draft: &Draft, order: &[usize], trace_end: Timestamp) -> Vec<Timestamp> {
+    let mut limits = vec![trace_end; draft.spans.len()];
+    for &index in order {
+        let Some(span) = draft.spans.get(index) else {
+            continue;
+        };
+        let above = draft.parent.get(index).copied().flatten();
+        let inherited = above.and_then(|parent| limits.get(parent).copied());
+        let own = span.end_time.filter(|&end| end >= span.start_time);
+        if let (Some(slot), Some(limit)) = (limits.get_mut(index), own.or(inherited)) {
+            *slot = limit;
+        }
+    }
+    limits
 }
 
 fn earlier(a: Option<Timestamp>, b: Timestamp) -> Option<Timestamp> {
