@@ -68,10 +68,12 @@ impl Framing {
             }
         }
         let begins = self.line();
+        if self.spanning == Some(false) {
+            return Ok((begins, Frame::Text));
+        }
         let mut brackets = Brackets::default();
         brackets.scan(text);
-        let spanning = *self.spanning.get_or_insert(brackets.is_open());
-        if spanning {
+        if *self.spanning.get_or_insert(brackets.is_open()) {
             let frame = self.rest_of_document(input, text, brackets)?;
             return Ok((begins, frame));
         }

@@ -64,33 +64,43 @@ fn check_content(contents: &[(&str, &Option<Json>)]) -> Result<(), String> {
 /// Whether a well-formed text has none of what readers refuse: deep nesting, halves of surrogate
 /// pairs, numbers out of range. A `false` means "look closer".
 fn surely_readable(text: &str) -> bool {
-    let (mut depth, mut in_string, mut after_backslash) = (0_usize, false, false);
-    let mut digits = 0_usize;
-    for byte in text.bytes() {
-        if after_backslash {
-            after_backslash = false;
-            if byte == b'u' {
-                return false;
-            }
-        } else if in_string {
-            after_backslash = byte == b'\\';
-            in_string = byte != b'"';
-        } else {
-            let exponent = digits > 0 && matches!(byte, b'e' | b'E');
-            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-            match byte {
-                b'"' => in_string = true,
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
-            // Only an exponent or hundreds of digits leave the range of a double.
-            if exponent || digits > 300 || depth > SURELY_FLAT {
-                return false;
-            }
+    let (mut depth, mut digits) = (0_usize, 0_usize);
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        let exponent = digits > 0 && matches!(byte, b'e' | b'E');
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        match byte {
+            b'"' => match after_string(rest) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        // Only an exponent or hundreds of digits leave the range of a double.
+        if exponent || digits > 300 || depth > SURELY_FLAT {
+            return false;
         }
     }
     true
+}
+
+/// What follows the string that `text` begins in; `None` when it has an escape by number.
+fn after_string(mut text: &[u8]) -> Option<&[u8]> {
+    loop {
+        let at = memchr::memchr2(b'"', b'\\', text)?;
+        let (found, after) = text.get(at..)?.split_first()?;
+        if *found == b'"' {
+            return Some(after);
+        }
+        let (escaped, after) = after.split_first()?;
+        if *escaped == b'u' {
+            return None;
+        }
+        text = after;
+    }
 }
 
 /// The object with one more member; another kind of value moves into a member `value`.
