@@ -1,7 +1,12 @@
 //! Reading Opik JSONL and flat span lists, beside parsing each line into `serde_json::Value`.
 //!
 //! Prints the ratio of the two, measured in turns in one run; the lower the better.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark"
+)]
 
 use std::hint::black_box;
 use std::io::{BufRead, Read};

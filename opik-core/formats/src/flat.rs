@@ -1,5 +1,6 @@
 //! Flat span lists: `{"trace_id", "spans": [{"id", "parent", "name", "service", "host",
-//! "start_us", "end_us", "kind", "error"}]}`, times in microseconds.
+//! "start_us", "end_us", "kind", "error"}]}`, times in microseconds. A member `source` (a file, a
+//! data set) belongs to the trace's identity.
 
 use opik_core::{ErrorInfo, Json, Timestamp};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use crate::sink::Sink;
 
 #[derive(Deserialize)]
 struct Document<'d> {
+    source: Option<String>,
     trace_id: String,
     #[serde(borrow)]
     spans: &'d RawValue,
@@ -36,10 +38,17 @@ pub(crate) fn read(text: &str, assembler: &mut Assembler, sink: &mut Sink<'_>) {
         Ok(document) => document,
         Err(error) => return sink.json_problem(text, "span list", &error),
     };
+    let trace = match &document.source {
+        Some(source) if !source.ends_with(&document.trace_id) => {
+            format!("{source}/{}", document.trace_id)
+        }
+        Some(source) => source.clone(),
+        None => document.trace_id,
+    };
     let mut spans = Vec::new();
     let read = elements::for_each(document.spans.get(), |part| {
         match serde_json::from_str::<FlatSpan>(part.get()) {
-            Ok(span) => spans.push(convert(&document.trace_id, span, part.get())),
+            Ok(span) => spans.push(convert(&trace, span, part.get())),
             Err(error) => sink.json_problem(part.get(), "span", &error),
         }
     });

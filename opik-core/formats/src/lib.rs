@@ -16,6 +16,7 @@
 //! - **Repeating an import changes nothing**: foreign identifiers map to the same UUIDs each time
 //!   (the original stays in `metadata.source_id`), and records without `last_updated_at` get their
 //!   end, else their start.
+//! - **Writers**: [`write_opik_jsonl`] loses nothing, [`write_otlp_json`] is for other backends.
 //! - **Unknown span types** become `general`, with the original in `metadata.source_type`.
 //!
 //! ```
@@ -54,8 +55,10 @@ mod record;
 mod sink;
 mod vyasa;
 mod write;
+mod write_otlp;
 
 pub use options::{Format, ReadOptions};
 pub use problem::{Problem, ReadError};
 pub use reader::{Item, Reader, Summary};
 pub use write::write_opik_jsonl;
+pub use write_otlp::write_otlp_json;

@@ -11,15 +11,26 @@ use crate::sink::Sink;
 /// Reads a document whose members were already told apart.
 pub(crate) fn read<'d>(text: &'d str, head: &Head<'d>, sink: &mut Sink<'_>) {
     let mut known = false;
-    for part in [head.trace, head.span].into_iter().flatten() {
+    for (part, is_span) in [(head.trace, false), (head.span, true)] {
+        let Some(part) = part else { continue };
         known = true;
-        let is_span = head.span.is_some_and(|span| std::ptr::eq(span, part));
         record(part, is_span, sink);
     }
-    for (list, is_span) in [(head.traces, false), (head.spans, true)] {
+    for (list, of) in [
+        (head.traces, Of::Traces),
+        (head.spans, Of::Spans),
+        (head.content, Of::Either),
+    ] {
         let Some(list) = list else { continue };
         known = true;
-        let read = elements::for_each(list.get(), |part| record(part, is_span, sink));
+        let read = elements::for_each(list.get(), |part| {
+            let is_span = match of {
+                Of::Traces => false,
+                Of::Spans => true,
+                Of::Either => is_span(part),
+            };
+            record(part, is_span, sink);
+        });
         if let Err(error) = read {
             sink.json_problem(list.get(), "list of records", &error);
         }
@@ -27,12 +38,23 @@ pub(crate) fn read<'d>(text: &'d str, head: &Head<'d>, sink: &mut Sink<'_>) {
     if known {
         return;
     }
-    // A bare record; only spans belong to a trace.
-    let is_span = head.trace_id.is_some();
     match serde_json::from_str::<&RawValue>(text) {
-        Ok(part) => record(part, is_span, sink),
+        Ok(part) => record(part, head.trace_id.is_some(), sink),
         Err(error) => sink.json_problem(text, "record", &error),
     }
+}
+
+/// What a list has.
+#[derive(Clone, Copy)]
+enum Of {
+    Traces,
+    Spans,
+    Either,
+}
+
+/// Tells bare records apart: only spans belong to a trace.
+fn is_span(part: &RawValue) -> bool {
+    serde_json::from_str::<Head<'_>>(part.get()).is_ok_and(|head| head.trace_id.is_some())
 }
 
 fn record(part: &RawValue, is_span: bool, sink: &mut Sink<'_>) {

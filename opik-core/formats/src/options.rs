@@ -7,8 +7,8 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Format {
     /// Opik's records: `{"trace", "spans"}`, `{"trace"}`, `{"span"}`, a bare trace or span (`id`
-    /// and `start_time`, a span also has `trace_id`), or the bodies of Opik's batch requests
-    /// (`{"traces": []}`, `{"spans": []}`).
+    /// and `start_time`, a span also has `trace_id`), the bodies of Opik's batch requests
+    /// (`{"traces": []}`, `{"spans": []}`), or pages of its lists (`{"content": []}`).
     Opik,
     /// An OTLP request as JSON: `{"resourceSpans": []}`.
     Otlp,

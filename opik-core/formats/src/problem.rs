@@ -90,10 +90,11 @@ fn data_reason(message: &str) -> Option<String> {
     // The expectation comes last and is ours; the text found comes before it.
     let (_, expected) = rest.rsplit_once(", expected ")?;
     let (expected, _) = expected.rsplit_once(" at line ").unwrap_or((expected, ""));
-    let expected = if expected.starts_with("struct ") {
-        "an object"
-    } else {
-        expected
+    let expected = match expected {
+        "i64" | "u64" => "a whole number",
+        "f64" => "a number",
+        it if it.starts_with("struct ") => "an object",
+        it => it,
     };
     let kinds = [
         "null",

@@ -254,6 +254,8 @@ pub(crate) struct Head<'d> {
     #[serde(borrow)]
     pub(crate) spans: Option<&'d RawValue>,
     #[serde(borrow)]
+    pub(crate) content: Option<&'d RawValue>,
+    #[serde(borrow)]
     pub(crate) data: Option<&'d RawValue>,
     #[serde(borrow, rename = "resourceSpans", alias = "resource_spans")]
     pub(crate) resource_spans: Option<&'d RawValue>,
@@ -285,6 +287,7 @@ impl Head<'_> {
             || self.span.is_some()
             || self.traces.is_some()
             || self.spans.is_some()
+            || self.content.is_some()
             || (self.id.is_some() && self.start_time.is_some())
         {
             Some(Format::Opik)

@@ -54,6 +54,9 @@ fn opik_records_in_every_wrapping() {
       trace {"id":"01941f29-7c00-7493-9838-62c3f1790449","start_time":"2025-01-01T00:00:00.000000Z","last_updated_at":"2025-01-01T00:00:00.000000Z"}
     line 9: no known trace format: the members fit none
     line 9: not an object
+    batch
+      trace {"id":"01941f29-7c00-7493-9838-62c3f179044a","start_time":"2025-01-01T00:00:00.000000Z","last_updated_at":"2025-01-01T00:00:00.000000Z"}
+      span {"id":"01941f29-7c00-7cdd-9698-e9ac8ad595ce","trace_id":"01941f29-7c00-7493-9838-62c3f179044a","start_time":"2025-01-01T00:00:00.000000Z","last_updated_at":"2025-01-01T00:00:00.000000Z"}
     "#);
 }
 
@@ -80,6 +83,21 @@ fn jaeger_references_tags_and_logs() {
       span {"id":"01633ba4-1880-7000-a548-a7de5d6001ae","project_name":"jobs","trace_id":"01633ba4-1880-7000-bb55-fbd123eade71","name":"HTTP GET /dispatch","start_time":"2018-05-07T17:26:40.000000Z","end_time":"2018-05-07T17:26:40.001500Z","metadata":{"error":true,"events":[{"attributes":{"level":"info"},"name":"log","time":"2018-05-07T17:26:40.000200Z"}],"host":"host-7","http.status_code":500,"kind":"server","service":"frontend","source_id":"1"},"error_info":{"exception_type":"Timeout","message":"redis timeout","traceback":"redis timeout"},"last_updated_at":"2018-05-07T17:26:40.001500Z"}
       span {"id":"01633ba4-1880-7000-bbeb-3609ba64c994","project_name":"jobs","trace_id":"01633ba4-1880-7000-bb55-fbd123eade71","parent_span_id":"01633ba4-1880-7000-a548-a7de5d6001ae","name":"llm.call","type":"llm","start_time":"2018-05-07T17:26:40.000500Z","end_time":"2018-05-07T17:26:40.001200Z","metadata":{"service":"model","source_id":"2"},"model":"mistral","last_updated_at":"2018-05-07T17:26:40.001200Z"}
     line 47: span: it has no startTime
+    "#);
+}
+
+#[test]
+fn flat_span_lists_are_told_apart_by_their_source() {
+    let records = read("flat.jsonl", ReadOptions::default());
+    insta::assert_snapshot!(records, @r#"
+    batch
+      trace {"id":"0182ca94-c2b2-768b-993d-86c97e03850c","name":"GET /","start_time":"2022-08-23T12:02:03.058409Z","end_time":"2022-08-23T12:02:03.058509Z","metadata":{"source_id":"set/a.json/A"},"error_info":{"exception_type":"error","traceback":"error"},"last_updated_at":"2022-08-23T12:02:03.058509Z"}
+      span {"id":"0182ca94-c2b2-768b-b08c-c825f6c065c6","trace_id":"0182ca94-c2b2-768b-993d-86c97e03850c","name":"GET /","start_time":"2022-08-23T12:02:03.058409Z","end_time":"2022-08-23T12:02:03.058509Z","metadata":{"host":"h1","kind":"server","service":"web","source_id":"1"},"error_info":{"exception_type":"error","traceback":"error"},"last_updated_at":"2022-08-23T12:02:03.058509Z"}
+      span {"id":"0182ca94-c2b2-768b-8c80-dd3bd6ba6295","trace_id":"0182ca94-c2b2-768b-993d-86c97e03850c","parent_span_id":"0182ca94-c2b2-768b-b08c-c825f6c065c6","name":"call","start_time":"2022-08-23T12:02:03.058419Z","metadata":{"service":"db","source_id":"2"},"error_info":{"exception_type":"error","message":"lost","traceback":"lost"},"last_updated_at":"2022-08-23T12:02:03.058419Z"}
+    line 1: span: a member is of type string, expected a whole number
+    batch
+      trace {"id":"0182ca94-c2b2-768b-992f-4d0bf24ce336","start_time":"2022-08-23T12:02:03.058409Z","end_time":"2022-08-23T12:02:03.058509Z","metadata":{"source_id":"set/b.json/A"},"last_updated_at":"2022-08-23T12:02:03.058509Z"}
+      span {"id":"0182ca94-c2b2-768b-8e98-754e77159248","trace_id":"0182ca94-c2b2-768b-992f-4d0bf24ce336","start_time":"2022-08-23T12:02:03.058409Z","end_time":"2022-08-23T12:02:03.058509Z","metadata":{"source_id":"1"},"last_updated_at":"2022-08-23T12:02:03.058509Z"}
     "#);
 }
 

@@ -35,16 +35,27 @@ fn read(name: &str) -> (Vec<Batch>, Vec<String>, Summary) {
 
 #[test]
 fn every_trace_of_every_file_is_read() {
-    for (name, traces, spans) in [
-        ("traces/agentrx/opik.jsonl.gz", 34, 1360),
-        ("traces/who_and_when/opik.jsonl.gz", 92, 2267),
-        ("critical_path/nezha.jsonl.gz", 45, 3653),
-        ("critical_path/jaeger_ui_cases.jsonl", 6, 15),
-        ("critical_path/crisp_cases.jsonl", 20, 87),
+    // One trace of Nezha is in its file twice, under one identifier.
+    for (name, traces, spans, distinct) in [
+        ("traces/agentrx/opik.jsonl.gz", 34, 1360, 34),
+        ("traces/who_and_when/opik.jsonl.gz", 92, 2267, 92),
+        ("critical_path/nezha.jsonl.gz", 45, 3653, 44),
+        ("critical_path/jaeger_ui_cases.jsonl", 6, 15, 6),
+        ("critical_path/crisp_cases.jsonl", 20, 87, 20),
     ] {
         let (batches, problems, summary) = read(name);
         assert_eq!(problems, Vec::<String>::new(), "{name}");
         assert_eq!((summary.traces, summary.spans), (traces, spans), "{name}");
+        let all: HashSet<_> = batches
+            .iter()
+            .flat_map(|it| &it.traces)
+            .map(|it| it.id)
+            .collect();
+        assert_eq!(
+            all.len(),
+            distinct,
+            "{name}: each trace has its own identifier"
+        );
         for batch in batches {
             let ids: HashSet<_> = batch.traces.iter().map(|trace| trace.id).collect();
             let parents: HashSet<_> = batch.spans.iter().map(|span| span.id).collect();
