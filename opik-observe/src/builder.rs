@@ -204,7 +204,7 @@ impl RecorderBuilder {
                 name: twice.name.clone(),
             });
         }
-        let (intake, receiver) = Intake::new(&self.limits);
+        let (intake, outlet) = Intake::new(&self.limits);
         let queues: Vec<_> = self
             .branches
             .iter()
@@ -218,7 +218,7 @@ impl RecorderBuilder {
             .collect();
         let start_rows = self.branches.iter().any(|b| b.start_rows != StartRows::Off);
         let core = Arc::new(Core::new(intake, queues, &self.limits, start_rows));
-        let collector = Collector::new(Arc::clone(&core), receiver);
+        let collector = Collector::new(Arc::clone(&core), outlet);
         self.start_branches(&core)
             .and_then(|()| {
                 let name = "opik-recorder".to_owned();

@@ -49,7 +49,6 @@ fn keep_buffer(buffer: Vec<u8>) {
 /// A record under way, of whatever kind.
 struct Active {
     handle: SpanHandle,
-    core: Arc<Core>,
     raw: Raw,
     failed: bool,
     /// It began while the thread was unwinding, so that says nothing about its own end.
@@ -74,7 +73,6 @@ impl Active {
         }
         Self {
             handle,
-            core: Arc::clone(core),
             raw,
             failed: false,
             began_in_panic: std::thread::panicking(),
@@ -83,14 +81,18 @@ impl Active {
     }
 
     fn json<T: Serialize + ?Sized>(&mut self, tag: Tag, value: &T) {
-        if !self.raw.json(tag, value, self.core.field_bytes()) {
-            self.core.field_lost();
+        if let Some(core) = &self.handle.core
+            && !self.raw.json(tag, value, core.field_bytes())
+        {
+            core.field_lost();
         }
     }
 
     fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) {
-        if !self.raw.keyed(tag, key, value) {
-            self.core.field_lost();
+        if !self.raw.keyed(tag, key, value)
+            && let Some(core) = &self.handle.core
+        {
+            core.field_lost();
         }
     }
 
@@ -99,6 +101,12 @@ impl Active {
         self.raw.name(Tag::ErrorType, kind);
         if let Some(message) = message {
             self.raw.text(Tag::ErrorText, &message.to_string());
+        }
+    }
+
+    fn score(&self, target: ScoreTarget, name: &str, value: f64) {
+        if let Some(core) = &self.handle.core {
+            core.record_score(&ScoreRecord::new(target, FeedbackScore::new(name, value)));
         }
     }
 
@@ -114,10 +122,12 @@ impl Active {
             self.raw.name(Tag::ErrorType, &Name::from("panic"));
         }
         self.raw.end(self.handle.clock.now());
-        self.core.intake().record(self.raw.as_bytes());
-        if self.owns_trace {
-            self.raw.turn_into_trace(*self.handle.trace.as_bytes());
-            self.core.intake().record(self.raw.as_bytes());
+        if let Some(core) = &self.handle.core {
+            core.intake().record(self.raw.as_bytes());
+            if self.owns_trace {
+                self.raw.turn_into_trace(*self.handle.trace.as_bytes());
+                core.intake().record(self.raw.as_bytes());
+            }
         }
         keep_buffer(self.raw.into_buffer());
     }
@@ -301,9 +311,7 @@ impl TraceGuard {
     /// Gives the trace a feedback score.
     pub fn score(&self, name: &str, value: f64) -> &Self {
         if let Some(active) = &self.active {
-            let target = ScoreTarget::Trace(active.handle.trace);
-            let score = ScoreRecord::new(target, FeedbackScore::new(name, value));
-            active.core.record_score(&score);
+            active.score(ScoreTarget::Trace(active.handle.trace), name, value);
         }
         self
     }
@@ -407,10 +415,7 @@ impl SpanGuard {
         if let Some(active) = &self.active
             && let Some(span) = active.handle.span
         {
-            let score = FeedbackScore::new(name, value);
-            active
-                .core
-                .record_score(&ScoreRecord::new(ScoreTarget::Span(span), score));
+            active.score(ScoreTarget::Span(span), name, value);
         }
         self
     }

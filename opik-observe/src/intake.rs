@@ -1,16 +1,32 @@
-//! Where callers hand records over: admission, and the bounded queue to the worker.
+//! Where callers hand records over: admission, and the way to the worker.
 //!
 //! Nothing in here blocks. A record is admitted when the counts of records and bytes that wait for
-//! the worker stay within their limits; else it is counted as lost and forgotten. Accounting is
-//! tied to ownership: a [`Chunk`] that is dropped with records in it, for whatever reason, counts
-//! them, so no way out of the queue escapes the books.
+//! the worker stay within their limits; else it is counted as lost and forgotten.
+//!
+//! Each thread writes into a [`Chunk`] of its own, which lies in a [`Slot`] that the worker may empty
+//! at any time. A full chunk goes through a bounded queue. The slot's lock is only ever tried:
+//! should the worker hold it at that moment, the record takes the queue by itself. Buffers come back
+//! from the branches through a [`Pool`], so that a warm thread allocates nothing.
+//!
+//! Accounting is tied to ownership: a [`Chunk`] that is dropped with records in it, for whatever
+//! reason, counts them, so no way out escapes the books.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::Thread;
 
+use crate::config::Limits;
 use crate::stats::{DropReason, Tally};
+
+/// Bytes of a thread's chunk.
+const CHUNK: usize = 64 << 10;
+/// Buffers that wait for their next use.
+const POOLED: usize = 64;
+/// Most chunks in the queue.
+const QUEUE: usize = 4_096;
 
 /// Counters that callers and worker share.
 #[derive(Debug, Default)]
@@ -47,8 +63,53 @@ impl Account {
     }
 }
 
+/// Buffers for chunks, lent and returned. Its lock is only ever tried.
+#[derive(Default)]
+pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+
+impl Pool {
+    fn take(&self) -> Vec<u8> {
+        let kept = self.0.try_lock().ok().and_then(|mut kept| kept.pop());
+        kept.unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
+    fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() == CHUNK
+            && let Ok(mut kept) = self.0.try_lock()
+            && kept.len() < POOLED
+        {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+/// Records that all branches read; the buffer goes back to the pool after the last one.
+pub(crate) struct SharedBytes {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+impl SharedBytes {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
 /// Records on their way from a caller to the worker, each after its length (u32).
-pub(crate) struct Chunk {
+struct Chunk {
     bytes: Vec<u8>,
     /// Records in it, of which `counted` are complete ones.
     records: usize,
@@ -57,8 +118,24 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
+    fn new(bytes: Vec<u8>, account: &Arc<Account>) -> Self {
+        Self {
+            bytes,
+            records: 0,
+            counted: 0,
+            account: Arc::clone(account),
+        }
+    }
+
+    fn push(&mut self, record: &[u8], length: u32, counted: usize) {
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(record);
+        self.records += 1;
+        self.counted += counted;
+    }
+
     /// Takes the records out: bytes, and how many of them are complete.
-    pub(crate) fn take(mut self) -> (Vec<u8>, usize) {
+    fn take(mut self) -> (Vec<u8>, usize) {
         let bytes = std::mem::take(&mut self.bytes);
         self.account.release(self.records, bytes.len());
         (bytes, std::mem::take(&mut self.counted))
@@ -76,10 +153,48 @@ impl Drop for Chunk {
     }
 }
 
+/// Where one thread writes for one recorder.
+#[derive(Default)]
+struct Slot {
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    chunk: Option<Chunk>,
+    closed: bool,
+}
+
+impl Slot {
+    /// The worker's way in; callers only try.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inside.try_lock().is_ok_and(|inside| inside.closed)
+    }
+}
+
+thread_local! {
+    /// The thread's slots by recorder: rarely more than one. Holds slots only, never a recorder.
+    static SLOTS: RefCell<Vec<(u64, Arc<Slot>)>> = const { RefCell::new(Vec::new()) };
+}
+
+static NEXT_INTAKE: AtomicU64 = AtomicU64::new(1);
+
+#[derive(Default)]
+struct Registry {
+    slots: Vec<Arc<Slot>>,
+    closed: bool,
+}
+
 /// The callers' end.
-#[derive(Debug)]
 pub(crate) struct Intake {
+    number: u64,
     account: Arc<Account>,
+    pool: Arc<Pool>,
+    registry: Mutex<Registry>,
     sender: SyncSender<Chunk>,
     max_records: usize,
     max_bytes: usize,
@@ -87,23 +202,37 @@ pub(crate) struct Intake {
     closed: AtomicBool,
     /// The worker sleeps until it is woken.
     asleep: AtomicBool,
-    worker: std::sync::OnceLock<Thread>,
+    worker: OnceLock<Thread>,
 }
 
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The worker's end.
+pub(crate) struct Outlet(Receiver<Chunk>);
+
 impl Intake {
-    pub(crate) fn new(limits: &crate::config::Limits) -> (Self, Receiver<Chunk>) {
-        let (sender, receiver) = sync_channel(limits.pending_records);
+    pub(crate) fn new(limits: &Limits) -> (Self, Outlet) {
+        let (sender, receiver) = sync_channel(limits.pending_records.min(QUEUE));
         let intake = Self {
+            number: NEXT_INTAKE.fetch_add(1, Ordering::Relaxed),
             account: Arc::default(),
+            pool: Arc::default(),
+            registry: Mutex::default(),
             sender,
             max_records: limits.pending_records,
             max_bytes: limits.pending_bytes,
             max_record: limits.record_bytes,
             closed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
-            worker: std::sync::OnceLock::new(),
+            worker: OnceLock::new(),
         };
-        (intake, receiver)
+        (intake, Outlet(receiver))
     }
 
     pub(crate) fn account(&self) -> &Arc<Account> {
@@ -137,37 +266,131 @@ impl Intake {
             .filter(|_| record.len() <= self.max_record)
             .ok_or(DropReason::TooLarge)?;
         let size = record.len() + size_of::<u32>();
-        if !self
-            .account
-            .reserve(size, (self.max_records, self.max_bytes))
-        {
+        let limits = (self.max_records, self.max_bytes);
+        if !self.account.reserve(size, limits) {
             self.wake();
             return Err(DropReason::BudgetExceeded);
         }
-        let mut bytes = Vec::with_capacity(size);
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(record);
-        let chunk = Chunk {
-            bytes,
-            records: 1,
-            counted,
-            account: Arc::clone(&self.account),
-        };
-        match self.sender.try_send(chunk) {
-            Ok(()) => {}
-            Err(TrySendError::Full(chunk)) => {
-                chunk.take();
-                return Err(DropReason::BudgetExceeded);
-            }
-            Err(TrySendError::Disconnected(chunk)) => {
-                chunk.take();
-                return Err(DropReason::Closed);
+        let written = SLOTS
+            .try_with(|slots| self.write(slots, record, length, counted))
+            .unwrap_or(None);
+        match written {
+            Some(outcome) => outcome?,
+            None => {
+                // The worker is at the slot, or the thread is about to end.
+                let bytes = Vec::with_capacity(size);
+                let mut alone = Chunk::new(bytes, &self.account);
+                alone.push(record, length, counted);
+                self.send(alone)?;
             }
         }
         if self.account.waiting() == self.max_records / 2 || self.asleep.load(Ordering::SeqCst) {
             self.wake();
         }
         Ok(())
+    }
+
+    /// Writes into the thread's chunk; `None` when that cannot be had without waiting.
+    fn write(
+        &self,
+        slots: &RefCell<Vec<(u64, Arc<Slot>)>>,
+        record: &[u8],
+        length: u32,
+        counted: usize,
+    ) -> Option<Result<(), DropReason>> {
+        let mut slots = slots.try_borrow_mut().ok()?;
+        let place = match slots.iter().position(|(number, _)| *number == self.number) {
+            Some(place) => place,
+            None => {
+                let slot = self.register()?;
+                slots.retain(|(_, slot)| !slot.is_closed());
+                slots.push((self.number, slot));
+                slots.len() - 1
+            }
+        };
+        let (_, slot) = slots.get(place)?;
+        let mut inside = match slot.inside.try_lock() {
+            Ok(inside) => inside,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        let size = record.len() + size_of::<u32>();
+        if inside.closed {
+            self.account.release(1, size);
+            return Some(Err(DropReason::Closed));
+        }
+        let is_full = |chunk: &mut Chunk| chunk.bytes.len() + size > CHUNK;
+        if let Some(full) = inside.chunk.take_if(is_full) {
+            match self.sender.try_send(full) {
+                Ok(()) => {}
+                // It grows instead; the budget bounds it.
+                Err(TrySendError::Full(full)) => inside.chunk = Some(full),
+                // The worker is gone, and dropping the chunk counts its records.
+                Err(TrySendError::Disconnected(full)) => drop(full),
+            }
+        }
+        let chunk = inside
+            .chunk
+            .get_or_insert_with(|| Chunk::new(self.pool.take(), &self.account));
+        chunk.push(record, length, counted);
+        Some(Ok(()))
+    }
+
+    /// A slot for this thread; `None` while the list is in use or when it is closed.
+    fn register(&self) -> Option<Arc<Slot>> {
+        let mut registry = self.registry.try_lock().ok()?;
+        (!registry.closed).then(|| {
+            let slot = Arc::<Slot>::default();
+            registry.slots.push(Arc::clone(&slot));
+            slot
+        })
+    }
+
+    /// Puts a chunk into the queue, or takes its records back off the books.
+    fn send(&self, chunk: Chunk) -> Result<(), DropReason> {
+        let (chunk, reason) = match self.sender.try_send(chunk) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(chunk)) => (chunk, DropReason::BudgetExceeded),
+            Err(TrySendError::Disconnected(chunk)) => (chunk, DropReason::Closed),
+        };
+        let (bytes, _) = chunk.take();
+        self.pool.give_back(bytes);
+        self.wake();
+        Err(reason)
+    }
+
+    /// Hands everything that has arrived to `forward`, with how many records of each portion are
+    /// complete. Whatever was recorded before the call is handed over; what comes meanwhile may be.
+    pub(crate) fn drain(
+        &self,
+        outlet: &Outlet,
+        mut forward: impl FnMut(&Arc<SharedBytes>, usize),
+    ) -> bool {
+        let mut any = false;
+        let mut hand_over = |chunk: Chunk| {
+            any = true;
+            let (bytes, counted) = chunk.take();
+            let pool = Arc::clone(&self.pool);
+            forward(&Arc::new(SharedBytes { bytes, pool }), counted);
+        };
+        // Slots first: a chunk that leaves its slot for the queue meanwhile is found there.
+        self.registry().slots.retain(|slot| {
+            // Asked first: a thread may write and end between the two.
+            let thread_lives = Arc::strong_count(slot) > 1;
+            let chunk = slot.lock().chunk.take();
+            if let Some(chunk) = chunk {
+                hand_over(chunk);
+            }
+            thread_lives
+        });
+        for chunk in outlet.0.try_iter().take(QUEUE) {
+            hand_over(chunk);
+        }
+        any
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the worker's sleep.
@@ -192,12 +415,18 @@ impl Intake {
         self.asleep.store(false, Ordering::SeqCst);
     }
 
+    /// Refuses whatever comes from now on. What is in the slots stays until it is drained.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
+        let mut registry = self.registry();
+        registry.closed = true;
+        for slot in &registry.slots {
+            slot.lock().closed = true;
+        }
     }
 }
 
-/// The records of a chunk, one after the other, each with the bytes that it takes.
+/// The records of a chunk, one after the other.
 pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (length, rest) = bytes.split_first_chunk::<4>()?;

@@ -221,7 +221,6 @@ pub(crate) struct Core {
     intake: Intake,
     queues: Vec<Arc<BranchQueue>>,
     control: Mutex<Control>,
-    capacity: usize,
     field_bytes: usize,
     wants_start_rows: bool,
     process: u32,
@@ -238,7 +237,6 @@ impl Core {
             intake,
             queues,
             control: Mutex::default(),
-            capacity: limits.pending_records,
             field_bytes: limits.field_bytes,
             wants_start_rows,
             process: std::process::id(),
@@ -251,10 +249,6 @@ impl Core {
 
     pub(crate) fn queues(&self) -> &[Arc<BranchQueue>] {
         &self.queues
-    }
-
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
     }
 
     pub(crate) fn field_bytes(&self) -> usize {

@@ -106,7 +106,8 @@ impl Worker {
     }
 
     async fn take(&mut self, parcel: &Parcel) {
-        let bytes = parcel.bytes.get(..parcel.take).unwrap_or_default();
+        let bytes = parcel.bytes.as_slice();
+        let bytes = bytes.get(..parcel.take).unwrap_or_default();
         for record in records(bytes) {
             self.add(record);
             if self.batch.len() >= self.limits.batch_records

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::queue::Item;
 use crate::flush::Ticket;
-use crate::intake::Chunk;
+use crate::intake::Outlet;
 use crate::recorder::{Core, Request};
 use crate::stats::DropReason;
 
@@ -21,16 +20,16 @@ const LAST_CALL: Duration = Duration::from_millis(100);
 /// State of the collector's thread.
 pub(crate) struct Collector {
     core: Arc<Core>,
-    receiver: Receiver<Chunk>,
+    outlet: Outlet,
     waiting: Vec<Arc<Ticket>>,
     warned: BTreeSet<(usize, DropReason)>,
 }
 
 impl Collector {
-    pub(crate) fn new(core: Arc<Core>, receiver: Receiver<Chunk>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, outlet: Outlet) -> Self {
         Self {
             core,
-            receiver,
+            outlet,
             waiting: Vec::new(),
             warned: BTreeSet::new(),
         }
@@ -58,21 +57,14 @@ impl Collector {
         }
     }
 
-    /// Hands over what has arrived, at most one intake full of it.
+    /// Hands what has arrived to every branch.
     fn drain(&mut self) -> bool {
-        let mut any = false;
-        for _ in 0..self.core.capacity() {
-            let Ok(chunk) = self.receiver.try_recv() else {
-                break;
-            };
-            any = true;
-            let (bytes, counted) = chunk.take();
-            let bytes = Arc::new(bytes);
-            for queue in self.core.queues() {
-                queue.offer(&bytes, counted);
+        let queues = self.core.queues();
+        self.core.intake().drain(&self.outlet, |bytes, counted| {
+            for queue in queues {
+                queue.offer(bytes, counted);
             }
-        }
-        any
+        })
     }
 
     fn pass_on(&mut self, ticket: &Arc<Ticket>, item: impl Fn(Arc<Ticket>) -> Item) {

@@ -8,12 +8,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::flush::Ticket;
-use crate::intake::records;
+use crate::intake::{SharedBytes, records};
 use crate::stats::{DropReason, Tally};
 
 /// The first `take` bytes of a chunk that all branches share.
 pub(crate) struct Parcel {
-    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) bytes: Arc<SharedBytes>,
     pub(crate) take: usize,
     records: usize,
 }
@@ -85,7 +85,8 @@ impl BranchQueue {
     /// Takes in as many of a chunk's records as fit and counts the others as lost.
     ///
     /// `counted` is how many of the chunk's records are complete ones.
-    pub(crate) fn offer(&self, bytes: &Arc<Vec<u8>>, counted: usize) {
+    pub(crate) fn offer(&self, shared: &Arc<SharedBytes>, counted: usize) {
+        let bytes = shared.as_slice();
         let mut inner = self.lock();
         if inner.closed {
             self.lost.add(DropReason::Closed, counted);
@@ -105,7 +106,7 @@ impl BranchQueue {
             inner.bytes += take;
             self.open.fetch_add(records as u64, Ordering::Relaxed);
             inner.items.push_back(Item::Records(Parcel {
-                bytes: Arc::clone(bytes),
+                bytes: Arc::clone(shared),
                 take,
                 records,
             }));
