@@ -76,7 +76,6 @@ const SECOND: &[Row<'_>] = &[
 ];
 
 #[test]
-#[ignore = "needs the critical path"]
 fn a_trace_diff_tells_its_story() {
     let diff = diff_traces(&tree(1, FIRST), &tree(2, SECOND));
     insta::assert_snapshot!(claims(&diff.findings()), @r#"
@@ -280,7 +279,6 @@ fn chain(run: u8, depth: usize, leaf: i64) -> TraceTree {
 }
 
 #[test]
-#[ignore = "needs the critical path"]
 fn a_chain_ten_thousand_deep_is_compared_on_a_small_stack() {
     let run = || diff_traces(&chain(1, 10_000, 5), &chain(2, 10_000, 7));
     let small = std::thread::Builder::new()
@@ -387,8 +385,7 @@ proptest! {
     }
 
     #[test]
-    #[ignore = "needs the critical path"]
-    fn the_parts_of_the_time_add_up_to_the_difference_of_the_durations(
+        fn the_parts_of_the_time_add_up_to_the_difference_of_the_durations(
         a in any_tree(1), b in any_tree(2),
     ) {
         let diff = diff_traces(&a, &b);
