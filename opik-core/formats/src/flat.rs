@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::elements;
-use crate::foreign::{Assembler, ForeignSpan};
+use crate::foreign::{Assembler, ForeignSpan, within};
 use crate::sink::Sink;
 
 #[derive(Deserialize)]
@@ -38,13 +38,7 @@ pub(crate) fn read(text: &str, assembler: &mut Assembler, sink: &mut Sink<'_>) {
         Ok(document) => document,
         Err(error) => return sink.json_problem(text, "span list", &error),
     };
-    let trace = match &document.source {
-        Some(source) if !source.ends_with(&document.trace_id) => {
-            format!("{source}/{}", document.trace_id)
-        }
-        Some(source) => source.clone(),
-        None => document.trace_id,
-    };
+    let trace = within(document.source.as_deref(), &document.trace_id);
     let mut spans = Vec::new();
     let read = elements::for_each(document.spans.get(), |part| {
         match serde_json::from_str::<FlatSpan>(part.get()) {

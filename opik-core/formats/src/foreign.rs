@@ -170,6 +170,16 @@ fn complete(trace: &mut Trace, span: &Span, thread: Option<String>) {
     }
 }
 
+/// A trace's identifier together with where a collection of traces has it from, since collections
+/// of test cases use the same identifiers again.
+pub(crate) fn within(source: Option<&str>, trace: &str) -> String {
+    match source {
+        Some(source) if source.ends_with(trace) => source.to_owned(),
+        Some(source) => format!("{source}/{trace}"),
+        None => trace.to_owned(),
+    }
+}
+
 /// The UUID of a foreign trace; one that is a version 7 UUID stays.
 pub(crate) fn trace_id(name: &str, start: Timestamp) -> TraceId {
     match name.parse::<TraceId>() {

@@ -1,4 +1,5 @@
-//! Jaeger's JSON: `{"data": [trace]}`, a bare trace, or a trace in a member `trace`.
+//! Jaeger's JSON: `{"data": [trace]}`, a bare trace, or a trace in a member `trace`, beside which
+//! a member `source` (a file, a data set) belongs to the trace's identity.
 
 use opik_core::Timestamp;
 use serde::Deserialize;
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::attributes::{Facts, Happening, Status, text, whole};
 use crate::elements;
-use crate::foreign::{Assembler, ForeignSpan};
+use crate::foreign::{Assembler, ForeignSpan, within};
 use crate::reader::Head;
 use crate::sink::Sink;
 
@@ -25,17 +26,18 @@ struct JaegerTrace<'d> {
 pub(crate) fn read(text: &str, head: &Head<'_>, assembler: &mut Assembler, sink: &mut Sink<'_>) {
     match (head.data, head.trace) {
         (Some(data), _) => {
-            let read = elements::for_each(data.get(), |part| trace(part.get(), assembler, sink));
+            let read =
+                elements::for_each(data.get(), |part| trace(part.get(), None, assembler, sink));
             if let Err(error) = read {
                 sink.json_problem(data.get(), "data", &error);
             }
         }
-        (None, Some(wrapped)) => trace(wrapped.get(), assembler, sink),
-        (None, None) => trace(text, assembler, sink),
+        (None, Some(wrapped)) => trace(wrapped.get(), head.source().as_deref(), assembler, sink),
+        (None, None) => trace(text, None, assembler, sink),
     }
 }
 
-fn trace(part: &str, assembler: &mut Assembler, sink: &mut Sink<'_>) {
+fn trace(part: &str, source: Option<&str>, assembler: &mut Assembler, sink: &mut Sink<'_>) {
     let trace: JaegerTrace<'_> = match serde_json::from_str(part) {
         Ok(trace) => trace,
         Err(error) => return sink.json_problem(part, "trace", &error),
@@ -52,6 +54,11 @@ fn trace(part: &str, assembler: &mut Assembler, sink: &mut Sink<'_>) {
     });
     if let Err(error) = read {
         sink.json_problem(part, "spans", &error);
+    }
+    if source.is_some() {
+        for span in &mut spans {
+            span.trace = within(source, &span.trace);
+        }
     }
     assembler.assemble(spans, sink);
 }

@@ -257,6 +257,8 @@ pub(crate) struct Head<'d> {
     pub(crate) content: Option<&'d RawValue>,
     #[serde(borrow)]
     pub(crate) data: Option<&'d RawValue>,
+    #[serde(borrow)]
+    source: Option<&'d RawValue>,
     #[serde(borrow, rename = "resourceSpans", alias = "resource_spans")]
     pub(crate) resource_spans: Option<&'d RawValue>,
     #[serde(borrow)]
@@ -269,6 +271,11 @@ pub(crate) struct Head<'d> {
 }
 
 impl Head<'_> {
+    /// The file or data set that the document says it is from.
+    pub(crate) fn source(&self) -> Option<String> {
+        serde_json::from_str(self.source?.get()).ok()
+    }
+
     fn format(&self) -> Option<Format> {
         let wraps_jaeger = || {
             self.trace
