@@ -22,7 +22,7 @@ thread_local! {
 /// 64 random bits: SplitMix64 over a seed that each thread takes from the system once.
 ///
 /// Good enough for identifiers, which must be unique and need not be secret.
-fn random_bits() -> u64 {
+pub(crate) fn random_bits() -> u64 {
     RANDOM.with(|state| {
         let mut seed = state.get();
         if seed == 0 {

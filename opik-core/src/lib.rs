@@ -21,6 +21,10 @@ pub mod id;
 pub mod json;
 pub mod model;
 pub mod query;
+#[cfg(feature = "rest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
+pub mod rest;
+mod secret;
 pub mod session;
 pub mod source;
 pub mod time;
@@ -33,6 +37,7 @@ pub use json::Json;
 pub use model::{
     Comment, ErrorInfo, FeedbackScore, Project, ScoreRecord, Span, SpanType, Thread, Trace, Usage,
 };
+pub use secret::Secret;
 pub use session::{Event, Message, Part, Role, Session, SessionError, SessionKey, SessionStore};
 pub use source::{Cursor, Page, PageRequest, SourceError, TraceSource};
 pub use time::Timestamp;

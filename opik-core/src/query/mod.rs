@@ -3,7 +3,7 @@
 //!
 //! - [`Filter`] is one condition; a list of them means all of them.
 //! - [`oql`] reads Opik's query language (`name contains "x" AND duration > 100`).
-//! - [`matches`] evaluates filters in memory; it is the definition that SQL is tested against.
+//! - [`mod@matches`] evaluates filters in memory; it is the definition that SQL is tested against.
 
 mod field;
 mod filter;

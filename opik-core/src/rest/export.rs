@@ -1,0 +1,332 @@
+//! The client as an [`Exporter`].
+
+use std::ops::Range;
+
+use async_trait::async_trait;
+
+use super::call::Call;
+use super::client::{MAX_ITEMS, OpikClient};
+use super::error::{RestError, RestErrorKind};
+use super::{rows, validate};
+use crate::exporter::{ExportErrorKind, Rejection};
+use crate::model::ScoreTarget;
+use crate::{Batch, ExportError, ExportReport, Exporter, ProjectId, Timestamp};
+
+/// Single refusals in a row, with nothing taken yet, after which a request is given up: then it is
+/// not one bad record but all of them.
+const HOPELESS: usize = 32;
+
+/// A record that is ready to be sent.
+struct Row {
+    record: String,
+    json: Vec<u8>,
+}
+
+/// Where rows go and what encloses them.
+#[derive(Clone, Copy)]
+struct Route {
+    path: &'static str,
+    list: &'static str,
+    put: bool,
+}
+
+const TRACES: Route = Route {
+    path: "traces/batch",
+    list: "traces",
+    put: false,
+};
+const SPANS: Route = Route {
+    path: "spans/batch",
+    list: "spans",
+    put: false,
+};
+const TRACE_SCORES: Route = Route {
+    path: "traces/feedback-scores",
+    list: "scores",
+    put: true,
+};
+const SPAN_SCORES: Route = Route {
+    path: "spans/feedback-scores",
+    list: "scores",
+    put: true,
+};
+const THREAD_SCORES: Route = Route {
+    path: "traces/threads/feedback-scores",
+    list: "scores",
+    put: true,
+};
+
+/// Sends complete rows, never a change to one, so that a repetition is harmless and order does not
+/// matter.
+///
+/// - A record that Opik would refuse (identifier, times, project, usage, cost, range of a score) is
+///   rejected before sending.
+/// - Requests carry at most [`MAX_ITEMS`] records and about `max_request_bytes`.
+/// - A request that is refused (400, 413, 422, and 409 at the first attempt) is halved until the bad
+///   record is alone. After 32 refusals of single records with nothing taken, the rest of that
+///   request is rejected too.
+/// - 409 after a repetition, or for a record that "already exists", is success.
+/// - A missing `last_updated_at` becomes now, a missing `source` becomes `sdk`.
+/// - A row with a `project_id` and no name gets the name from the server, since rows can be written
+///   by name only; a project that does not exist is a rejection.
+/// - `input` and `output` other than objects, lists of objects and texts, and `metadata` other than
+///   objects, are wrapped: `5` becomes `{"input": 5}`.
+///
+/// What was refused by the server is rejected with the status; its words are left out, because
+/// they quote content.
+#[async_trait]
+impl Exporter for OpikClient {
+    async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
+        let mut report = ExportReport::default();
+        let mut now = Timestamp::now();
+        let mut rows = Vec::with_capacity(batch.traces.len());
+        for trace in &batch.traces {
+            let named = (trace.project_name.as_deref(), trace.project_id);
+            let made = match self.project_of(named, validate::trace(trace)).await? {
+                Ok(project) => json(rows::trace(trace, project.as_deref(), now)),
+                Err(reason) => Err(reason),
+            };
+            // Rows of one record without a moment keep their order.
+            now = now.plus_micros(1);
+            keep(
+                made,
+                || format!("trace {}", trace.id),
+                &mut rows,
+                &mut report,
+            );
+        }
+        self.deliver(TRACES, &rows, &mut report).await?;
+
+        rows.clear();
+        for span in &batch.spans {
+            let named = (span.project_name.as_deref(), span.project_id);
+            let made = match self.project_of(named, validate::span(span)).await? {
+                Ok(project) => json(rows::span(span, project.as_deref(), now)),
+                Err(reason) => Err(reason),
+            };
+            now = now.plus_micros(1);
+            keep(made, || format!("span {}", span.id), &mut rows, &mut report);
+        }
+        self.deliver(SPANS, &rows, &mut report).await?;
+
+        let (mut of_spans, mut of_threads) = (Vec::new(), Vec::new());
+        rows.clear();
+        for record in &batch.scores {
+            let named = (record.project_name.as_deref(), record.project_id);
+            let made = match self.project_of(named, validate::score(record)).await? {
+                Ok(project) => json(rows::score(record, project.as_deref())),
+                Err(reason) => Err(reason),
+            };
+            let (list, target) = match &record.target {
+                ScoreTarget::Trace(id) => (&mut rows, format!("trace {id}")),
+                ScoreTarget::Span(id) => (&mut of_spans, format!("span {id}")),
+                ScoreTarget::Thread(_) => (&mut of_threads, "a thread".to_owned()),
+            };
+            keep(made, || format!("score of {target}"), list, &mut report);
+        }
+        self.deliver(TRACE_SCORES, &rows, &mut report).await?;
+        self.deliver(SPAN_SCORES, &of_spans, &mut report).await?;
+        self.deliver(THREAD_SCORES, &of_threads, &mut report)
+            .await?;
+        Ok(report)
+    }
+
+    /// Nothing is buffered here, and what the server acknowledged is stored there.
+    async fn flush(&self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+fn json(row: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
+    row.map_err(|_| "it has no JSON form")
+}
+
+fn keep(
+    made: Result<Vec<u8>, &'static str>,
+    record: impl FnOnce() -> String,
+    rows: &mut Vec<Row>,
+    report: &mut ExportReport,
+) {
+    match made {
+        Ok(json) => rows.push(Row {
+            record: record(),
+            json,
+        }),
+        Err(reason) => report.rejected.push(Rejection {
+            record: record(),
+            reason: reason.to_owned(),
+        }),
+    }
+}
+
+impl OpikClient {
+    /// Sends rows in requests of bounded size.
+    async fn deliver(
+        &self,
+        route: Route,
+        rows: &[Row],
+        report: &mut ExportReport,
+    ) -> Result<(), ExportError> {
+        let sizes: Vec<usize> = rows.iter().map(|row| row.json.len() + 1).collect();
+        for range in split(&sizes, self.inner.max_request) {
+            let Some(chunk) = rows.get(range) else {
+                continue;
+            };
+            self.deliver_chunk(route, chunk, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends one request's worth, in halves where it is refused.
+    async fn deliver_chunk(
+        &self,
+        route: Route,
+        rows: &[Row],
+        report: &mut ExportReport,
+    ) -> Result<(), ExportError> {
+        let (mut taken, mut refused) = (0, 0);
+        let mut pending = vec![rows];
+        while let Some(part) = pending.pop() {
+            let error = match self.put_rows(route, part).await {
+                Ok(()) => {
+                    taken += part.len();
+                    report.accepted += part.len();
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if !error.refuses_content() {
+                return Err(error.into());
+            }
+            let conflict = error.kind() == RestErrorKind::Conflict;
+            let exists =
+                conflict && (error.attempts() > 1 || error.body().mentions("already exist"));
+            if exists {
+                taken += part.len();
+                report.accepted += part.len();
+            } else if part.len() == 1 || (taken == 0 && refused >= HOPELESS) {
+                refused += part.len();
+                reject(part, &error, report);
+            } else {
+                let (first, second) = part.split_at(part.len() / 2);
+                pending.push(second);
+                pending.push(first);
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_rows(&self, route: Route, rows: &[Row]) -> Result<(), RestError> {
+        let size: usize = rows.iter().map(|row| row.json.len() + 1).sum();
+        let mut body = Vec::with_capacity(size + route.list.len() + 8);
+        body.extend_from_slice(format!("{{\"{}\":[", route.list).as_bytes());
+        for (number, row) in rows.iter().enumerate() {
+            if number > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&row.json);
+        }
+        body.extend_from_slice(b"]}");
+        let call = if route.put {
+            Call::put(route.path)
+        } else {
+            Call::post(route.path)
+        };
+        self.send(call.json_text(body)).await.map(drop)
+    }
+
+    /// The project that a valid record is written to, or why it is rejected.
+    async fn project_of(
+        &self,
+        (name, id): (Option<&str>, Option<ProjectId>),
+        valid: Result<(), &'static str>,
+    ) -> Result<Result<Option<String>, &'static str>, ExportError> {
+        if let Err(reason) = valid {
+            return Ok(Err(reason));
+        }
+        if let Some(name) = name {
+            return Ok(Ok(Some(name.to_owned())));
+        }
+        let Some(id) = id else {
+            return Ok(Ok(self.inner.project_name.clone()));
+        };
+        Ok(match self.name_of_project(id).await? {
+            Some(name) => Ok(Some(name)),
+            None => Err("its project_id is unknown and it names no project"),
+        })
+    }
+
+    /// The name of a project, asked for once.
+    async fn name_of_project(&self, id: ProjectId) -> Result<Option<String>, ExportError> {
+        let poisoned = |_| ExportError::new(ExportErrorKind::Internal, "project names are lost");
+        let known = {
+            let names = self.inner.project_names.lock().map_err(poisoned)?;
+            names.get(&id).cloned()
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let name = self.project(id).await?.map(|project| project.name);
+        let mut names = self.inner.project_names.lock().map_err(poisoned)?;
+        // A project that is missing now may be made later.
+        if name.is_some() {
+            names.insert(id, name.clone());
+        }
+        Ok(name)
+    }
+}
+
+fn reject(rows: &[Row], error: &RestError, report: &mut ExportReport) {
+    let status = error.status().unwrap_or(0);
+    report.rejected.extend(rows.iter().map(|row| Rejection {
+        record: row.record.clone(),
+        reason: if error.kind() == RestErrorKind::TooLarge {
+            format!("{} bytes are more than the server takes", row.json.len())
+        } else {
+            format!("the server refuses it with status {status}")
+        },
+    }));
+}
+
+/// Cuts a list into ranges of at most [`MAX_ITEMS`] items and `max` bytes; an item that is larger
+/// than that is alone.
+fn split(sizes: &[usize], max: usize) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let (mut start, mut bytes) = (0_usize, 0_usize);
+    for (index, &size) in sizes.iter().enumerate() {
+        let full = index - start >= MAX_ITEMS || bytes.saturating_add(size) > max;
+        if full && index > start {
+            ranges.push(start..index);
+            (start, bytes) = (index, 0);
+        }
+        bytes = bytes.saturating_add(size);
+    }
+    if start < sizes.len() {
+        ranges.push(start..sizes.len());
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn splitting_keeps_every_item_once_and_both_bounds(
+            sizes in proptest::collection::vec(0_usize..2_000, 0..3_000),
+            max in 1_usize..100_000,
+        ) {
+            let ranges = split(&sizes, max);
+            let all: Vec<usize> = ranges.iter().cloned().flatten().collect();
+            prop_assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
+            for range in ranges {
+                let bytes: usize = sizes[range.clone()].iter().sum();
+                prop_assert!(!range.is_empty() && range.len() <= MAX_ITEMS);
+                prop_assert!(bytes <= max || range.len() == 1);
+            }
+        }
+    }
+}
