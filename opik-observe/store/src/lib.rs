@@ -1,1 +1,62 @@
-//! Embedded SQLite trace store: exporter and trace source in one file.
+//! Embedded trace store: [`Exporter`](opik_core::Exporter) and
+//! [`TraceSource`](opik_core::TraceSource) in one SQLite file.
+//!
+//! # What is promised
+//!
+//! - An acknowledged batch is committed. The death of the process at any moment (`kill -9`) loses
+//!   nothing acknowledged and leaves no damage; [`Durability::PowerLoss`] extends that to a loss
+//!   of power, [`flush`](opik_core::Exporter::flush) does so once.
+//! - Of several rows of one record the one with the highest `last_updated_at` stays, of equal ones
+//!   the later; rows without it count as made on arrival. Rows replace whole rows.
+//! - Spans may come before their trace or without one. Scores may come before what they score.
+//! - The totals of a trace are exact at every moment, through every replacement.
+//! - Several processes may use one file at the same time.
+//! - Deleted and replaced content is overwritten in the file.
+//! - A file of an older schema is brought forward, a newer one is refused ([`StoreError`]). New
+//!   files are readable by their owner only.
+//!
+//! # The format
+//!
+//! Rows per span and an index per property cost more than the data, so spans are kept in *parts*:
+//! up to 64 spans that one batch brought for one trace and project.
+//!
+//! | table | a row is | holds |
+//! |---|---|---|
+//! | `trace` | a trace, or spans that wait for one | columns, totals, number of the latest change |
+//! | `part` | some spans of a trace | all their columns in one blob, with its own texts |
+//! | `block` | bodies of neighbours, 32 KiB, zstd | input, output, metadata, text of errors, rare fields |
+//! | `facet` | project, kind and value, newest identifier, part or trace | postings for searches |
+//! | `score` | target, name, author | the latest feedback score |
+//! | `counter` | one row | numbers for keys and changes, never used twice |
+//!
+//! A new trace costs one row each in `trace` and `part`, a few postings, and its share of a block.
+//! An upsert names its trace, so only that trace's parts are asked whether they have the span; a
+//! replaced span becomes a bit in its part, leaves the totals and has its body zeroed. A trace
+//! that grows span by span has its small parts merged eight at a time.
+//!
+//! Searches take the newest candidates from the postings of one facet (all, model, provider, tag,
+//! error, type of error or span; of traces also name and thread), read their columns, and let
+//! [`opik_core::query::matches`] decide; they stop when nothing newer can come. Other orders look
+//! at every candidate. Words are found through an FTS5 index in a second file, which a background
+//! thread fills within two seconds of a commit at ordinary loads.
+//!
+//! One thread writes, two read, one indexes: see [`StoreOptions`].
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod block;
+mod codec;
+mod error;
+mod facet;
+mod options;
+mod pack;
+mod read;
+mod schema;
+mod score_key;
+mod store;
+mod text;
+mod threads;
+mod write;
+
+pub use error::StoreError;
+pub use options::{Durability, PruneReport, Retention, StoreOptions};
+pub use store::{Store, StoreStats};

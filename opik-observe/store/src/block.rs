@@ -1,0 +1,120 @@
+//! Blocks: bodies of several records, compressed together.
+//!
+//! Small records compress badly alone, so the bodies of a batch are packed into blocks of about
+//! 32 KiB. A part or trace refers to its bodies by block, offset and length. What is replaced or
+//! deleted is overwritten with zeros and the block compressed again (so no content outlives its
+//! record, and its space is nearly free); a block without a live entry is removed.
+
+use std::cell::RefCell;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::error::StoreError;
+
+/// Size from which a block is closed.
+const TARGET: usize = 32 * 1024;
+/// zstd level 1: most of the ratio of level 3 at little more than half of its time.
+const LEVEL: i32 = 1;
+/// Largest block that will be read; the largest body is a little less.
+pub(crate) const MAX_RAW: usize = 512 << 20;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Compresses the content of a block.
+pub(crate) fn compress(raw: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let internal = |error: std::io::Error| StoreError::Internal(error.into());
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => slot.insert(Compressor::new(LEVEL).map_err(internal)?),
+        };
+        compressor.compress(raw).map_err(internal)
+    })
+}
+
+/// Reads the content of a block that is `raw_len` bytes long.
+pub(crate) fn decompress(data: &[u8], raw_len: usize) -> Result<Vec<u8>, StoreError> {
+    if raw_len > MAX_RAW {
+        return Err(StoreError::Damaged("a block is too large"));
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(
+                Decompressor::new().map_err(|error| StoreError::Internal(error.into()))?,
+            ),
+        };
+        let raw = decompressor
+            .decompress(data, raw_len)
+            .map_err(|_| StoreError::Damaged("a block cannot be decompressed"))?;
+        if raw.len() != raw_len {
+            return Err(StoreError::Damaged("a block has another size than it should"));
+        }
+        Ok(raw)
+    })
+}
+
+/// A block that is ready to be written.
+#[derive(Debug)]
+pub(crate) struct PackedBlock {
+    pub(crate) data: Vec<u8>,
+    pub(crate) raw_len: usize,
+    /// How many entries refer to it.
+    pub(crate) entries: i64,
+}
+
+/// Where bodies lie: number of the block within the batch, offset, length.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) block: usize,
+    pub(crate) at: usize,
+    pub(crate) len: usize,
+}
+
+/// Packs bodies into blocks.
+#[derive(Debug, Default)]
+pub(crate) struct Packer {
+    raw: Vec<u8>,
+    entries: i64,
+    done: Vec<PackedBlock>,
+}
+
+impl Packer {
+    /// Where the next entry's bytes go; follow with [`Packer::end`].
+    pub(crate) fn begin(&mut self) -> (&mut Vec<u8>, usize) {
+        let at = self.raw.len();
+        (&mut self.raw, at)
+    }
+
+    /// Ends the entry that began at `at`.
+    pub(crate) fn end(&mut self, at: usize) -> Result<Place, StoreError> {
+        let place = Place { block: self.done.len(), at, len: self.raw.len() - at };
+        self.entries += 1;
+        if self.raw.len() >= TARGET {
+            self.close()?;
+        }
+        Ok(place)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.entries > 0 {
+            self.done.push(PackedBlock {
+                data: compress(&self.raw)?,
+                raw_len: self.raw.len(),
+                entries: self.entries,
+            });
+            self.raw.clear();
+            self.entries = 0;
+        }
+        Ok(())
+    }
+
+    /// The blocks, in the order of their numbers.
+    pub(crate) fn finish(mut self) -> Result<Vec<PackedBlock>, StoreError> {
+        self.close()?;
+        Ok(self.done)
+    }
+}

@@ -1,0 +1,143 @@
+//! The read side: one connection, one snapshot per question.
+
+mod candidates;
+mod cursor;
+mod documents;
+mod page;
+mod plan;
+mod records;
+mod scores;
+mod spans;
+mod stats;
+mod traces;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::rc::Rc;
+
+use opik_core::ProjectId;
+use opik_core::query::ProjectSelector;
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::block;
+use crate::error::StoreError;
+
+pub(crate) use documents::Document;
+pub(crate) use stats::Counts;
+
+/// Blocks that are kept while a question is answered; neighbours of a page share blocks.
+const MOST_BLOCKS: usize = 4;
+
+/// Projects that were met.
+#[derive(Debug, Default)]
+struct Projects(HashMap<i64, (ProjectId, String)>);
+
+impl Projects {
+    fn get(&mut self, conn: &Connection, key: i64) -> Result<(ProjectId, &str), StoreError> {
+        let (id, name) = match self.0.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(
+                conn.prepare_cached("SELECT id, name FROM project WHERE key = ?1")?
+                    .query_row([key], |row| {
+                        Ok((ProjectId::from_bytes(row.get(0)?), row.get(1)?))
+                    })
+                    .optional()?
+                    .ok_or(StoreError::Damaged("a project is missing"))?,
+            ),
+        };
+        Ok((*id, name))
+    }
+}
+
+/// A connection that reads.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    conn: Connection,
+    /// The text index, if there is one.
+    text: Option<Connection>,
+    /// Projects never change once they are there.
+    projects: Projects,
+    blocks: Vec<(i64, Rc<Vec<u8>>)>,
+    has_scores: [Option<bool>; 2],
+}
+
+impl Reader {
+    pub(crate) fn new(conn: Connection, text: Option<Connection>) -> Self {
+        Self {
+            conn,
+            text,
+            projects: Projects::default(),
+            blocks: Vec::new(),
+            has_scores: [None; 2],
+        }
+    }
+
+    /// Answers one question from one state of the store.
+    pub(crate) fn snapshot<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.blocks.clear();
+        self.has_scores = [None; 2];
+        self.conn.prepare_cached("BEGIN")?.execute([])?;
+        let answer = ask(self);
+        // A read has nothing to lose; ending it must not hide the answer.
+        let ended = self.conn.prepare_cached("COMMIT")?.execute([]);
+        if ended.is_err() && !self.conn.is_autocommit() {
+            self.conn.execute_batch("ROLLBACK")?;
+        }
+        answer
+    }
+
+    fn project_id(&mut self, key: i64) -> Result<ProjectId, StoreError> {
+        Ok(self.projects.get(&self.conn, key)?.0)
+    }
+
+    /// The key of the project that is asked for; `None` for every project.
+    fn selected(&self, project: &ProjectSelector) -> Result<Option<i64>, StoreError> {
+        let key: Option<i64> = match project {
+            ProjectSelector::Name(name) => self
+                .conn
+                .prepare_cached("SELECT key FROM project WHERE fold = ?1")?
+                .query_row([name.trim().to_lowercase()], |row| row.get(0))
+                .optional()?,
+            ProjectSelector::Id(id) => self
+                .conn
+                .prepare_cached("SELECT key FROM project WHERE id = ?1")?
+                .query_row([id.as_bytes()], |row| row.get(0))
+                .optional()?,
+            _ => return Ok(None),
+        };
+        match key {
+            Some(key) => Ok(Some(key)),
+            // The default project is there from the start, only empty.
+            None if is_default(project) => Ok(Some(0)),
+            None => Err(StoreError::UnknownProject),
+        }
+    }
+
+    /// The content of a block.
+    fn block(&mut self, key: i64) -> Result<Rc<Vec<u8>>, StoreError> {
+        if let Some((_, content)) = self.blocks.iter().find(|(known, _)| *known == key) {
+            return Ok(Rc::clone(content));
+        }
+        let mut statement =
+            self.conn.prepare_cached("SELECT raw, data FROM block WHERE key = ?1")?;
+        let mut rows = statement.query([key])?;
+        let row = rows.next()?.ok_or(StoreError::Damaged("a block is missing"))?;
+        let raw: i64 = row.get(0)?;
+        let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        let content =
+            Rc::new(block::decompress(data, usize::try_from(raw).unwrap_or(usize::MAX))?);
+        if self.blocks.len() >= MOST_BLOCKS {
+            self.blocks.remove(0);
+        }
+        self.blocks.push((key, Rc::clone(&content)));
+        Ok(content)
+    }
+}
+
+fn is_default(project: &ProjectSelector) -> bool {
+    matches!(project, ProjectSelector::Name(name)
+        if name.trim().eq_ignore_ascii_case(opik_core::Project::DEFAULT_NAME))
+}

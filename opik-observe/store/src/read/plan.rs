@@ -1,0 +1,175 @@
+//! What of a query the index answers, and what each record has to have for the rest.
+
+use opik_core::query::{Filter, Operator, Sort};
+use opik_core::{SpanId, Timestamp, TraceId};
+
+use super::cursor::Id;
+use crate::codec::prefix;
+use crate::codec::span::SpanRow;
+use crate::facet::{self, Facet, Kind};
+
+/// The facet that finds candidates; the rarest kind first.
+pub(super) fn facet(filters: &[Filter], all: &[(Kind, &str, Operator)]) -> Facet {
+    for (kind, field, operator) in all {
+        let fits = |filter: &&Filter| {
+            filter.field().name() == *field
+                && filter.operator() == *operator
+                && !(*kind == Kind::Type && filter.value() == "general")
+                && (*operator != Operator::Equal || !filter.value().is_empty())
+        };
+        if let Some(filter) = filters.iter().find(fits) {
+            let value = if *operator == Operator::IsNotEmpty { "" } else { filter.value() };
+            return (*kind, facet::fold(*kind, value));
+        }
+    }
+    (Kind::All, String::new())
+}
+
+/// The facets that a search for spans can use.
+pub(super) const OF_SPANS: &[(Kind, &str, Operator)] = &[
+    (Kind::Tag, "tags", Operator::Equal),
+    (Kind::ErrorType, "error_type", Operator::Equal),
+    (Kind::Error, "error_info", Operator::IsNotEmpty),
+    (Kind::Model, "model", Operator::Equal),
+    (Kind::Provider, "provider", Operator::Equal),
+    (Kind::Type, "type", Operator::Equal),
+];
+
+/// The facets that a search for traces can use.
+pub(super) const OF_TRACES: &[(Kind, &str, Operator)] = &[
+    (Kind::Thread, "thread_id", Operator::Equal),
+    (Kind::Tag, "tags", Operator::Equal),
+    (Kind::ErrorType, "error_type", Operator::Equal),
+    (Kind::Error, "error_info", Operator::IsNotEmpty),
+    (Kind::Name, "name", Operator::Equal),
+];
+
+/// Whether a row has a facet, without making a span of it.
+pub(super) fn row_has((kind, value): &Facet, row: &SpanRow<'_>) -> bool {
+    let is = |text: Option<&str>| text.is_some_and(|text| text.eq_ignore_ascii_case(value));
+    match kind {
+        Kind::Tag => row.tags.contains(&value.as_str()),
+        Kind::ErrorType => is(row.error),
+        Kind::Error => row.error.is_some(),
+        Kind::Model => is(row.model),
+        Kind::Provider => is(row.provider),
+        Kind::Type => row.kind == Some(value),
+        _ => true,
+    }
+}
+
+/// A value that a filter fixes.
+fn fixed<'f>(filters: &'f [Filter], field: &str) -> Option<&'f str> {
+    let mut fixed = filters
+        .iter()
+        .filter(|filter| filter.field().name() == field && filter.operator() == Operator::Equal);
+    fixed.next().map(Filter::value)
+}
+
+/// The trace that a search for spans is limited to.
+pub(super) fn trace_of(trace: Option<TraceId>, filters: &[Filter]) -> Option<TraceId> {
+    trace.or_else(|| fixed(filters, "trace_id")?.parse().ok())
+}
+
+/// The identifier that a search is limited to.
+pub(super) fn only(filters: &[Filter]) -> Option<Id> {
+    let id: SpanId = fixed(filters, "id")?.parse().ok()?;
+    Some(*id.as_bytes())
+}
+
+/// A stretch of time, as identifiers know it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// Milliseconds.
+    from: Option<i64>,
+    to: Option<Timestamp>,
+}
+
+impl Made {
+    pub(super) fn within(from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
+        Self { from: from.map(|from| from.as_micros().div_euclid(1_000)), to }
+    }
+
+    /// Whether a record was made in it, as its identifier says.
+    pub(super) fn has(self, made: Option<Timestamp>) -> bool {
+        let from = self.from.map(|from| Timestamp::from_micros(from.saturating_mul(1_000)));
+        from.is_none_or(|from| made.is_some_and(|made| made >= from))
+            && self.to.is_none_or(|to| made.is_some_and(|made| made < to))
+    }
+
+    /// No candidate below this has anything made in it.
+    pub(super) fn lowest(self) -> i64 {
+        self.from.map_or(i64::MIN, bound)
+    }
+
+    /// No candidate of one record above this was made in it.
+    pub(super) fn highest(self) -> i64 {
+        let end = |to: Timestamp| bound(to.as_micros().div_euclid(1_000).saturating_add(1));
+        self.to.map_or(i64::MAX, end)
+    }
+}
+
+/// The lowest bound of identifiers of a millisecond.
+fn bound(millis: i64) -> i64 {
+    let millis = u64::try_from(millis).unwrap_or(0).min((1 << 48) - 1);
+    let mut id = [0; 16];
+    let [_, _, bytes @ ..] = millis.to_be_bytes();
+    for (to, from) in id.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    prefix(&id)
+}
+
+/// What a record has to have before a filter or an order can look at it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Its body.
+    pub(super) body: bool,
+    /// Its scores.
+    pub(super) scores: bool,
+    /// The scores of its spans.
+    pub(super) span_scores: bool,
+}
+
+impl Needs {
+    fn of_field(name: &str) -> Self {
+        match name {
+            "input" | "output" | "input_json" | "output_json" | "metadata" | "experiment_id"
+            | "annotation_queue_ids" => Self { body: true, ..Self::default() },
+            "feedback_scores" => Self { body: true, scores: true, span_scores: false },
+            "span_feedback_scores" => Self { span_scores: true, ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+
+    pub(super) fn any(self) -> bool {
+        self != Self::default()
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            body: self.body || other.body,
+            scores: self.scores || other.scores,
+            span_scores: self.span_scores || other.span_scores,
+        }
+    }
+}
+
+/// Filters in two groups: on columns, and on what has to be fetched.
+pub(super) struct Conditions {
+    pub(super) cheap: Vec<Filter>,
+    pub(super) dear: Vec<Filter>,
+    pub(super) needs: Needs,
+}
+
+impl Conditions {
+    pub(super) fn of(filters: &[Filter], sort: Option<&Sort>, words: bool) -> Self {
+        let needs = |filter: &Filter| Needs::of_field(filter.field().name());
+        let (dear, cheap): (Vec<_>, Vec<_>) =
+            filters.iter().cloned().partition(|filter| needs(filter).any());
+        let sorting = sort.map_or(Needs::default(), |sort| Needs::of_field(sort.field().name()));
+        let all = dear.iter().map(needs).fold(sorting, Needs::and);
+        let needs = Needs { body: all.body || words, ..all };
+        Self { cheap, dear, needs }
+    }
+}

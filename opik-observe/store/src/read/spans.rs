@@ -1,0 +1,234 @@
+//! Reading and searching spans.
+
+use opik_core::model::ScoreTarget;
+use opik_core::query::{Sort, SpanQuery, matches};
+use opik_core::{Page, PageRequest, Span, TraceId};
+use rusqlite::params;
+
+use super::Reader;
+use super::candidates::Candidates;
+use super::cursor::{InTrace, Newest, Sorted};
+use super::page::{FirstOf, NewestFirst};
+use super::plan::{self, Conditions, Made};
+use super::records::{Part, SpanRecord};
+use crate::codec::span::SpanRow;
+use crate::error::StoreError;
+use crate::facet::{Entity, Facet};
+use crate::text::Words;
+
+/// A search in progress.
+struct Search<'q> {
+    query: &'q SpanQuery,
+    conditions: Conditions,
+    made: Made,
+    words: Option<Words>,
+    project: Option<i64>,
+    trace: Option<TraceId>,
+    facet: Facet,
+}
+
+impl Reader {
+    /// A page of the spans of one trace, part by part.
+    pub(crate) fn spans(
+        &mut self,
+        trace: TraceId,
+        request: &PageRequest,
+    ) -> Result<Page<Span>, StoreError> {
+        let start = InTrace::start(request.cursor())?;
+        let mut place = start;
+        let mut records = Vec::new();
+        let mut next = None;
+        'parts: while let Some(part) = self.part_of(trace, place.part)? {
+            let skip = if part.key == start.part { start.row } else { 0 };
+            for (number, row) in part.rows()? {
+                if number < skip {
+                    continue;
+                }
+                if records.len() == request.limit() {
+                    next = Some(InTrace { part: part.key, row: number }.to_cursor());
+                    break 'parts;
+                }
+                records.push(self.span_record(&part, &row)?);
+            }
+            place.part = part.key + 1;
+        }
+        let items = self.finish_spans(records, false)?;
+        Ok(Page { items, next })
+    }
+
+    /// The first part of a trace from a key on.
+    fn part_of(&self, trace: TraceId, from: i64) -> Result<Option<Part>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT part.key, trace.id, part.project, part.arrived, part.block, part.at, part.dead,
+                    part.head
+             FROM trace JOIN part ON part.trace = trace.key
+             WHERE trace.id = ?1 AND part.key >= ?2 ORDER BY part.key LIMIT 1",
+        )?;
+        let mut rows = statement.query(params![trace.as_bytes(), from])?;
+        rows.next()?.map(Part::of).transpose()
+    }
+
+    fn part(&self, key: i64) -> Result<Option<Part>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT part.key, trace.id, part.project, part.arrived, part.block, part.at, part.dead,
+                    part.head
+             FROM part JOIN trace ON trace.key = part.trace WHERE part.key = ?1",
+        )?;
+        let mut rows = statement.query([key])?;
+        rows.next()?.map(Part::of).transpose()
+    }
+
+    /// Reads content and scores.
+    fn finish_spans(
+        &mut self,
+        records: Vec<SpanRecord>,
+        without_content: bool,
+    ) -> Result<Vec<Span>, StoreError> {
+        let mut spans = Vec::with_capacity(records.len());
+        for mut record in records {
+            self.fill_span(&mut record, !without_content)?;
+            let mut span = record.span;
+            if without_content {
+                (span.input, span.output, span.metadata) = (None, None, None);
+            }
+            self.join_scores(&ScoreTarget::Span(span.id), &mut span.feedback_scores)?;
+            spans.push(span);
+        }
+        Ok(spans)
+    }
+
+    /// A page of the spans that match.
+    pub(crate) fn search_spans(&mut self, query: &SpanQuery) -> Result<Page<Span>, StoreError> {
+        let words = query.text.as_deref().map(Words::of).filter(|words| !words.is_empty());
+        let search = Search {
+            query,
+            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
+            made: Made::within(query.from, query.to),
+            words,
+            project: self.selected(&query.project)?,
+            trace: plan::trace_of(query.trace, &query.filters),
+            facet: plan::facet(&query.filters, plan::OF_SPANS),
+        };
+        let (records, next) = match &query.sort {
+            None => self.newest_spans(&search)?,
+            Some(sort) => self.sorted_spans(&search, sort)?,
+        };
+        let items = self.finish_spans(records, query.without_content)?;
+        Ok(Page { items, next })
+    }
+
+    fn span_candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
+        if let Some(trace) = search.trace {
+            return Candidates::of_trace(self, trace);
+        }
+        if let Some(words) = &search.words {
+            return Ok(Candidates::with_words(Entity::Part, words, highest));
+        }
+        Candidates::with_facet(self, Entity::Part, search.project, &search.facet, highest)
+    }
+
+    /// The part of a candidate, if the search is about it.
+    fn candidate_part(
+        &self,
+        search: &Search<'_>,
+        key: i64,
+    ) -> Result<Option<Part>, StoreError> {
+        let part = self.part(key)?;
+        Ok(part.filter(|part| {
+            search.project.is_none_or(|project| part.project == project)
+                && search.query.trace.is_none_or(|trace| part.trace == trace)
+        }))
+    }
+
+    /// The span of a row, if it matches.
+    fn matching_span(
+        &mut self,
+        search: &Search<'_>,
+        part: &Part,
+        row: &SpanRow<'_>,
+    ) -> Result<Option<SpanRecord>, StoreError> {
+        if !search.made.has(row.id.timestamp()) || !plan::row_has(&search.facet, row) {
+            return Ok(None);
+        }
+        let mut record = self.span_record(part, row)?;
+        if !matches::span_matches(&record.span, &search.conditions.cheap) {
+            return Ok(None);
+        }
+        let needs = search.conditions.needs;
+        if needs.body {
+            self.fill_span(&mut record, true)?;
+        }
+        if needs.scores {
+            let target = ScoreTarget::Span(record.span.id);
+            self.join_scores(&target, &mut record.span.feedback_scores)?;
+        }
+        let span = &record.span;
+        let content = [&span.input, &span.output, &span.metadata];
+        let fits = search.words.as_ref().is_none_or(|words| {
+            words.all_in(span.name.as_deref(), content.map(Option::as_ref))
+        }) && matches::span_matches(span, &search.conditions.dear);
+        Ok(fits.then_some(record))
+    }
+
+    fn newest_spans(
+        &mut self,
+        search: &Search<'_>,
+    ) -> Result<(Vec<SpanRecord>, Option<opik_core::Cursor>), StoreError> {
+        let start = Newest::start(search.query.page.cursor())?;
+        let highest = start.map_or(i64::MAX, |start| start.bound);
+        let only = plan::only(&search.query.filters).map(|id| crate::codec::prefix(&id));
+        let lowest = search.made.lowest().max(only.unwrap_or(i64::MIN));
+        let mut candidates = self.span_candidates(search, highest)?;
+        let mut page = NewestFirst::new(search.query.page.limit());
+        while let Some(candidate) = candidates.next(self)? {
+            if candidate.bound < lowest || page.is_settled(candidate.bound) {
+                break;
+            }
+            let Some(part) = self.candidate_part(search, candidate.key)? else { continue };
+            for (_, row) in part.rows()?.iter().rev() {
+                let id = *row.id.as_bytes();
+                let is_new = start.is_none_or(|start| id < start.before);
+                if is_new && page.wants(&id, candidate.bound) {
+                    if let Some(record) = self.matching_span(search, &part, row)? {
+                        page.offer(id, candidate.bound, record);
+                    }
+                }
+            }
+        }
+        let (records, next) = page.finish();
+        Ok((records, next.map(Newest::to_cursor)))
+    }
+
+    fn sorted_spans(
+        &mut self,
+        search: &Search<'_>,
+        sort: &Sort,
+    ) -> Result<(Vec<SpanRecord>, Option<opik_core::Cursor>), StoreError> {
+        let start = Sorted::start(search.query.page.cursor())?;
+        let limit = search.query.page.limit();
+        let skip = start.map_or(0, |start| start.skip);
+        // A span cannot be found by its identifier alone, so the page is cut by number.
+        let order = |a: &SpanRecord, b: &SpanRecord| sort.compare_spans(&a.span, &b.span);
+        let mut first = FirstOf::new(skip + limit + 1, order);
+        let mut candidates = self.span_candidates(search, i64::MAX)?;
+        while let Some(candidate) = candidates.next(self)? {
+            if candidate.bound < search.made.lowest() {
+                break;
+            }
+            let Some(part) = self.candidate_part(search, candidate.key)? else { continue };
+            for (_, row) in &part.rows()? {
+                if let Some(record) = self.matching_span(search, &part, row)? {
+                    first.offer(record);
+                }
+            }
+        }
+        let mut records: Vec<_> = first.finish().into_iter().skip(skip).collect();
+        let more = records.len() > limit;
+        records.truncate(limit);
+        let last = records.last().filter(|_| more);
+        let next = last.map(|last| {
+            Sorted { skip: skip + records.len(), after: *last.span.id.as_bytes() }.to_cursor()
+        });
+        Ok((records, next))
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading and searching traces.
+
+use opik_core::model::ScoreTarget;
+use opik_core::query::{Sort, TraceQuery, matches};
+use opik_core::{Page, Trace, TraceId};
+use rusqlite::params;
+
+use super::candidates::Candidates;
+use super::cursor::{Newest, Sorted};
+use super::page::{FirstOf, NewestFirst};
+use super::plan::{self, Conditions, Made};
+use super::records::{TRACE_COLUMNS, TraceRecord};
+use super::Reader;
+use crate::error::StoreError;
+use crate::facet::Entity;
+use crate::text::Words;
+
+/// A search in progress.
+struct Search<'q> {
+    query: &'q TraceQuery,
+    conditions: Conditions,
+    made: Made,
+    words: Option<Words>,
+    project: Option<i64>,
+}
+
+impl Reader {
+    /// One trace with everything.
+    pub(crate) fn trace(&mut self, id: TraceId) -> Result<Option<Trace>, StoreError> {
+        let Some(mut record) = self.trace_by("id = ?1 AND present", id.as_bytes())? else {
+            return Ok(None);
+        };
+        self.fill_trace(&mut record, true)?;
+        self.finish_trace(record).map(Some)
+    }
+
+    fn trace_by(
+        &mut self,
+        condition: &'static str,
+        value: impl rusqlite::ToSql,
+    ) -> Result<Option<TraceRecord>, StoreError> {
+        // The statement borrows the connection, and making the record may ask for the project.
+        let conn = &self.conn;
+        let sql = format!("SELECT {TRACE_COLUMNS} FROM trace WHERE {condition}");
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![value])?;
+        match rows.next()? {
+            Some(row) => Ok(Some(super::records::trace_record(conn, &mut self.projects, row)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds what is joined on reading.
+    fn finish_trace(&mut self, record: TraceRecord) -> Result<Trace, StoreError> {
+        let mut trace = record.trace;
+        self.join_scores(&ScoreTarget::Trace(trace.id), &mut trace.feedback_scores)?;
+        self.join_span_scores(record.key, &mut trace)?;
+        Ok(trace)
+    }
+
+    /// A page of the traces that match.
+    pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
+        let words = query.text.as_deref().map(Words::of).filter(|words| !words.is_empty());
+        let search = Search {
+            query,
+            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
+            made: Made::within(query.from, query.to),
+            words,
+            project: self.selected(&query.project)?,
+        };
+        let (records, next) = match &query.sort {
+            None => self.newest_traces(&search)?,
+            Some(sort) => self.sorted_traces(&search, sort)?,
+        };
+        let mut items = Vec::with_capacity(records.len());
+        for mut record in records {
+            self.fill_trace(&mut record, !query.without_content)?;
+            if query.without_content {
+                let trace = &mut record.trace;
+                (trace.input, trace.output, trace.metadata) = (None, None, None);
+            }
+            items.push(self.finish_trace(record)?);
+        }
+        Ok(Page { items, next })
+    }
+
+    fn candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
+        if let Some(words) = &search.words {
+            return Ok(Candidates::with_words(Entity::Trace, words, highest));
+        }
+        if let Some(id) = plan::only(&search.query.filters) {
+            return Candidates::one_trace(self, &id);
+        }
+        let facet = plan::facet(&search.query.filters, plan::OF_TRACES);
+        Candidates::with_facet(self, Entity::Trace, search.project, &facet, highest)
+    }
+
+    /// A candidate's trace, if it matches.
+    fn matching(
+        &mut self,
+        search: &Search<'_>,
+        key: i64,
+    ) -> Result<Option<TraceRecord>, StoreError> {
+        let Some(mut record) = self.trace_by("key = ?1 AND present", key)? else {
+            return Ok(None);
+        };
+        let is_in_project = match search.project {
+            None => true,
+            Some(project) => Some(self.project_id(project)?) == record.trace.project_id,
+        };
+        if !is_in_project
+            || !search.made.has(record.trace.id.timestamp())
+            || !matches::trace_matches(&record.trace, &search.conditions.cheap)
+        {
+            return Ok(None);
+        }
+        let needs = search.conditions.needs;
+        if needs.body {
+            self.fill_trace(&mut record, true)?;
+        }
+        if needs.scores {
+            let target = ScoreTarget::Trace(record.trace.id);
+            self.join_scores(&target, &mut record.trace.feedback_scores)?;
+        }
+        if needs.span_scores {
+            self.join_span_scores(record.key, &mut record.trace)?;
+        }
+        let trace = &record.trace;
+        let content = [&trace.input, &trace.output, &trace.metadata];
+        let fits = search.words.as_ref().is_none_or(|words| {
+            words.all_in(trace.name.as_deref(), content.map(Option::as_ref))
+        }) && matches::trace_matches(trace, &search.conditions.dear);
+        Ok(fits.then_some(record))
+    }
+
+    fn newest_traces(
+        &mut self,
+        search: &Search<'_>,
+    ) -> Result<(Vec<TraceRecord>, Option<opik_core::Cursor>), StoreError> {
+        let start = Newest::start(search.query.page.cursor())?;
+        let highest = start.map_or(i64::MAX, |start| start.bound).min(search.made.highest());
+        let mut candidates = self.candidates(search, highest)?;
+        let mut page = NewestFirst::new(search.query.page.limit());
+        while let Some(candidate) = candidates.next(self)? {
+            if candidate.bound < search.made.lowest() || page.is_settled(candidate.bound) {
+                break;
+            }
+            if let Some(record) = self.matching(search, candidate.key)? {
+                let id = *record.trace.id.as_bytes();
+                if start.is_none_or(|start| id < start.before) && page.wants(&id, candidate.bound) {
+                    page.offer(id, candidate.bound, record);
+                }
+            }
+        }
+        let (records, next) = page.finish();
+        Ok((records, next.map(Newest::to_cursor)))
+    }
+
+    fn sorted_traces(
+        &mut self,
+        search: &Search<'_>,
+        sort: &Sort,
+    ) -> Result<(Vec<TraceRecord>, Option<opik_core::Cursor>), StoreError> {
+        let start = Sorted::start(search.query.page.cursor())?;
+        let limit = search.query.page.limit();
+        let mut skip = start.map_or(0, |start| start.skip);
+        let mut anchor = None;
+        if let Some(start) = start {
+            anchor = self.trace_by("id = ?1 AND present", start.after)?;
+            if let Some(anchor) = &mut anchor {
+                self.fill_trace(anchor, true)?;
+                let target = ScoreTarget::Trace(anchor.trace.id);
+                self.join_scores(&target, &mut anchor.trace.feedback_scores)?;
+                self.join_span_scores(anchor.key, &mut anchor.trace)?;
+            }
+        }
+        let from = if anchor.is_some() { 0 } else { skip };
+        let order = |a: &TraceRecord, b: &TraceRecord| sort.compare_traces(&a.trace, &b.trace);
+        let mut first = FirstOf::new(from + limit + 1, order);
+        let mut candidates = self.candidates(search, search.made.highest())?;
+        while let Some(candidate) = candidates.next(self)? {
+            if candidate.bound < search.made.lowest() {
+                break;
+            }
+            if let Some(record) = self.matching(search, candidate.key)? {
+                if anchor.as_ref().is_none_or(|anchor| order(anchor, &record).is_lt()) {
+                    first.offer(record);
+                }
+            }
+        }
+        let mut records: Vec<_> = first.finish().into_iter().skip(from).collect();
+        let more = records.len() > limit;
+        records.truncate(limit);
+        skip += records.len();
+        let last = records.last().filter(|_| more);
+        let next = last.map(|last| Sorted { skip, after: *last.trace.id.as_bytes() }.to_cursor());
+        Ok((records, next))
+    }
+}

@@ -1,0 +1,382 @@
+//! The store as its users see it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use opik_core::query::{SpanQuery, TraceQuery};
+use opik_core::{
+    Batch, ExportError, ExportReport, Exporter, Page, PageRequest, Project, SourceError, Span,
+    Timestamp, Trace, TraceId, TraceSource,
+};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::error::StoreError;
+use crate::options::{PruneReport, Retention, StoreOptions};
+use crate::pack;
+use crate::read::Reader;
+use crate::schema::{self, Location, Setup};
+use crate::text::{self, TextIndex};
+use crate::threads::{self, ReadTask, Signals, WriteJob, lock};
+use crate::write::Writer;
+
+/// Batches that may wait for the writer.
+const MOST_WAITING: usize = 64;
+
+/// What a store holds and how it is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// The file; `None` in memory.
+    pub path: Option<PathBuf>,
+    /// Size of the file with its log, in bytes.
+    pub file_bytes: u64,
+    /// Size of the text index with its log, in bytes.
+    pub text_bytes: u64,
+    /// Traces that have a row.
+    pub traces: u64,
+    /// Spans, also of traces that have no row yet.
+    pub spans: u64,
+    /// Projects.
+    pub projects: u64,
+    /// Changes that are not in the text index yet: groups of spans and traces.
+    pub index_lag: u64,
+    /// Version of the schema.
+    pub schema_version: u32,
+}
+
+/// An embedded trace store: [`Exporter`] and [`TraceSource`] in one file.
+///
+/// Clones share the store. Its methods may be called from any thread and any async runtime; the
+/// ones that are not `async` wait for the store's own threads and belong into a blocking context.
+/// Dropping the last handle finishes what was handed over, for at most
+/// [`StoreOptions::close_timeout`].
+///
+/// ```
+/// use opik_core::{Batch, Exporter, Timestamp, Trace, TraceId, TraceSource};
+/// use opik_store::Store;
+///
+/// # let run = |future| futures_util::FutureExt::now_or_never(future);
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = Store::open_in_memory()?;
+/// let id = TraceId::generate();
+/// store.export(&Batch::new(vec![Trace::new(id, Timestamp::now())], Vec::new())).await?;
+/// let trace = store.trace(id).await?.ok_or("it was just written")?;
+/// assert_eq!(trace.span_count, Some(0));
+/// # Ok(())
+/// # }
+/// # std::thread::spawn(|| {});
+/// ```
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    location: Location,
+    options: StoreOptions,
+    writer: Mutex<Option<Sender<WriteJob>>>,
+    readers: Mutex<Option<Sender<ReadTask>>>,
+    waiting: Arc<Semaphore>,
+    signals: Arc<Signals>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("path", &self.0.location.path()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in a file, which is created or brought to the newest schema if need be.
+    /// The text index is kept beside it, in a file with `-text` at the end of its name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be opened, holds something else, or was written by a
+    /// newer version of this library.
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::start(Location::File(path.as_ref().to_owned()), options)
+    }
+
+    /// Opens an empty store that lives as long as its handles.
+    ///
+    /// # Errors
+    /// [`StoreError`] when its threads cannot be started.
+    pub fn open_in_memory() -> Result<Self, StoreError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self::start(Location::Memory(format!("opik-store-{number}")), StoreOptions::default())
+    }
+
+    fn start(location: Location, options: StoreOptions) -> Result<Self, StoreError> {
+        let setup = Setup {
+            durability: options.durability,
+            busy_timeout: options.busy_timeout,
+            create: options.create,
+        };
+        let mut conn = schema::connect(&location, setup)?;
+        schema::prepare(&mut conn, location.path())?;
+        let text = text::open(&location.text(), setup)?;
+
+        let signals = Arc::new(Signals::default());
+        let (writer, jobs) = channel();
+        threads::start_writer(Writer::new(conn), jobs, &signals)?;
+        let (readers, jobs) = channel();
+        let jobs: Arc<Mutex<Receiver<ReadTask>>> = Arc::new(Mutex::new(jobs));
+        for number in 0..options.readers.max(1) {
+            let reader = reader(&location, setup, true)?;
+            threads::start_reader(number, reader, Arc::clone(&jobs), &signals)?;
+        }
+        if options.index_text {
+            let index = TextIndex::new(reader(&location, setup, false)?, text);
+            threads::start_indexer(index, writer.clone(), &signals)?;
+        }
+        Ok(Self(Arc::new(Inner {
+            location,
+            options,
+            writer: Mutex::new(Some(writer)),
+            readers: Mutex::new(Some(readers)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            signals,
+        })))
+    }
+
+    fn write_task<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        let task: threads::WriteTask = Box::new(move |writer| drop(answer.send(act(writer))));
+        self.0.submit(WriteJob::Task(task))?;
+        Ok(wait)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, wait) = sync_channel(1);
+        let task: threads::WriteTask = Box::new(move |writer| drop(answer.send(act(writer))));
+        self.0.submit(WriteJob::Task(task))?;
+        wait.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn read_task(&self, task: ReadTask) -> Result<(), StoreError> {
+        let readers = lock(&self.0.readers);
+        readers
+            .as_ref()
+            .and_then(|readers| readers.send(task).ok())
+            .ok_or(StoreError::Closed)
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, wait) = sync_channel(1);
+        self.read_task(Box::new(move |reader| drop(answer.send(reader.snapshot(ask)))))?;
+        wait.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, SourceError> {
+        let (answer, wait) = oneshot::channel();
+        self.read_task(Box::new(move |reader| drop(answer.send(reader.snapshot(ask)))))
+            .map_err(StoreError::into_source)?;
+        wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_source)
+    }
+
+    /// Counts what is there. Looks at every trace, about a microsecond each.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn stats(&self) -> Result<StoreStats, StoreError> {
+        let (counts, lag) = self.read(|reader| Ok((reader.counts()?, reader.index_lag()?)))?;
+        let (path, file_bytes, text_bytes) = match (&self.0.location, self.0.location.text()) {
+            (Location::File(path), Location::File(text)) => {
+                (Some(path.clone()), size_with_log(path), size_with_log(&text))
+            }
+            _ => (None, self.write(|writer| writer.file_size())?, 0),
+        };
+        Ok(StoreStats {
+            path,
+            file_bytes,
+            text_bytes,
+            traces: counts.traces,
+            spans: counts.spans,
+            projects: counts.projects,
+            index_lag: lag,
+            schema_version: schema::newest(),
+        })
+    }
+
+    /// The projects, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn projects(&self) -> Result<Vec<Project>, StoreError> {
+        self.read(|reader| reader.project_list())
+    }
+
+    /// Deletes traces with their spans and scores, and overwrites their content. Unknown traces
+    /// are passed over. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written. Part of the traces may be gone then.
+    pub fn delete_traces(&self, ids: &[TraceId]) -> Result<u64, StoreError> {
+        let ids = ids.to_vec();
+        self.write(move |writer| writer.delete(&ids).map(|deleted| deleted.traces))
+    }
+
+    /// Deletes what a retention does not keep, oldest first, and gives the space back to the file
+    /// system. Other writers get their turn in between.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be written. Part of the traces may be gone then.
+    pub fn prune(&self, keep: Retention) -> Result<PruneReport, StoreError> {
+        self.write(move |writer| writer.prune(&keep))
+    }
+
+    /// Traces that changed after a number, with the number of their latest change, oldest change
+    /// first, `limit` at most. A trace occurs once, however often it changed. Deleted traces do
+    /// not occur. Ask again from the last number that came back.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn changed_since(&self, seq: u64, limit: usize) -> Result<Vec<(u64, TraceId)>, StoreError> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let changes = self.read(move |reader| reader.changed_since(seq, limit))?;
+        Ok(changes.into_iter().map(|(seq, id)| (seq.max(0).cast_unsigned(), id)).collect())
+    }
+
+    /// The number of the latest change, to begin [`changed_since`](Self::changed_since) with.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn last_change(&self) -> Result<u64, StoreError> {
+        Ok(self.read(|reader| reader.last_change())?.max(0).cast_unsigned())
+    }
+
+    /// Looks for damage: SQLite's integrity check and the references between tables. An empty
+    /// list means that all is well.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read at all.
+    pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|reader| reader.problems())
+    }
+
+    /// Waits until the text index has everything that was acknowledged before. Tells whether it
+    /// did within `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read.
+    pub fn wait_for_text_index(&self, limit: Duration) -> Result<bool, StoreError> {
+        let goal = self.read(|reader| reader.text_goal())?;
+        Ok(self.0.signals.wait_for_index(goal, limit))
+    }
+
+    /// Finishes what was handed over and closes the store, for every handle. Tells whether its
+    /// threads ended within [`StoreOptions::close_timeout`]. Closing again does nothing.
+    pub fn close(&self) -> bool {
+        self.0.close()
+    }
+}
+
+impl Inner {
+    fn submit(&self, job: WriteJob) -> Result<(), StoreError> {
+        let writer = lock(&self.writer);
+        writer.as_ref().and_then(|writer| writer.send(job).ok()).ok_or(StoreError::Closed)
+    }
+
+    fn close(&self) -> bool {
+        let begin = Instant::now();
+        // Without senders the threads finish their queues and end.
+        drop(lock(&self.writer).take());
+        drop(lock(&self.readers).take());
+        self.waiting.close();
+        self.signals.close();
+        self.signals.wait_for_end(threads::left(begin, self.options.close_timeout))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if !self.close() {
+            tracing::warn!(target: "opik_store", "the store's threads did not end in time");
+        }
+    }
+}
+
+fn reader(location: &Location, setup: Setup, text: bool) -> Result<Reader, StoreError> {
+    let conn = schema::connect(location, Setup { create: false, ..setup })?;
+    conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "cache_size", -32_768)?;
+    let text = text.then(|| text::open_to_read(&location.text(), setup)).transpose()?;
+    Ok(Reader::new(conn, text))
+}
+
+fn size_with_log(path: &Path) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    size(path) + size(Path::new(&log))
+}
+
+#[async_trait]
+impl Exporter for Store {
+    /// Encodes and compresses on the calling thread (a few microseconds a span) and waits for
+    /// the commit.
+    async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
+        if batch.is_empty() {
+            return Ok(ExportReport::default());
+        }
+        let packed = pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
+        let closed = |_| StoreError::Closed.into_export();
+        let permit = Arc::clone(&self.0.waiting).acquire_owned().await.map_err(closed)?;
+        let (answer, wait) = oneshot::channel();
+        self.0
+            .submit(WriteJob::Batch { packed, answer, permit })
+            .map_err(StoreError::into_export)?;
+        let packed =
+            wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_export)?;
+        let mut report = ExportReport::accepted(packed.accepted);
+        report.rejected = packed.rejected;
+        Ok(report)
+    }
+
+    /// Writes the log into the file and flushes both to the disk.
+    async fn flush(&self) -> Result<(), ExportError> {
+        let wait = self
+            .write_task(|writer| writer.checkpoint("PASSIVE"))
+            .map_err(StoreError::into_export)?;
+        wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_export)
+    }
+}
+
+#[async_trait]
+impl TraceSource for Store {
+    async fn trace(&self, id: TraceId) -> Result<Option<Trace>, SourceError> {
+        self.ask(move |reader| reader.trace(id)).await
+    }
+
+    async fn spans(&self, trace: TraceId, page: &PageRequest) -> Result<Page<Span>, SourceError> {
+        let page = page.clone();
+        self.ask(move |reader| reader.spans(trace, &page)).await
+    }
+
+    async fn search_traces(&self, query: &TraceQuery) -> Result<Page<Trace>, SourceError> {
+        let query = query.clone();
+        self.ask(move |reader| reader.search_traces(&query)).await
+    }
+
+    async fn search_spans(&self, query: &SpanQuery) -> Result<Page<Span>, SourceError> {
+        let query = query.clone();
+        self.ask(move |reader| reader.search_spans(&query)).await
+    }
+}

@@ -1,0 +1,131 @@
+//! The write side: everything that one connection does inside `BEGIN IMMEDIATE`.
+//!
+//! A transaction takes any number of packed batches. For a trace that the store has not seen the
+//! parts go in as they are; for a known one the rows are compared with what is there first (see
+//! [`spans`]). Caches hold nothing that another process could have changed without notice: keys
+//! of projects and facets never change, and the spans of a trace are remembered together with the
+//! trace's `seq`.
+
+mod blocks;
+mod delete;
+mod merge;
+mod names;
+mod scores;
+mod spans;
+mod traces;
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use crate::error::StoreError;
+use crate::facet::{Entity, Facet};
+use crate::pack::Packed;
+use blocks::Wipe;
+use spans::SpanCache;
+
+pub(crate) use delete::Deleted;
+pub(crate) use spans::is_dead;
+
+/// What the writer remembers between transactions.
+#[derive(Debug, Default)]
+struct State {
+    projects: HashMap<String, i64>,
+    facets: HashMap<(Entity, i64, Facet), i64>,
+    spans: SpanCache,
+}
+
+/// The connection that writes, and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    conn: Connection,
+    state: State,
+}
+
+/// One transaction.
+pub(super) struct Work<'w> {
+    conn: &'w Connection,
+    state: &'w mut State,
+    seq: i64,
+    trace: i64,
+    part: i64,
+    block: i64,
+    wipes: BTreeMap<i64, Wipe>,
+}
+
+impl Writer {
+    pub(crate) fn new(conn: Connection) -> Self {
+        Self { conn, state: State::default() }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Writes batches in one transaction: all or none.
+    pub(crate) fn write(&mut self, batches: &[&Packed]) -> Result<(), StoreError> {
+        self.transaction(|work| {
+            for packed in batches {
+                work.batch(packed)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Runs `act` in a transaction that is committed when it succeeds.
+    fn transaction<T>(
+        &mut self,
+        act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let result = Self::attempt(&mut self.conn, &mut self.state, act);
+        if result.is_err() {
+            // What was remembered may have been rolled back.
+            self.state = State::default();
+        }
+        result
+    }
+
+    fn attempt<T>(
+        conn: &mut Connection,
+        state: &mut State,
+        act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (seq, trace, part, block) = tx
+            .prepare_cached("SELECT seq, trace, part, block FROM counter")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let before = (seq, trace, part, block);
+        let wipes = BTreeMap::new();
+        let mut work = Work { conn: &tx, state, seq, trace, part, block, wipes };
+        let value = act(&mut work)?;
+        work.flush_wipes()?;
+        let after = (work.seq, work.trace, work.part, work.block);
+        if after != before {
+            tx.prepare_cached("UPDATE counter SET seq = ?1, trace = ?2, part = ?3, block = ?4")?
+                .execute(params![after.0, after.1, after.2, after.3])?;
+        }
+        tx.commit()?;
+        Ok(value)
+    }
+}
+
+impl Work<'_> {
+    fn batch(&mut self, packed: &Packed) -> Result<(), StoreError> {
+        let projects = packed
+            .projects
+            .iter()
+            .map(|project| self.project(project, packed.arrived))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut blocks = blocks::Blocks::new(&packed.blocks);
+        for trace in &packed.traces {
+            self.trace(packed.arrived, &projects, &mut blocks, trace)?;
+        }
+        blocks.finish(self);
+        self.scores(&packed.scores, packed.arrived)
+    }
+
+    fn next_seq(&mut self) -> i64 {
+        self.seq += 1;
+        self.seq
+    }
+}

@@ -1,0 +1,138 @@
+//! Projects and facets: names that become numbers once and for ever.
+
+use opik_core::{Project, ProjectId, Timestamp};
+use rusqlite::{OptionalExtension, params};
+
+use super::Work;
+use crate::error::StoreError;
+use crate::facet::{Entity, Facet};
+use crate::pack::ProjectRef;
+
+/// Facets that are remembered at most; beyond, the memory starts anew.
+const MOST_FACETS: usize = 100_000;
+
+impl Work<'_> {
+    /// The key of a project, which is made when it is new. A name that is blank or absent is the
+    /// default project, unless the identifier says otherwise.
+    pub(super) fn project(&mut self, project: &ProjectRef, now: i64) -> Result<i64, StoreError> {
+        let name = project.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        if let (None, Some(id)) = (name, project.id) {
+            let known = self
+                .conn
+                .prepare_cached("SELECT key FROM project WHERE id = ?1")?
+                .query_row([id.as_bytes()], |row| row.get(0))
+                .optional()?;
+            if let Some(key) = known {
+                return Ok(key);
+            }
+        }
+        let text;
+        let name = match (name, project.id) {
+            (Some(name), _) => name,
+            (None, Some(id)) => {
+                text = id.to_string();
+                &text
+            }
+            (None, None) => Project::DEFAULT_NAME,
+        };
+        let fold = name.to_lowercase();
+        if let Some(&key) = self.state.projects.get(&fold) {
+            return Ok(key);
+        }
+        let known: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT key FROM project WHERE fold = ?1")?
+            .query_row([&fold], |row| row.get(0))
+            .optional()?;
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let at = Timestamp::from_micros(now);
+                let taken = |id: &ProjectId| -> rusqlite::Result<bool> {
+                    self.conn
+                        .prepare_cached("SELECT 1 FROM project WHERE id = ?1")?
+                        .exists([id.as_bytes()])
+                };
+                let id = match project.id {
+                    Some(id) if !taken(&id)? => id,
+                    _ => ProjectId::generate_at(at),
+                };
+                self.conn
+                    .prepare_cached(
+                        "INSERT INTO project(id, fold, name, created) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(params![id.as_bytes(), fold, name, now])?;
+                self.conn.last_insert_rowid()
+            }
+        };
+        self.state.projects.insert(fold, key);
+        Ok(key)
+    }
+
+    fn facet(&mut self, entity: Entity, project: i64, facet: &Facet) -> Result<i64, StoreError> {
+        let place = (entity, project, facet.clone());
+        if let Some(&fid) = self.state.facets.get(&place) {
+            return Ok(fid);
+        }
+        let key = params![entity.code(), facet.0.code(), facet.1, project];
+        let known: Option<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT fid FROM facet_name
+                 WHERE entity = ?1 AND kind = ?2 AND value = ?3 AND project = ?4",
+            )?
+            .query_row(key, |row| row.get(0))
+            .optional()?;
+        let fid = match known {
+            Some(fid) => fid,
+            None => {
+                self.conn
+                    .prepare_cached(
+                        "INSERT INTO facet_name(entity, kind, value, project)
+                         VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(key)?;
+                self.conn.last_insert_rowid()
+            }
+        };
+        if self.state.facets.len() >= MOST_FACETS {
+            self.state.facets.clear();
+        }
+        self.state.facets.insert(place, fid);
+        Ok(fid)
+    }
+
+    /// Makes a row findable by its facets.
+    pub(super) fn post<'f>(
+        &mut self,
+        entity: Entity,
+        project: i64,
+        (hi, key): (i64, i64),
+        facets: impl IntoIterator<Item = &'f Facet>,
+    ) -> Result<(), StoreError> {
+        for facet in facets {
+            let fid = self.facet(entity, project, facet)?;
+            self.conn
+                .prepare_cached("INSERT OR IGNORE INTO facet(fid, hi, ref) VALUES (?1, ?2, ?3)")?
+                .execute([fid, hi, key])?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row out of the index.
+    pub(super) fn unpost<'f>(
+        &mut self,
+        entity: Entity,
+        project: i64,
+        (hi, key): (i64, i64),
+        facets: impl IntoIterator<Item = &'f Facet>,
+    ) -> Result<(), StoreError> {
+        for facet in facets {
+            let fid = self.facet(entity, project, facet)?;
+            self.conn
+                .prepare_cached("DELETE FROM facet WHERE fid = ?1 AND hi = ?2 AND ref = ?3")?
+                .execute([fid, hi, key])?;
+        }
+        Ok(())
+    }
+}
