@@ -43,15 +43,16 @@ pub(crate) fn decompress(data: &[u8], raw_len: usize) -> Result<Vec<u8>, StoreEr
     DECOMPRESSOR.with_borrow_mut(|slot| {
         let decompressor = match slot {
             Some(decompressor) => decompressor,
-            None => slot.insert(
-                Decompressor::new().map_err(|error| StoreError::Internal(error.into()))?,
-            ),
+            None => slot
+                .insert(Decompressor::new().map_err(|error| StoreError::Internal(error.into()))?),
         };
         let raw = decompressor
             .decompress(data, raw_len)
             .map_err(|_| StoreError::Damaged("a block cannot be decompressed"))?;
         if raw.len() != raw_len {
-            return Err(StoreError::Damaged("a block has another size than it should"));
+            return Err(StoreError::Damaged(
+                "a block has another size than it should",
+            ));
         }
         Ok(raw)
     })
@@ -91,7 +92,11 @@ impl Packer {
 
     /// Ends the entry that began at `at`.
     pub(crate) fn end(&mut self, at: usize) -> Result<Place, StoreError> {
-        let place = Place { block: self.done.len(), at, len: self.raw.len() - at };
+        let place = Place {
+            block: self.done.len(),
+            at,
+            len: self.raw.len() - at,
+        };
         self.entries += 1;
         if self.raw.len() >= TARGET {
             self.close()?;

@@ -82,7 +82,10 @@ impl Projects {
         let same = |known: &ProjectRef| known.name.as_deref() == name && known.id == id;
         // Batches name the same project again and again: look at the latest first.
         self.known.iter().rposition(same).unwrap_or_else(|| {
-            self.known.push(ProjectRef { name: name.map(str::to_owned), id });
+            self.known.push(ProjectRef {
+                name: name.map(str::to_owned),
+                id,
+            });
             self.known.len() - 1
         })
     }
@@ -100,7 +103,10 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<Packed, StoreError> 
         match reject(span_size(span)) {
             None => spans.push(span),
             Some(reason) => {
-                rejected.push(Rejection { record: format!("span {}", span.id), reason });
+                rejected.push(Rejection {
+                    record: format!("span {}", span.id),
+                    reason,
+                });
             }
         }
     }
@@ -117,7 +123,10 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<Packed, StoreError> 
                 }
             }
             Some(reason) => {
-                rejected.push(Rejection { record: format!("trace {}", trace.id), reason });
+                rejected.push(Rejection {
+                    record: format!("trace {}", trace.id),
+                    reason,
+                });
             }
         }
     }
@@ -125,20 +134,31 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<Packed, StoreError> 
     let mut traces = Vec::with_capacity(rows.len());
     let mut rows = rows.into_iter().peekable();
     for group in spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-        let Some(id) = group.first().map(|span| span.trace_id) else { continue };
+        let Some(id) = group.first().map(|span| span.trace_id) else {
+            continue;
+        };
         while let Some((id, row)) = rows.next_if(|(other, _)| *other < id) {
             let row = Some(pack_row(row, now, &mut projects, &mut packer)?);
-            traces.push(PackedTrace { id, parts: Vec::new(), row });
+            traces.push(PackedTrace {
+                id,
+                parts: Vec::new(),
+                row,
+            });
         }
         let row = rows.next_if(|(other, _)| *other == id);
-        let row =
-            row.map(|(_, row)| pack_row(row, now, &mut projects, &mut packer)).transpose()?;
+        let row = row
+            .map(|(_, row)| pack_row(row, now, &mut projects, &mut packer))
+            .transpose()?;
         let parts = pack_spans(group, now, &mut projects, &mut packer)?;
         traces.push(PackedTrace { id, parts, row });
     }
     for (id, row) in rows {
         let row = Some(pack_row(row, now, &mut projects, &mut packer)?);
-        traces.push(PackedTrace { id, parts: Vec::new(), row });
+        traces.push(PackedTrace {
+            id,
+            parts: Vec::new(),
+            row,
+        });
     }
 
     let mut scores = Vec::new();
@@ -176,11 +196,17 @@ fn json_len(json: Option<&opik_core::Json>) -> usize {
 }
 
 fn span_size(span: &Span) -> usize {
-    [&span.input, &span.output, &span.metadata].map(|json| json_len(json.as_ref())).iter().sum()
+    [&span.input, &span.output, &span.metadata]
+        .map(|json| json_len(json.as_ref()))
+        .iter()
+        .sum()
 }
 
 fn trace_size(trace: &Trace) -> usize {
-    [&trace.input, &trace.output, &trace.metadata].map(|json| json_len(json.as_ref())).iter().sum()
+    [&trace.input, &trace.output, &trace.metadata]
+        .map(|json| json_len(json.as_ref()))
+        .iter()
+        .sum()
 }
 
 fn reject(size: usize) -> Option<String> {
@@ -250,7 +276,9 @@ pub(crate) fn part(project: usize, rows: &[SpanRow<'_>], bodies: Place) -> Packe
     }
     PackedPart {
         project,
-        hi: rows.last().map_or(i64::MIN, |row| prefix(row.id.as_bytes())),
+        hi: rows
+            .last()
+            .map_or(i64::MIN, |row| prefix(row.id.as_bytes())),
         ids: rows.iter().map(|row| (row.id, row.updated)).collect(),
         head: span::encode(rows),
         bodies,

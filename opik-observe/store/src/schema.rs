@@ -171,11 +171,14 @@ pub(crate) struct Setup {
 
 /// Opens a connection that may write, without looking at what is in the file.
 pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, StoreError> {
-    let refused = |source: Cause| StoreError::Open { path: location.path().to_owned(), source };
-    if let Location::File(path) = location {
-        if setup.create {
-            create_private(path).map_err(|error| refused(error.into()))?;
-        }
+    let refused = |source: Cause| StoreError::Open {
+        path: location.path().to_owned(),
+        source,
+    };
+    if let Location::File(path) = location
+        && setup.create
+    {
+        create_private(path).map_err(|error| refused(error.into()))?;
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = location
@@ -191,7 +194,9 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     if matches!(location, Location::File(_)) {
         write_ahead(&conn, setup.busy_timeout).map_err(|error| match StoreError::from(error) {
-            StoreError::Corrupt(_) => StoreError::NotAStore { path: location.path().to_owned() },
+            StoreError::Corrupt(_) => StoreError::NotAStore {
+                path: location.path().to_owned(),
+            },
             other => other,
         })?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
@@ -242,14 +247,22 @@ pub(crate) fn migrate(
 ) -> Result<(), StoreError> {
     let supported = steps.last().map_or(0, |step| step.0);
     let check = |conn: &Connection| -> Result<u32, StoreError> {
-        let (version, kind) = (pragma(conn, "user_version")?, pragma(conn, "application_id")?);
+        let (version, kind) = (
+            pragma(conn, "user_version")?,
+            pragma(conn, "application_id")?,
+        );
         let tables: u32 =
             conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if kind != application && (kind != 0 || version != 0 || tables != 0) {
-            return Err(StoreError::NotAStore { path: path.to_owned() });
+            return Err(StoreError::NotAStore {
+                path: path.to_owned(),
+            });
         }
         if version > supported {
-            return Err(StoreError::NewerSchema { found: version, supported });
+            return Err(StoreError::NewerSchema {
+                found: version,
+                supported,
+            });
         }
         Ok(version)
     };
@@ -273,7 +286,10 @@ mod tests {
     use super::*;
 
     const FIRST: Step = (1, "CREATE TABLE a(x INTEGER)");
-    const SECOND: Step = (2, "ALTER TABLE a ADD COLUMN y INTEGER; UPDATE a SET y = x + 1");
+    const SECOND: Step = (
+        2,
+        "ALTER TABLE a ADD COLUMN y INTEGER; UPDATE a SET y = x + 1",
+    );
     const BROKEN: Step = (3, "DROP TABLE a; CREATE TABLE b(x INTEGER); NONSENSE");
 
     fn run(conn: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
@@ -286,7 +302,9 @@ mod tests {
         run(&mut conn, &[FIRST]).unwrap();
         conn.execute("INSERT INTO a VALUES (41)", []).unwrap();
         run(&mut conn, &[FIRST, SECOND]).unwrap();
-        let y: i64 = conn.query_row("SELECT y FROM a", [], |row| row.get(0)).unwrap();
+        let y: i64 = conn
+            .query_row("SELECT y FROM a", [], |row| row.get(0))
+            .unwrap();
         assert_eq!(y, 42);
         assert_eq!(pragma(&conn, "user_version").unwrap(), 2);
         run(&mut conn, &[FIRST, SECOND]).unwrap();
@@ -298,7 +316,9 @@ mod tests {
         run(&mut conn, &[FIRST, SECOND]).unwrap();
         conn.execute("INSERT INTO a VALUES (1, 2)", []).unwrap();
         run(&mut conn, &[FIRST, SECOND, BROKEN]).unwrap_err();
-        let rows: i64 = conn.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        let rows: i64 = conn
+            .query_row("SELECT count(*) FROM a", [], |row| row.get(0))
+            .unwrap();
         assert_eq!((rows, pragma(&conn, "user_version").unwrap()), (1, 2));
     }
 
@@ -307,11 +327,23 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         run(&mut conn, &[FIRST, SECOND]).unwrap();
         let error = run(&mut conn, &[FIRST]).unwrap_err();
-        assert!(matches!(error, StoreError::NewerSchema { found: 2, supported: 1 }), "{error}");
+        assert!(
+            matches!(
+                error,
+                StoreError::NewerSchema {
+                    found: 2,
+                    supported: 1
+                }
+            ),
+            "{error}"
+        );
         assert_eq!(pragma(&conn, "user_version").unwrap(), 2);
 
         let mut conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE other(x)").unwrap();
-        assert!(matches!(run(&mut conn, &[FIRST]), Err(StoreError::NotAStore { .. })));
+        assert!(matches!(
+            run(&mut conn, &[FIRST]),
+            Err(StoreError::NotAStore { .. })
+        ));
     }
 }

@@ -13,10 +13,19 @@ impl ScoreKey {
     /// The key of a target; a thread's name is unique in its project only.
     pub(crate) fn of(target: &ScoreTarget, project: i64) -> Self {
         match target {
-            ScoreTarget::Trace(id) => Self { kind: 0, target: id.as_bytes().to_vec() },
-            ScoreTarget::Span(id) => Self { kind: 1, target: id.as_bytes().to_vec() },
+            ScoreTarget::Trace(id) => Self {
+                kind: 0,
+                target: id.as_bytes().to_vec(),
+            },
+            ScoreTarget::Span(id) => Self {
+                kind: 1,
+                target: id.as_bytes().to_vec(),
+            },
             ScoreTarget::Thread(name) => Self::thread(name, project),
-            other => Self { kind: 3, target: format!("{other:?}").into_bytes() },
+            other => Self {
+                kind: 3,
+                target: format!("{other:?}").into_bytes(),
+            },
         }
     }
 

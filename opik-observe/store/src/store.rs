@@ -21,7 +21,7 @@ use crate::pack;
 use crate::read::Reader;
 use crate::schema::{self, Location, Setup};
 use crate::text::{self, TextIndex};
-use crate::threads::{self, ReadTask, Signals, WriteJob, lock};
+use crate::threads::{self, ReadTask, Signals, WaitingBatch, WriteJob, lock};
 use crate::write::Writer;
 
 /// Batches that may wait for the writer.
@@ -60,7 +60,6 @@ pub struct StoreStats {
 /// use opik_core::{Batch, Exporter, Timestamp, Trace, TraceId, TraceSource};
 /// use opik_store::Store;
 ///
-/// # let run = |future| futures_util::FutureExt::now_or_never(future);
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = Store::open_in_memory()?;
 /// let id = TraceId::generate();
@@ -69,7 +68,6 @@ pub struct StoreStats {
 /// assert_eq!(trace.span_count, Some(0));
 /// # Ok(())
 /// # }
-/// # std::thread::spawn(|| {});
 /// ```
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -85,7 +83,9 @@ struct Inner {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("path", &self.0.location.path()).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("path", &self.0.location.path())
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +107,10 @@ impl Store {
     pub fn open_in_memory() -> Result<Self, StoreError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self::start(Location::Memory(format!("opik-store-{number}")), StoreOptions::default())
+        Self::start(
+            Location::Memory(format!("opik-store-{number}")),
+            StoreOptions::default(),
+        )
     }
 
     fn start(location: Location, options: StoreOptions) -> Result<Self, StoreError> {
@@ -176,7 +179,9 @@ impl Store {
         ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, wait) = sync_channel(1);
-        self.read_task(Box::new(move |reader| drop(answer.send(reader.snapshot(ask)))))?;
+        self.read_task(Box::new(move |reader| {
+            drop(answer.send(reader.snapshot(ask)));
+        }))?;
         wait.recv().unwrap_or(Err(StoreError::Closed))
     }
 
@@ -185,9 +190,13 @@ impl Store {
         ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, SourceError> {
         let (answer, wait) = oneshot::channel();
-        self.read_task(Box::new(move |reader| drop(answer.send(reader.snapshot(ask)))))
-            .map_err(StoreError::into_source)?;
-        wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_source)
+        self.read_task(Box::new(move |reader| {
+            drop(answer.send(reader.snapshot(ask)));
+        }))
+        .map_err(StoreError::into_source)?;
+        wait.await
+            .unwrap_or(Err(StoreError::Closed))
+            .map_err(StoreError::into_source)
     }
 
     /// Counts what is there. Looks at every trace, about a microsecond each.
@@ -197,9 +206,11 @@ impl Store {
     pub fn stats(&self) -> Result<StoreStats, StoreError> {
         let (counts, lag) = self.read(|reader| Ok((reader.counts()?, reader.index_lag()?)))?;
         let (path, file_bytes, text_bytes) = match (&self.0.location, self.0.location.text()) {
-            (Location::File(path), Location::File(text)) => {
-                (Some(path.clone()), size_with_log(path), size_with_log(&text))
-            }
+            (Location::File(path), Location::File(text)) => (
+                Some(path.clone()),
+                size_with_log(path),
+                size_with_log(&text),
+            ),
             _ => (None, self.write(|writer| writer.file_size())?, 0),
         };
         Ok(StoreStats {
@@ -251,7 +262,10 @@ impl Store {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let changes = self.read(move |reader| reader.changed_since(seq, limit))?;
-        Ok(changes.into_iter().map(|(seq, id)| (seq.max(0).cast_unsigned(), id)).collect())
+        Ok(changes
+            .into_iter()
+            .map(|(seq, id)| (seq.max(0).cast_unsigned(), id))
+            .collect())
     }
 
     /// The number of the latest change, to begin [`changed_since`](Self::changed_since) with.
@@ -259,7 +273,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn last_change(&self) -> Result<u64, StoreError> {
-        Ok(self.read(|reader| reader.last_change())?.max(0).cast_unsigned())
+        Ok(self
+            .read(|reader| reader.last_change())?
+            .max(0)
+            .cast_unsigned())
     }
 
     /// Looks for damage: SQLite's integrity check and the references between tables. An empty
@@ -291,7 +308,10 @@ impl Store {
 impl Inner {
     fn submit(&self, job: WriteJob) -> Result<(), StoreError> {
         let writer = lock(&self.writer);
-        writer.as_ref().and_then(|writer| writer.send(job).ok()).ok_or(StoreError::Closed)
+        writer
+            .as_ref()
+            .and_then(|writer| writer.send(job).ok())
+            .ok_or(StoreError::Closed)
     }
 
     fn close(&self) -> bool {
@@ -301,7 +321,8 @@ impl Inner {
         drop(lock(&self.readers).take());
         self.waiting.close();
         self.signals.close();
-        self.signals.wait_for_end(threads::left(begin, self.options.close_timeout))
+        self.signals
+            .wait_for_end(threads::left(begin, self.options.close_timeout))
     }
 }
 
@@ -314,10 +335,18 @@ impl Drop for Inner {
 }
 
 fn reader(location: &Location, setup: Setup, text: bool) -> Result<Reader, StoreError> {
-    let conn = schema::connect(location, Setup { create: false, ..setup })?;
+    let conn = schema::connect(
+        location,
+        Setup {
+            create: false,
+            ..setup
+        },
+    )?;
     conn.pragma_update(None, "query_only", true)?;
     conn.pragma_update(None, "cache_size", -32_768)?;
-    let text = text.then(|| text::open_to_read(&location.text(), setup)).transpose()?;
+    let text = text
+        .then(|| text::open_to_read(&location.text(), setup))
+        .transpose()?;
     Ok(Reader::new(conn, text))
 }
 
@@ -338,13 +367,22 @@ impl Exporter for Store {
         }
         let packed = pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
         let closed = |_| StoreError::Closed.into_export();
-        let permit = Arc::clone(&self.0.waiting).acquire_owned().await.map_err(closed)?;
+        let permit = Arc::clone(&self.0.waiting)
+            .acquire_owned()
+            .await
+            .map_err(closed)?;
         let (answer, wait) = oneshot::channel();
         self.0
-            .submit(WriteJob::Batch { packed, answer, permit })
+            .submit(WriteJob::Batch(WaitingBatch {
+                packed: Box::new(packed),
+                answer,
+                permit,
+            }))
             .map_err(StoreError::into_export)?;
-        let packed =
-            wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_export)?;
+        let packed = wait
+            .await
+            .unwrap_or(Err(StoreError::Closed))
+            .map_err(StoreError::into_export)?;
         let mut report = ExportReport::accepted(packed.accepted);
         report.rejected = packed.rejected;
         Ok(report)
@@ -355,7 +393,9 @@ impl Exporter for Store {
         let wait = self
             .write_task(|writer| writer.checkpoint("PASSIVE"))
             .map_err(StoreError::into_export)?;
-        wait.await.unwrap_or(Err(StoreError::Closed)).map_err(StoreError::into_export)
+        wait.await
+            .unwrap_or(Err(StoreError::Closed))
+            .map_err(StoreError::into_export)
     }
 }
 

@@ -4,9 +4,7 @@
 //! the error, 5 its traceback (left out when it repeats the message or the type), 6 everything
 //! else as a JSON object. Unknown tags are skipped.
 
-use opik_core::model::{
-    AnnotationQueueRef, ExperimentRef, Extra, GuardrailValidation,
-};
+use opik_core::model::{AnnotationQueueRef, ExperimentRef, Extra, GuardrailValidation};
 use opik_core::{Comment, ErrorInfo, FeedbackScore, Json, Span, Trace};
 use serde::{Deserialize, Serialize};
 
@@ -218,6 +216,6 @@ impl<'a> Body<'a> {
 /// JSON that was checked when it was taken.
 fn json(text: Option<&str>) -> Result<Option<Json>, StoreError> {
     let damaged = |_| StoreError::Damaged("a content is not JSON");
-    text.map(|text| serde_json::from_str(text).map_err(damaged)).transpose()
+    text.map(|text| serde_json::from_str(text).map_err(damaged))
+        .transpose()
 }
-

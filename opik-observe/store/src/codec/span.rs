@@ -94,9 +94,17 @@ impl<'a> SpanRow<'a> {
             created_by: span.created_by.as_deref(),
             updated_by: span.last_updated_by.as_deref(),
             cost_version: span.total_estimated_cost_version.as_deref(),
-            error: span.error_info.as_ref().map(|error| error.exception_type.as_str()),
+            error: span
+                .error_info
+                .as_ref()
+                .map(|error| error.exception_type.as_str()),
             tags: span.tags.iter().map(String::as_str).collect(),
-            usage: span.usage.0.iter().map(|(name, &count)| (name.as_str(), count)).collect(),
+            usage: span
+                .usage
+                .0
+                .iter()
+                .map(|(name, &count)| (name.as_str(), count))
+                .collect(),
             cost: span.total_estimated_cost,
             ttft: span.ttft,
             has_rest: span_has_rest(span),
@@ -118,7 +126,12 @@ impl<'a> SpanRow<'a> {
         span.model = owned(self.model);
         span.provider = owned(self.provider);
         span.tags = self.tags.iter().map(|&tag| tag.to_owned()).collect();
-        span.usage = Usage(self.usage.iter().map(|&(name, n)| (name.to_owned(), n)).collect());
+        span.usage = Usage(
+            self.usage
+                .iter()
+                .map(|&(name, n)| (name.to_owned(), n))
+                .collect(),
+        );
         span.error_info = self.error.map(ErrorInfo::of_type);
         span.created_at = Some(Timestamp::from_micros(self.created.unwrap_or(arrived)));
         span.last_updated_at = Some(Timestamp::from_micros(self.updated));
@@ -184,7 +197,11 @@ struct Texts<'a>(Vec<&'a str>);
 
 impl<'a> Texts<'a> {
     fn put(&mut self, out: &mut Vec<u8>, text: &'a str) {
-        let known = self.0.iter().take(TEXT_WINDOW).position(|&known| known == text);
+        let known = self
+            .0
+            .iter()
+            .take(TEXT_WINDOW)
+            .position(|&known| known == text);
         let at = known.unwrap_or_else(|| {
             self.0.push(text);
             self.0.len() - 1
@@ -199,9 +216,9 @@ pub(crate) fn encode(rows: &[SpanRow<'_>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(rows.len() * 80);
     let mut previous = 0;
     for row in rows {
-        let near = row.parent.and_then(|parent| {
-            rows.binary_search_by(|other| other.id.cmp(&parent)).ok()
-        });
+        let near = row
+            .parent
+            .and_then(|parent| rows.binary_search_by(|other| other.id.cmp(&parent)).ok());
         let parent = match (row.parent, near) {
             (None, _) => 0,
             (Some(_), Some(_)) => PARENT | PARENT_IN_PART,
@@ -272,12 +289,16 @@ pub(crate) fn decode(head: &[u8]) -> Result<Vec<SpanRow<'_>>, StoreError> {
         return Err(StoreError::Damaged("a part has an unknown version"));
     }
     let count = reader.len()?;
-    let texts = (0..reader.len()?).map(|_| reader.str()).collect::<Result<Vec<_>, _>>()?;
+    let texts = (0..reader.len()?)
+        .map(|_| reader.str())
+        .collect::<Result<Vec<_>, _>>()?;
     let mut rows: Vec<SpanRow<'_>> = Vec::with_capacity(count.min(head.len() / 16));
     let mut parents = Vec::new();
     let (mut previous, mut body_at) = (0, 0);
     for number in 0..count {
-        let row = decode_row(&mut reader, &texts, &mut previous, &mut |at| parents.push((number, at)))?;
+        let row = decode_row(&mut reader, &texts, &mut previous, &mut |at| {
+            parents.push((number, at));
+        })?;
         rows.push(SpanRow { body_at, ..row });
         body_at += rows.last().map_or(0, |row| row.body_len);
     }
@@ -313,9 +334,18 @@ fn decode_row<'a>(
     let created = has(CREATED).then(|| moment(reader)).transpose()?;
     let text = |reader: &mut Reader<'a>| -> Result<&'a str, StoreError> {
         let at = reader.len()?;
-        texts.get(at).copied().ok_or(StoreError::Damaged("a part refers to a text that it lacks"))
+        texts
+            .get(at)
+            .copied()
+            .ok_or(StoreError::Damaged("a part refers to a text that it lacks"))
     };
-    let mut text_if = |flag| if has(flag) { text(reader).map(Some) } else { Ok(None) };
+    let mut text_if = |flag| {
+        if has(flag) {
+            text(reader).map(Some)
+        } else {
+            Ok(None)
+        }
+    };
     let name = text_if(NAME)?;
     let kind = text_if(KIND)?;
     let model = text_if(MODEL)?;

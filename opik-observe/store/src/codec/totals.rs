@@ -45,7 +45,12 @@ impl Totals {
         self.errors += if row.error.is_some() { sign } else { 0 };
         self.cost += i128::from(sign) * row.cost.map_or(0, pico);
         for &(name, tokens) in &row.usage {
-            add(&mut self.usage, name, sign, i128::from(sign) * i128::from(tokens));
+            add(
+                &mut self.usage,
+                name,
+                sign,
+                i128::from(sign) * i128::from(tokens),
+            );
         }
         if let Some(provider) = row.provider {
             add(&mut self.providers, provider, sign, 0);
@@ -105,11 +110,13 @@ impl Totals {
         trace.llm_span_count = Some(self.llm.max(0).cast_unsigned());
         trace.has_tool_spans = Some(self.tools > 0);
         trace.total_estimated_cost = (self.cost != 0).then(|| dollars(self.cost));
-        let bounded = |sum: i128| {
-            i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
-        };
+        let bounded =
+            |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
         trace.usage = Usage(
-            self.usage.into_iter().map(|entry| (entry.name, bounded(entry.sum))).collect::<BTreeMap<_, _>>(),
+            self.usage
+                .into_iter()
+                .map(|entry| (entry.name, bounded(entry.sum)))
+                .collect::<BTreeMap<_, _>>(),
         );
         trace.providers = self.providers.into_iter().map(|entry| entry.name).collect();
         trace.providers.sort_unstable();
@@ -139,17 +146,27 @@ fn add(entries: &mut Vec<Sum>, name: &str, rows: i64, sum: i128) {
             }
         }
     } else if rows != 0 {
-        entries.push(Sum { name: name.to_owned(), rows, sum });
+        entries.push(Sum {
+            name: name.to_owned(),
+            rows,
+            sum,
+        });
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates; NaN is zero")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a cast of floats saturates; NaN is zero"
+)]
 fn pico(cost: f64) -> i128 {
     // Beyond 10^12 dollars a span, the sum of many could overflow.
     (cost.clamp(-1e12, 1e12) * PICO).round() as i128
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a sum of money to be read, not to be added to")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum of money to be read, not to be added to"
+)]
 fn dollars(pico: i128) -> f64 {
     pico as f64 / PICO
 }

@@ -53,7 +53,10 @@ impl<'a> TraceRow<'a> {
             end: trace.end_time.map(Timestamp::as_micros),
             created: trace.created_at.map(Timestamp::as_micros),
             name: trace.name.as_deref(),
-            error: trace.error_info.as_ref().map(|error| error.exception_type.as_str()),
+            error: trace
+                .error_info
+                .as_ref()
+                .map(|error| error.exception_type.as_str()),
             thread: trace.thread_id.as_deref(),
             source: trace.source.as_ref().map(RecordSource::as_str),
             environment: trace.environment.as_deref(),
@@ -123,10 +126,20 @@ impl<'a> TraceRow<'a> {
         let has = |flag: u64| flags & flag != 0;
         let start = reader.i64()?;
         let mut moment = |flag| {
-            if has(flag) { reader.i64().map(|gap| Some(gap.wrapping_add(start))) } else { Ok(None) }
+            if has(flag) {
+                reader.i64().map(|gap| Some(gap.wrapping_add(start)))
+            } else {
+                Ok(None)
+            }
         };
         let (end, created) = (moment(END)?, moment(CREATED)?);
-        let mut text = |flag| if has(flag) { reader.str().map(Some) } else { Ok(None) };
+        let mut text = |flag| {
+            if has(flag) {
+                reader.str().map(Some)
+            } else {
+                Ok(None)
+            }
+        };
         let name = text(NAME)?;
         let error = text(ERROR)?;
         let thread = text(THREAD)?;

@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 
 use opik_core::TraceId;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::Reader;
+use crate::codec::prefix;
 use crate::error::StoreError;
 use crate::facet::{Entity, Facet};
 use crate::text::{self, Words};
@@ -16,6 +17,8 @@ use crate::text::{self, Words};
 /// How many postings are fetched at a time.
 const FIRST: usize = 64;
 const MORE: usize = 512;
+/// How many rows that the text index does not know are looked at.
+const TAIL: i64 = 1_000;
 
 /// A part or trace that may hold a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,8 +45,12 @@ pub(super) enum Candidates {
     List(VecDeque<Candidate>),
     /// Postings, merged over projects.
     Postings(Vec<Stream>),
-    /// Matches of the text index.
-    Text(text::Matches),
+    /// Matches of the text index, and what is so new that it is not in there.
+    Text {
+        matches: text::Matches,
+        next_match: Option<Candidate>,
+        tail: VecDeque<Candidate>,
+    },
 }
 
 impl Candidates {
@@ -60,11 +67,16 @@ impl Candidates {
              WHERE entity = ?1 AND kind = ?2 AND value = ?3 AND (?4 IS NULL OR project = ?4)",
         )?;
         let fids = statement
-            .query_map(params![entity.code(), kind.code(), value, project], |row| row.get(0))?
+            .query_map(params![entity.code(), kind.code(), value, project], |row| {
+                row.get(0)
+            })?
             .collect::<Result<Vec<i64>, _>>()?;
         let stream = |fid| Stream {
             fid,
-            last: Candidate { bound: highest, key: i64::MAX },
+            last: Candidate {
+                bound: highest,
+                key: i64::MAX,
+            },
             ready: VecDeque::new(),
             size: FIRST,
             done: false,
@@ -80,7 +92,10 @@ impl Candidates {
         )?;
         let list = statement
             .query_map([trace.as_bytes()], |row| {
-                Ok(Candidate { bound: row.get(0)?, key: row.get(1)? })
+                Ok(Candidate {
+                    bound: row.get(0)?,
+                    key: row.get(1)?,
+                })
             })?
             .collect::<Result<_, _>>()?;
         Ok(Self::List(list))
@@ -88,38 +103,104 @@ impl Candidates {
 
     /// The one trace with an identifier.
     pub(super) fn one_trace(reader: &Reader, id: &[u8; 16]) -> Result<Self, StoreError> {
-        let mut statement = reader.conn.prepare_cached("SELECT key FROM trace WHERE id = ?1")?;
-        let bound = crate::codec::prefix(id);
+        let mut statement = reader
+            .conn
+            .prepare_cached("SELECT key FROM trace WHERE id = ?1")?;
+        let bound = prefix(id);
         let list = statement
-            .query_map([id], |row| Ok(Candidate { bound, key: row.get(0)? }))?
+            .query_map([id], |row| {
+                Ok(Candidate {
+                    bound,
+                    key: row.get(0)?,
+                })
+            })?
             .collect::<Result<_, _>>()?;
         Ok(Self::List(list))
     }
 
-    /// The rows that have all words, according to the text index.
-    pub(super) fn with_words(entity: Entity, words: &Words, highest: i64) -> Self {
-        Self::Text(text::Matches::new(entity, words, highest))
+    /// The rows that have all words, according to the text index, and the latest ones that it does
+    /// not know yet.
+    pub(super) fn with_words(
+        reader: &Reader,
+        entity: Entity,
+        words: &Words,
+        highest: i64,
+    ) -> Result<Self, StoreError> {
+        let Some(text) = &reader.text else {
+            return Ok(Self::List(VecDeque::new()));
+        };
+        let known = text::progress(text)?;
+        let (sql, after) = match entity {
+            Entity::Part => (
+                "SELECT hi, key FROM part WHERE key > ?1 ORDER BY key DESC LIMIT ?2",
+                known.part,
+            ),
+            Entity::Trace => (
+                "SELECT id, key FROM trace WHERE seq > ?1 AND row_seq > ?1
+                 ORDER BY seq DESC LIMIT ?2",
+                known.seq,
+            ),
+        };
+        let mut statement = reader.conn.prepare_cached(sql)?;
+        let mut tail: Vec<Candidate> = statement
+            .query_map([after, TAIL], |row| {
+                let bound = match entity {
+                    Entity::Part => row.get(0)?,
+                    Entity::Trace => prefix(&row.get(0)?),
+                };
+                Ok(Candidate {
+                    bound,
+                    key: row.get(1)?,
+                })
+            })?
+            .collect::<Result<_, _>>()?;
+        tail.retain(|candidate| candidate.bound <= highest);
+        tail.sort_unstable_by(|a, b| b.cmp(a));
+        let mut matches = text::Matches::new(entity, words, highest);
+        let next_match = next_match(&mut matches, text)?;
+        Ok(Self::Text {
+            matches,
+            next_match,
+            tail: tail.into(),
+        })
     }
 
     pub(super) fn next(&mut self, reader: &Reader) -> Result<Option<Candidate>, StoreError> {
         match self {
             Self::List(list) => Ok(list.pop_front()),
-            Self::Text(matches) => match &reader.text {
-                Some(text) => {
-                    Ok(matches.next(text)?.map(|(bound, key)| Candidate { bound, key }))
+            Self::Text {
+                matches,
+                next_match: matched,
+                tail,
+            } => {
+                if tail.front().copied() > *matched {
+                    return Ok(tail.pop_front());
                 }
-                None => Ok(None),
-            },
+                let Some(text) = &reader.text else {
+                    return Ok(None);
+                };
+                let found = matched.take();
+                // A trace that changed may be in both; it is new then.
+                if found.is_some() {
+                    *matched = next_match(matches, text)?;
+                }
+                if found.is_some() && found == tail.front().copied() {
+                    tail.pop_front();
+                }
+                Ok(found)
+            }
             Self::Postings(streams) => {
                 let mut best: Option<(Candidate, usize)> = None;
                 for (number, stream) in streams.iter_mut().enumerate() {
-                    if let Some(head) = stream.head(reader)? {
-                        if best.is_none_or(|(known, _)| head > known) {
-                            best = Some((head, number));
-                        }
+                    if let Some(head) = stream.head(reader)?
+                        && best.is_none_or(|(known, _)| head > known)
+                    {
+                        best = Some((head, number));
                     }
                 }
-                let Some((candidate, number)) = best else { return Ok(None) };
+                let Some((candidate, number)) = best else {
+                    return Ok(None);
+                };
                 if let Some(stream) = streams.get_mut(number) {
                     stream.ready.pop_front();
                 }
@@ -127,6 +208,15 @@ impl Candidates {
             }
         }
     }
+}
+
+fn next_match(
+    matches: &mut text::Matches,
+    text: &Connection,
+) -> Result<Option<Candidate>, StoreError> {
+    Ok(matches
+        .next(text)?
+        .map(|(bound, key)| Candidate { bound, key }))
 }
 
 impl Stream {
@@ -137,10 +227,15 @@ impl Stream {
                  ORDER BY hi DESC, ref DESC LIMIT ?4",
             )?;
             let size = i64::try_from(self.size).unwrap_or(i64::MAX);
-            let rows = statement
-                .query_map(params![self.fid, self.last.bound, self.last.key, size], |row| {
-                    Ok(Candidate { bound: row.get(0)?, key: row.get(1)? })
-                })?;
+            let rows = statement.query_map(
+                params![self.fid, self.last.bound, self.last.key, size],
+                |row| {
+                    Ok(Candidate {
+                        bound: row.get(0)?,
+                        key: row.get(1)?,
+                    })
+                },
+            )?;
             for row in rows {
                 self.ready.push_back(row?);
             }

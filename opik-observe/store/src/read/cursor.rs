@@ -34,14 +34,23 @@ pub(super) struct Newest {
 
 impl Newest {
     pub(super) fn start(cursor: Option<&Cursor>) -> Result<Option<Self>, StoreError> {
-        let Some(cursor) = cursor else { return Ok(None) };
+        let Some(cursor) = cursor else {
+            return Ok(None);
+        };
         let text = cursor.as_str().strip_prefix("n.").ok_or(FOREIGN)?;
         let (bound, before) = text.split_once('.').ok_or(FOREIGN)?;
-        Ok(Some(Self { bound: number(bound)?, before: id(before)? }))
+        Ok(Some(Self {
+            bound: number(bound)?,
+            before: id(before)?,
+        }))
     }
 
     pub(super) fn to_cursor(self) -> Cursor {
-        Cursor::new(format!("n.{}.{}", self.bound, SpanId::from_bytes(self.before)))
+        Cursor::new(format!(
+            "n.{}.{}",
+            self.bound,
+            SpanId::from_bytes(self.before)
+        ))
     }
 }
 
@@ -56,14 +65,23 @@ pub(super) struct Sorted {
 
 impl Sorted {
     pub(super) fn start(cursor: Option<&Cursor>) -> Result<Option<Self>, StoreError> {
-        let Some(cursor) = cursor else { return Ok(None) };
+        let Some(cursor) = cursor else {
+            return Ok(None);
+        };
         let text = cursor.as_str().strip_prefix("s.").ok_or(FOREIGN)?;
         let (skip, after) = text.split_once('.').ok_or(FOREIGN)?;
-        Ok(Some(Self { skip: number(skip)?, after: id(after)? }))
+        Ok(Some(Self {
+            skip: number(skip)?,
+            after: id(after)?,
+        }))
     }
 
     pub(super) fn to_cursor(self) -> Cursor {
-        Cursor::new(format!("s.{}.{}", self.skip, SpanId::from_bytes(self.after)))
+        Cursor::new(format!(
+            "s.{}.{}",
+            self.skip,
+            SpanId::from_bytes(self.after)
+        ))
     }
 }
 
@@ -77,10 +95,15 @@ pub(super) struct InTrace {
 
 impl InTrace {
     pub(super) fn start(cursor: Option<&Cursor>) -> Result<Self, StoreError> {
-        let Some(cursor) = cursor else { return Ok(Self::default()) };
+        let Some(cursor) = cursor else {
+            return Ok(Self::default());
+        };
         let text = cursor.as_str().strip_prefix("p.").ok_or(FOREIGN)?;
         let (part, row) = text.split_once('.').ok_or(FOREIGN)?;
-        Ok(Self { part: number(part)?, row: number(row)? })
+        Ok(Self {
+            part: number(part)?,
+            row: number(row)?,
+        })
     }
 
     pub(super) fn to_cursor(self) -> Cursor {

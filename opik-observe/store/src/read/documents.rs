@@ -40,10 +40,20 @@ impl Reader {
     /// How far the text index should be.
     pub(crate) fn text_goal(&self) -> Result<Progress, StoreError> {
         let gone = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'gone'), 0)";
-        let gone = self.conn.prepare_cached(gone)?.query_row([], |row| row.get(0))?;
-        Ok(self.conn.prepare_cached("SELECT part, seq FROM counter")?.query_row([], |row| {
-            Ok(Progress { part: row.get(0)?, seq: row.get(1)?, gone })
-        })?)
+        let gone = self
+            .conn
+            .prepare_cached(gone)?
+            .query_row([], |row| row.get(0))?;
+        Ok(self
+            .conn
+            .prepare_cached("SELECT part, seq FROM counter")?
+            .query_row([], |row| {
+                Ok(Progress {
+                    part: row.get(0)?,
+                    seq: row.get(1)?,
+                    gone,
+                })
+            })?)
     }
 
     /// Some of what is new after a point.
@@ -64,7 +74,11 @@ impl Reader {
         }
         let mut spans = Vec::with_capacity(parts.len());
         for (part, hi) in parts {
-            spans.push(Document { key: part.key, hi, words: self.part_words(&part)? });
+            spans.push(Document {
+                key: part.key,
+                hi,
+                words: self.part_words(&part)?,
+            });
         }
 
         type Changed = (i64, i64, Option<(i64, [u8; 16], i64, i64, i64, Vec<u8>)>);
@@ -77,7 +91,14 @@ impl Reader {
                 let row_seq: i64 = row.get(2)?;
                 let content = if row_seq > after.seq {
                     let head = row.get(7)?;
-                    Some((row_seq, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, head))
+                    Some((
+                        row_seq,
+                        row.get(3)?,
+                        row.get(4)?,
+                        row.get(5)?,
+                        row.get(6)?,
+                        head,
+                    ))
                 } else {
                     None
                 };
@@ -89,7 +110,9 @@ impl Reader {
         }
         let mut traces = Vec::new();
         for (key, _, content) in changed {
-            let Some((_, id, block, at, len, head)) = content else { continue };
+            let Some((_, id, block, at, len, head)) = content else {
+                continue;
+            };
             let mut words = HashSet::new();
             let name = TraceRow::decode(&head)?.name.unwrap_or_default();
             add(&mut words, name, false);
@@ -97,7 +120,11 @@ impl Reader {
             let content = self.block(block)?;
             let end = range(at).saturating_add(range(len));
             add_body(&mut words, content.get(range(at)..end))?;
-            traces.push(Document { key, hi: prefix(&id), words });
+            traces.push(Document {
+                key,
+                hi: prefix(&id),
+                words,
+            });
         }
 
         let removed: Vec<(i64, i64, i64)> = self.collect(
@@ -109,9 +136,23 @@ impl Reader {
         if removed.len() == GONE {
             reached.gone = removed.last().map_or(goal.gone, |row| row.0);
         }
-        let entity = |code| if code == 0 { Entity::Part } else { Entity::Trace };
-        let gone = removed.into_iter().map(|(_, code, key)| (entity(code), key)).collect();
-        Ok(News { spans, traces, gone, reached })
+        let entity = |code| {
+            if code == 0 {
+                Entity::Part
+            } else {
+                Entity::Trace
+            }
+        };
+        let gone = removed
+            .into_iter()
+            .map(|(_, code, key)| (entity(code), key))
+            .collect();
+        Ok(News {
+            spans,
+            traces,
+            gone,
+            reached,
+        })
     }
 
     fn collect<T>(
@@ -151,7 +192,10 @@ fn add(words: &mut HashSet<String>, text: &str, json: bool) {
 
 fn add_body(words: &mut HashSet<String>, body: Option<&[u8]>) -> Result<(), StoreError> {
     let body = Body::parse(body.ok_or(StoreError::Damaged("a body lies outside its block"))?)?;
-    for json in [body.input, body.output, body.metadata].into_iter().flatten() {
+    for json in [body.input, body.output, body.metadata]
+        .into_iter()
+        .flatten()
+    {
         add(words, json, true);
     }
     Ok(())

@@ -13,7 +13,7 @@ mod traces;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use opik_core::ProjectId;
 use opik_core::query::ProjectSelector;
@@ -23,7 +23,6 @@ use crate::block;
 use crate::error::StoreError;
 
 pub(crate) use documents::Document;
-pub(crate) use stats::Counts;
 
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
@@ -57,7 +56,7 @@ pub(crate) struct Reader {
     text: Option<Connection>,
     /// Projects never change once they are there.
     projects: Projects,
-    blocks: Vec<(i64, Rc<Vec<u8>>)>,
+    blocks: Vec<(i64, Arc<Vec<u8>>)>,
     has_scores: [Option<bool>; 2],
 }
 
@@ -79,13 +78,14 @@ impl Reader {
     ) -> Result<T, StoreError> {
         self.blocks.clear();
         self.has_scores = [None; 2];
-        self.conn.prepare_cached("BEGIN")?.execute([])?;
+        begin(&self.conn)?;
+        if let Some(text) = &self.text {
+            begin(text)?;
+        }
         let answer = ask(self);
         // A read has nothing to lose; ending it must not hide the answer.
-        let ended = self.conn.prepare_cached("COMMIT")?.execute([]);
-        if ended.is_err() && !self.conn.is_autocommit() {
-            self.conn.execute_batch("ROLLBACK")?;
-        }
+        end(&self.conn);
+        self.text.as_ref().map(end);
         answer
     }
 
@@ -117,23 +117,42 @@ impl Reader {
     }
 
     /// The content of a block.
-    fn block(&mut self, key: i64) -> Result<Rc<Vec<u8>>, StoreError> {
+    fn block(&mut self, key: i64) -> Result<Arc<Vec<u8>>, StoreError> {
         if let Some((_, content)) = self.blocks.iter().find(|(known, _)| *known == key) {
-            return Ok(Rc::clone(content));
+            return Ok(Arc::clone(content));
         }
-        let mut statement =
-            self.conn.prepare_cached("SELECT raw, data FROM block WHERE key = ?1")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT raw, data FROM block WHERE key = ?1")?;
         let mut rows = statement.query([key])?;
-        let row = rows.next()?.ok_or(StoreError::Damaged("a block is missing"))?;
+        let row = rows
+            .next()?
+            .ok_or(StoreError::Damaged("a block is missing"))?;
         let raw: i64 = row.get(0)?;
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let content =
-            Rc::new(block::decompress(data, usize::try_from(raw).unwrap_or(usize::MAX))?);
+        let content = Arc::new(block::decompress(
+            data,
+            usize::try_from(raw).unwrap_or(usize::MAX),
+        )?);
         if self.blocks.len() >= MOST_BLOCKS {
             self.blocks.remove(0);
         }
-        self.blocks.push((key, Rc::clone(&content)));
+        self.blocks.push((key, Arc::clone(&content)));
         Ok(content)
+    }
+}
+
+fn begin(conn: &Connection) -> Result<(), StoreError> {
+    if conn.is_autocommit() {
+        conn.prepare_cached("BEGIN")?.execute([])?;
+    }
+    Ok(())
+}
+
+fn end(conn: &Connection) {
+    if let Err(error) = conn.execute_batch("COMMIT") {
+        // The next question begins where this one is: it sees an old state, and ends it again.
+        tracing::debug!(target: "opik_store", %error, "a read did not end");
     }
 }
 

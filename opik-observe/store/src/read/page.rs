@@ -42,19 +42,30 @@ pub(super) struct NewestFirst<T> {
 
 impl<T> NewestFirst<T> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(limit + 2), limit, left: None }
+        Self {
+            heap: BinaryHeap::with_capacity(limit + 2),
+            limit,
+            left: None,
+        }
     }
 
     /// Whether no candidate with this bound or a lower one can change the page.
     pub(super) fn is_settled(&self, bound: i64) -> bool {
         self.heap.len() > self.limit
-            && self.heap.peek().is_some_and(|Reverse(worst)| bound < prefix(&worst.id))
+            && self
+                .heap
+                .peek()
+                .is_some_and(|Reverse(worst)| bound < prefix(&worst.id))
     }
 
     /// Whether a record of this identity would be in the page.
     pub(super) fn wants(&mut self, id: &Id, bound: i64) -> bool {
         let full = self.heap.len() > self.limit;
-        let wanted = !full || self.heap.peek().is_some_and(|Reverse(worst)| *id > worst.id);
+        let wanted = !full
+            || self
+                .heap
+                .peek()
+                .is_some_and(|Reverse(worst)| *id > worst.id);
         if !wanted {
             self.left = self.left.max(Some(bound));
         }
@@ -64,10 +75,10 @@ impl<T> NewestFirst<T> {
     pub(super) fn offer(&mut self, id: Id, bound: i64, item: T) {
         self.heap.push(Reverse(Entry { id, bound, item }));
         // One more than fits tells that there is a next page.
-        if self.heap.len() > self.limit + 1 {
-            if let Some(Reverse(worst)) = self.heap.pop() {
-                self.left = self.left.max(Some(worst.bound));
-            }
+        if self.heap.len() > self.limit + 1
+            && let Some(Reverse(worst)) = self.heap.pop()
+        {
+            self.left = self.left.max(Some(worst.bound));
         }
     }
 
@@ -83,8 +94,16 @@ impl<T> NewestFirst<T> {
         }
         let entries = self.heap.into_sorted_vec();
         let last = entries.last().map(|Reverse(entry)| entry.id);
-        let next = left.zip(last).map(|(bound, before)| Newest { bound, before });
-        (entries.into_iter().map(|Reverse(entry)| entry.item).collect(), next)
+        let next = left
+            .zip(last)
+            .map(|(bound, before)| Newest { bound, before });
+        (
+            entries
+                .into_iter()
+                .map(|Reverse(entry)| entry.item)
+                .collect(),
+            next,
+        )
     }
 }
 
@@ -97,7 +116,11 @@ pub(super) struct FirstOf<T, F> {
 
 impl<T, F: Fn(&T, &T) -> Ordering> FirstOf<T, F> {
     pub(super) fn new(keep: usize, order: F) -> Self {
-        Self { items: Vec::new(), keep, order }
+        Self {
+            items: Vec::new(),
+            keep,
+            order,
+        }
     }
 
     pub(super) fn offer(&mut self, item: T) {

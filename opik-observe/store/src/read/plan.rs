@@ -18,7 +18,11 @@ pub(super) fn facet(filters: &[Filter], all: &[(Kind, &str, Operator)]) -> Facet
                 && (*operator != Operator::Equal || !filter.value().is_empty())
         };
         if let Some(filter) = filters.iter().find(fits) {
-            let value = if *operator == Operator::IsNotEmpty { "" } else { filter.value() };
+            let value = if *operator == Operator::IsNotEmpty {
+                ""
+            } else {
+                filter.value()
+            };
             return (*kind, facet::fold(*kind, value));
         }
     }
@@ -87,12 +91,17 @@ pub(super) struct Made {
 
 impl Made {
     pub(super) fn within(from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
-        Self { from: from.map(|from| from.as_micros().div_euclid(1_000)), to }
+        Self {
+            from: from.map(|from| from.as_micros().div_euclid(1_000)),
+            to,
+        }
     }
 
     /// Whether a record was made in it, as its identifier says.
     pub(super) fn has(self, made: Option<Timestamp>) -> bool {
-        let from = self.from.map(|from| Timestamp::from_micros(from.saturating_mul(1_000)));
+        let from = self
+            .from
+            .map(|from| Timestamp::from_micros(from.saturating_mul(1_000)));
         from.is_none_or(|from| made.is_some_and(|made| made >= from))
             && self.to.is_none_or(|to| made.is_some_and(|made| made < to))
     }
@@ -134,10 +143,25 @@ pub(super) struct Needs {
 impl Needs {
     fn of_field(name: &str) -> Self {
         match name {
-            "input" | "output" | "input_json" | "output_json" | "metadata" | "experiment_id"
-            | "annotation_queue_ids" => Self { body: true, ..Self::default() },
-            "feedback_scores" => Self { body: true, scores: true, span_scores: false },
-            "span_feedback_scores" => Self { span_scores: true, ..Self::default() },
+            "input"
+            | "output"
+            | "input_json"
+            | "output_json"
+            | "metadata"
+            | "experiment_id"
+            | "annotation_queue_ids" => Self {
+                body: true,
+                ..Self::default()
+            },
+            "feedback_scores" => Self {
+                body: true,
+                scores: true,
+                span_scores: false,
+            },
+            "span_feedback_scores" => Self {
+                span_scores: true,
+                ..Self::default()
+            },
             _ => Self::default(),
         }
     }
@@ -165,11 +189,18 @@ pub(super) struct Conditions {
 impl Conditions {
     pub(super) fn of(filters: &[Filter], sort: Option<&Sort>, words: bool) -> Self {
         let needs = |filter: &Filter| Needs::of_field(filter.field().name());
-        let (dear, cheap): (Vec<_>, Vec<_>) =
-            filters.iter().cloned().partition(|filter| needs(filter).any());
-        let sorting = sort.map_or(Needs::default(), |sort| Needs::of_field(sort.field().name()));
+        let (dear, cheap): (Vec<_>, Vec<_>) = filters
+            .iter()
+            .cloned()
+            .partition(|filter| needs(filter).any());
+        let sorting = sort.map_or(Needs::default(), |sort| {
+            Needs::of_field(sort.field().name())
+        });
         let all = dear.iter().map(needs).fold(sorting, Needs::and);
-        let needs = Needs { body: all.body || words, ..all };
+        let needs = Needs {
+            body: all.body || words,
+            ..all
+        };
         Self { cheap, dear, needs }
     }
 }

@@ -77,7 +77,11 @@ impl Part {
     /// Its live rows with their numbers.
     pub(super) fn rows(&self) -> Result<Vec<(usize, SpanRow<'_>)>, StoreError> {
         let rows = span::decode(&self.head)?;
-        Ok(rows.into_iter().enumerate().filter(|(n, _)| !is_dead(&self.dead, *n)).collect())
+        Ok(rows
+            .into_iter()
+            .enumerate()
+            .filter(|(n, _)| !is_dead(&self.dead, *n))
+            .collect())
     }
 
     /// Where the body of a row lies in the block.
@@ -167,7 +171,8 @@ impl Reader {
 }
 
 fn body<'b>(block: &'b [u8], range: &Range<usize>) -> Result<Body<'b>, StoreError> {
-    let bytes =
-        block.get(range.clone()).ok_or(StoreError::Damaged("a body lies outside its block"))?;
+    let bytes = block
+        .get(range.clone())
+        .ok_or(StoreError::Damaged("a body lies outside its block"))?;
     Body::parse(bytes)
 }

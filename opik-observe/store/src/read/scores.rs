@@ -54,13 +54,20 @@ impl Reader {
             let body = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
             let score: FeedbackScore = serde_json::from_str(body)
                 .map_err(|_| StoreError::Damaged("a score is not JSON"))?;
-            by_name.entry(score.name.clone()).or_default().push((row.get(0)?, score));
+            by_name
+                .entry(score.name.clone())
+                .or_default()
+                .push((row.get(0)?, score));
         }
         Ok(by_name.into_values().filter_map(joined).collect())
     }
 
     /// Puts the scores of its spans on a trace, averaged by name.
-    pub(super) fn join_span_scores(&mut self, key: i64, trace: &mut Trace) -> Result<(), StoreError> {
+    pub(super) fn join_span_scores(
+        &mut self,
+        key: i64,
+        trace: &mut Trace,
+    ) -> Result<(), StoreError> {
         if !self.any_scores(1)? {
             return Ok(());
         }
@@ -94,7 +101,9 @@ impl Reader {
 
 /// One score out of those of several authors: the latest, with the mean value.
 fn joined(of_authors: Vec<(String, FeedbackScore)>) -> Option<FeedbackScore> {
-    let latest = of_authors.iter().max_by_key(|(_, score)| score.last_updated_at)?;
+    let latest = of_authors
+        .iter()
+        .max_by_key(|(_, score)| score.last_updated_at)?;
     let mut all = latest.1.clone();
     if of_authors.len() > 1 {
         all.value = mean(of_authors.iter().map(|(_, score)| score.value));

@@ -45,7 +45,13 @@ impl Reader {
                     continue;
                 }
                 if records.len() == request.limit() {
-                    next = Some(InTrace { part: part.key, row: number }.to_cursor());
+                    next = Some(
+                        InTrace {
+                            part: part.key,
+                            row: number,
+                        }
+                        .to_cursor(),
+                    );
                     break 'parts;
                 }
                 records.push(self.span_record(&part, &row)?);
@@ -99,7 +105,11 @@ impl Reader {
 
     /// A page of the spans that match.
     pub(crate) fn search_spans(&mut self, query: &SpanQuery) -> Result<Page<Span>, StoreError> {
-        let words = query.text.as_deref().map(Words::of).filter(|words| !words.is_empty());
+        let words = query
+            .text
+            .as_deref()
+            .map(Words::of)
+            .filter(|words| !words.is_empty());
         let search = Search {
             query,
             conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
@@ -122,17 +132,13 @@ impl Reader {
             return Candidates::of_trace(self, trace);
         }
         if let Some(words) = &search.words {
-            return Ok(Candidates::with_words(Entity::Part, words, highest));
+            return Candidates::with_words(self, Entity::Part, words, highest);
         }
         Candidates::with_facet(self, Entity::Part, search.project, &search.facet, highest)
     }
 
     /// The part of a candidate, if the search is about it.
-    fn candidate_part(
-        &self,
-        search: &Search<'_>,
-        key: i64,
-    ) -> Result<Option<Part>, StoreError> {
+    fn candidate_part(&self, search: &Search<'_>, key: i64) -> Result<Option<Part>, StoreError> {
         let part = self.part(key)?;
         Ok(part.filter(|part| {
             search.project.is_none_or(|project| part.project == project)
@@ -164,9 +170,10 @@ impl Reader {
         }
         let span = &record.span;
         let content = [&span.input, &span.output, &span.metadata];
-        let fits = search.words.as_ref().is_none_or(|words| {
-            words.all_in(span.name.as_deref(), content.map(Option::as_ref))
-        }) && matches::span_matches(span, &search.conditions.dear);
+        let fits =
+            search.words.as_ref().is_none_or(|words| {
+                words.all_in(span.name.as_deref(), content.map(Option::as_ref))
+            }) && matches::span_matches(span, &search.conditions.dear);
         Ok(fits.then_some(record))
     }
 
@@ -184,14 +191,17 @@ impl Reader {
             if candidate.bound < lowest || page.is_settled(candidate.bound) {
                 break;
             }
-            let Some(part) = self.candidate_part(search, candidate.key)? else { continue };
+            let Some(part) = self.candidate_part(search, candidate.key)? else {
+                continue;
+            };
             for (_, row) in part.rows()?.iter().rev() {
                 let id = *row.id.as_bytes();
                 let is_new = start.is_none_or(|start| id < start.before);
-                if is_new && page.wants(&id, candidate.bound) {
-                    if let Some(record) = self.matching_span(search, &part, row)? {
-                        page.offer(id, candidate.bound, record);
-                    }
+                if is_new
+                    && page.wants(&id, candidate.bound)
+                    && let Some(record) = self.matching_span(search, &part, row)?
+                {
+                    page.offer(id, candidate.bound, record);
                 }
             }
         }
@@ -215,7 +225,9 @@ impl Reader {
             if candidate.bound < search.made.lowest() {
                 break;
             }
-            let Some(part) = self.candidate_part(search, candidate.key)? else { continue };
+            let Some(part) = self.candidate_part(search, candidate.key)? else {
+                continue;
+            };
             for (_, row) in &part.rows()? {
                 if let Some(record) = self.matching_span(search, &part, row)? {
                     first.offer(record);
@@ -227,7 +239,11 @@ impl Reader {
         records.truncate(limit);
         let last = records.last().filter(|_| more);
         let next = last.map(|last| {
-            Sorted { skip: skip + records.len(), after: *last.span.id.as_bytes() }.to_cursor()
+            Sorted {
+                skip: skip + records.len(),
+                after: *last.span.id.as_bytes(),
+            }
+            .to_cursor()
         });
         Ok((records, next))
     }

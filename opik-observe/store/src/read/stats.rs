@@ -18,23 +18,27 @@ impl Reader {
     /// Counts what is there, by looking at every trace.
     pub(crate) fn counts(&self) -> Result<Counts, StoreError> {
         let mut counts = Counts::default();
-        let mut statement = self.conn.prepare_cached("SELECT present, totals FROM trace")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT present, totals FROM trace")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             counts.traces += u64::from(row.get::<_, bool>(0)?);
             let totals = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             counts.spans += Totals::decode(totals)?.spans.max(0).cast_unsigned();
         }
-        let projects: i64 =
-            self.conn.query_row("SELECT count(*) FROM project", [], |row| row.get(0))?;
+        let projects: i64 = self
+            .conn
+            .query_row("SELECT count(*) FROM project", [], |row| row.get(0))?;
         counts.projects = projects.max(0).cast_unsigned();
         Ok(counts)
     }
 
     /// The projects, by name.
     pub(crate) fn project_list(&self) -> Result<Vec<Project>, StoreError> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT id, name, created FROM project ORDER BY fold")?;
+        let mut statement = self
+            .conn
+            .prepare_cached("SELECT id, name, created FROM project ORDER BY fold")?;
         let projects = statement
             .query_map([], |row| {
                 let mut project = Project::new(row.get::<_, String>(1)?);
@@ -56,14 +60,18 @@ impl Reader {
             .conn
             .prepare_cached("SELECT seq, id FROM trace WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
         let changes = statement
-            .query_map([seq, limit], |row| Ok((row.get(0)?, TraceId::from_bytes(row.get(1)?))))?
+            .query_map([seq, limit], |row| {
+                Ok((row.get(0)?, TraceId::from_bytes(row.get(1)?)))
+            })?
             .collect::<Result<_, _>>()?;
         Ok(changes)
     }
 
     /// Number of the latest change.
     pub(crate) fn last_change(&self) -> Result<i64, StoreError> {
-        Ok(self.conn.query_row("SELECT seq FROM counter", [], |row| row.get(0))?)
+        Ok(self
+            .conn
+            .query_row("SELECT seq FROM counter", [], |row| row.get(0))?)
     }
 
     /// How many parts and changed traces the text index does not have.

@@ -5,12 +5,12 @@ use opik_core::query::{Sort, TraceQuery, matches};
 use opik_core::{Page, Trace, TraceId};
 use rusqlite::params;
 
+use super::Reader;
 use super::candidates::Candidates;
 use super::cursor::{Newest, Sorted};
 use super::page::{FirstOf, NewestFirst};
 use super::plan::{self, Conditions, Made};
 use super::records::{TRACE_COLUMNS, TraceRecord};
-use super::Reader;
 use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::Words;
@@ -45,7 +45,11 @@ impl Reader {
         let mut statement = conn.prepare_cached(&sql)?;
         let mut rows = statement.query(params![value])?;
         match rows.next()? {
-            Some(row) => Ok(Some(super::records::trace_record(conn, &mut self.projects, row)?)),
+            Some(row) => Ok(Some(super::records::trace_record(
+                conn,
+                &mut self.projects,
+                row,
+            )?)),
             None => Ok(None),
         }
     }
@@ -60,7 +64,11 @@ impl Reader {
 
     /// A page of the traces that match.
     pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
-        let words = query.text.as_deref().map(Words::of).filter(|words| !words.is_empty());
+        let words = query
+            .text
+            .as_deref()
+            .map(Words::of)
+            .filter(|words| !words.is_empty());
         let search = Search {
             query,
             conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
@@ -86,7 +94,7 @@ impl Reader {
 
     fn candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
         if let Some(words) = &search.words {
-            return Ok(Candidates::with_words(Entity::Trace, words, highest));
+            return Candidates::with_words(self, Entity::Trace, words, highest);
         }
         if let Some(id) = plan::only(&search.query.filters) {
             return Candidates::one_trace(self, &id);
@@ -127,9 +135,10 @@ impl Reader {
         }
         let trace = &record.trace;
         let content = [&trace.input, &trace.output, &trace.metadata];
-        let fits = search.words.as_ref().is_none_or(|words| {
-            words.all_in(trace.name.as_deref(), content.map(Option::as_ref))
-        }) && matches::trace_matches(trace, &search.conditions.dear);
+        let fits =
+            search.words.as_ref().is_none_or(|words| {
+                words.all_in(trace.name.as_deref(), content.map(Option::as_ref))
+            }) && matches::trace_matches(trace, &search.conditions.dear);
         Ok(fits.then_some(record))
     }
 
@@ -138,7 +147,9 @@ impl Reader {
         search: &Search<'_>,
     ) -> Result<(Vec<TraceRecord>, Option<opik_core::Cursor>), StoreError> {
         let start = Newest::start(search.query.page.cursor())?;
-        let highest = start.map_or(i64::MAX, |start| start.bound).min(search.made.highest());
+        let highest = start
+            .map_or(i64::MAX, |start| start.bound)
+            .min(search.made.highest());
         let mut candidates = self.candidates(search, highest)?;
         let mut page = NewestFirst::new(search.query.page.limit());
         while let Some(candidate) = candidates.next(self)? {
@@ -182,10 +193,12 @@ impl Reader {
             if candidate.bound < search.made.lowest() {
                 break;
             }
-            if let Some(record) = self.matching(search, candidate.key)? {
-                if anchor.as_ref().is_none_or(|anchor| order(anchor, &record).is_lt()) {
-                    first.offer(record);
-                }
+            if let Some(record) = self.matching(search, candidate.key)?
+                && anchor
+                    .as_ref()
+                    .is_none_or(|anchor| order(anchor, &record).is_lt())
+            {
+                first.offer(record);
             }
         }
         let mut records: Vec<_> = first.finish().into_iter().skip(from).collect();
@@ -193,7 +206,13 @@ impl Reader {
         records.truncate(limit);
         skip += records.len();
         let last = records.last().filter(|_| more);
-        let next = last.map(|last| Sorted { skip, after: *last.trace.id.as_bytes() }.to_cursor());
+        let next = last.map(|last| {
+            Sorted {
+                skip,
+                after: *last.trace.id.as_bytes(),
+            }
+            .to_cursor()
+        });
         Ok((records, next))
     }
 }

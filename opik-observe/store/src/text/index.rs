@@ -49,7 +49,11 @@ impl Progress {
 
 /// Opens the index, and makes it where there is none or only a damaged one.
 pub(crate) fn open(location: &Location, setup: Setup) -> Result<Connection, StoreError> {
-    let setup = Setup { create: true, durability: crate::Durability::Process, ..setup };
+    let setup = Setup {
+        create: true,
+        durability: crate::Durability::Process,
+        ..setup
+    };
     let attempt = || {
         let mut conn = schema::connect(location, setup)?;
         schema::migrate(&mut conn, location.path(), APPLICATION_ID, STEPS)?;
@@ -73,7 +77,13 @@ pub(crate) fn open(location: &Location, setup: Setup) -> Result<Connection, Stor
 
 /// Opens the index for questions.
 pub(crate) fn open_to_read(location: &Location, setup: Setup) -> Result<Connection, StoreError> {
-    let conn = schema::connect(location, Setup { create: false, ..setup })?;
+    let conn = schema::connect(
+        location,
+        Setup {
+            create: false,
+            ..setup
+        },
+    )?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(conn)
 }
@@ -83,7 +93,11 @@ pub(crate) fn progress(text: &Connection) -> Result<Progress, StoreError> {
     Ok(text
         .prepare_cached("SELECT part, seq, gone FROM progress")?
         .query_row([], |row| {
-            Ok(Progress { part: row.get(0)?, seq: row.get(1)?, gone: row.get(2)? })
+            Ok(Progress {
+                part: row.get(0)?,
+                seq: row.get(1)?,
+                gone: row.get(2)?,
+            })
         })?)
 }
 
@@ -110,7 +124,9 @@ impl TextIndex {
         if known.has_reached(goal) && goal.has_reached(known) {
             return Ok((known, false));
         }
-        let tx = self.text.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = self
+            .text
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut at = progress(&tx)?;
         let (news, goal) = self.store.snapshot(|store| {
             let goal = store.text_goal()?;
@@ -165,8 +181,10 @@ fn put(text: &Connection, entity: Entity, document: &Document) -> Result<(), Sto
         ),
     };
     let number = document.number();
-    text.prepare_cached(words)?.execute(params![number, joined(&document.words)])?;
-    text.prepare_cached(docs)?.execute([number, document.key, document.hi])?;
+    text.prepare_cached(words)?
+        .execute(params![number, joined(&document.words)])?;
+    text.prepare_cached(docs)?
+        .execute([number, document.key, document.hi])?;
     Ok(())
 }
 

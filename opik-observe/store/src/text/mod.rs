@@ -46,7 +46,10 @@ pub(crate) fn words(text: &str, json: bool, each: &mut dyn FnMut(&str)) {
                 word.push(letter.to_ascii_lowercase());
             }
         } else {
-            for lower in letter.to_lowercase().filter(|lower| lower.is_alphanumeric()) {
+            for lower in letter
+                .to_lowercase()
+                .filter(|lower| lower.is_alphanumeric())
+            {
                 if word.len() + lower.len_utf8() <= LONGEST {
                     word.push(lower);
                 }
@@ -60,7 +63,9 @@ pub(crate) fn words(text: &str, json: bool, each: &mut dyn FnMut(&str)) {
 fn escaped(chars: &mut std::str::Chars<'_>) -> char {
     let mut code = 0;
     for _ in 0..4 {
-        let Some(digit) = chars.next().and_then(|digit| digit.to_digit(16)) else { return ' ' };
+        let Some(digit) = chars.next().and_then(|digit| digit.to_digit(16)) else {
+            return ' ';
+        };
         code = code * 16 + digit;
     }
     char::from_u32(code).unwrap_or(' ')
@@ -200,8 +205,14 @@ mod tests {
 
     #[test]
     fn words_are_runs_of_letters_and_digits_with_escapes_resolved() {
-        assert_eq!(all("Tool_call: GPT-4o!", false), ["tool", "call", "gpt", "4o"]);
-        assert_eq!(all(r#"{"a":"x\nnew\u00dcber \"q\""}"#, true), ["a", "x", "newüber", "q"]);
+        assert_eq!(
+            all("Tool_call: GPT-4o!", false),
+            ["tool", "call", "gpt", "4o"]
+        );
+        assert_eq!(
+            all(r#"{"a":"x\nnew\u00dcber \"q\""}"#, true),
+            ["a", "x", "newüber", "q"]
+        );
         assert_eq!(all(r"C:\new", false), ["c", "new"]);
         assert_eq!(all(&"x".repeat(500), false), ["x".repeat(LONGEST)]);
         assert_eq!(all(r"\u12", true), Vec::<String>::new());

@@ -20,7 +20,11 @@ impl Stored {
         let size = |n| {
             usize::try_from(n).map_err(|_| StoreError::Damaged("an offset or length is negative"))
         };
-        Ok(Self { block, at: size(at)?, len: size(len)? })
+        Ok(Self {
+            block,
+            at: size(at)?,
+            len: size(len)?,
+        })
     }
 }
 
@@ -47,11 +51,18 @@ pub(super) struct Blocks<'p> {
 
 impl<'p> Blocks<'p> {
     pub(super) fn new(packed: &'p [PackedBlock]) -> Self {
-        Self { packed, keys: vec![None; packed.len()], unused: Vec::new(), open: None }
+        Self {
+            packed,
+            keys: vec![None; packed.len()],
+            unused: Vec::new(),
+            open: None,
+        }
     }
 
     fn packed(&self, number: usize) -> Result<&'p PackedBlock, StoreError> {
-        self.packed.get(number).ok_or(StoreError::Damaged("a batch refers to a block it lacks"))
+        self.packed
+            .get(number)
+            .ok_or(StoreError::Damaged("a batch refers to a block it lacks"))
     }
 
     /// Stores the block of an entry, unless it is stored already.
@@ -66,22 +77,40 @@ impl<'p> Blocks<'p> {
                 let packed = self.packed(place.block)?;
                 work.block += 1;
                 work.conn
-                    .prepare_cached("INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)")?
-                    .execute(params![work.block, packed.entries, int(packed.raw_len), packed.data])?;
+                    .prepare_cached(
+                        "INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(params![
+                        work.block,
+                        packed.entries,
+                        int(packed.raw_len),
+                        packed.data
+                    ])?;
                 if let Some(slot) = self.keys.get_mut(place.block) {
                     *slot = Some(work.block);
                 }
                 work.block
             }
         };
-        Ok(Stored { block, at: place.at, len: place.len })
+        Ok(Stored {
+            block,
+            at: place.at,
+            len: place.len,
+        })
     }
 
     /// The content of an entry.
     pub(super) fn read(&mut self, place: Place) -> Result<&[u8], StoreError> {
-        if self.open.as_ref().is_none_or(|(number, _)| *number != place.block) {
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|(number, _)| *number != place.block)
+        {
             let packed = self.packed(place.block)?;
-            self.open = Some((place.block, block::decompress(&packed.data, packed.raw_len)?));
+            self.open = Some((
+                place.block,
+                block::decompress(&packed.data, packed.raw_len)?,
+            ));
         }
         self.open
             .as_ref()
@@ -98,7 +127,11 @@ impl<'p> Blocks<'p> {
     pub(super) fn finish(self, work: &mut Work<'_>) {
         for place in self.unused {
             if let Some(block) = self.keys.get(place.block).copied().flatten() {
-                work.release(Stored { block, at: place.at, len: place.len });
+                work.release(Stored {
+                    block,
+                    at: place.at,
+                    len: place.len,
+                });
             }
         }
     }
@@ -108,7 +141,11 @@ impl Work<'_> {
     /// Overwrites a part of an entry at the end of the transaction.
     pub(super) fn wipe(&mut self, stored: Stored) {
         if stored.len > 0 {
-            self.wipes.entry(stored.block).or_default().ranges.push((stored.at, stored.len));
+            self.wipes
+                .entry(stored.block)
+                .or_default()
+                .ranges
+                .push((stored.at, stored.len));
         }
     }
 
@@ -137,7 +174,9 @@ impl Work<'_> {
                 .prepare_cached("SELECT live FROM block WHERE key = ?1")?
                 .query_row([key], |row| row.get(0))?;
             if live <= wipe.released {
-                self.conn.prepare_cached("DELETE FROM block WHERE key = ?1")?.execute([key])?;
+                self.conn
+                    .prepare_cached("DELETE FROM block WHERE key = ?1")?
+                    .execute([key])?;
                 continue;
             }
             let mut raw = self.block_content(key)?;

@@ -103,7 +103,9 @@ impl Writer {
     }
 
     fn used_bytes(&self) -> Result<u64, StoreError> {
-        let used = self.pragma("page_count")?.saturating_sub(self.pragma("freelist_count")?);
+        let used = self
+            .pragma("page_count")?
+            .saturating_sub(self.pragma("freelist_count")?);
         Ok(used * self.pragma("page_size")?)
     }
 
@@ -124,21 +126,26 @@ impl Writer {
             .prepare_cached("SELECT 1 FROM gone WHERE seq <= ?1 LIMIT 1")?
             .exists([upto])?;
         if any {
-            self.conn.prepare_cached("DELETE FROM gone WHERE seq <= ?1")?.execute([upto])?;
+            self.conn
+                .prepare_cached("DELETE FROM gone WHERE seq <= ?1")?
+                .execute([upto])?;
         }
         Ok(())
     }
 
     /// Copies the log into the file, as far as readers allow, and flushes both.
     pub(crate) fn checkpoint(&self, mode: &str) -> Result<(), StoreError> {
-        self.conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
+        self.conn
+            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
         Ok(())
     }
 }
 
 impl Work<'_> {
     fn delete_trace(&mut self, id: TraceId, deleted: &mut Deleted) -> Result<(), StoreError> {
-        let Some(known) = self.find(id)? else { return Ok(()) };
+        let Some(known) = self.find(id)? else {
+            return Ok(());
+        };
         self.state.spans.forget(known.key);
         let parts: Vec<i64> = self
             .conn
@@ -165,7 +172,9 @@ impl Work<'_> {
             deleted.traces += 1;
         }
         self.delete_scores(0, id.as_bytes())?;
-        self.conn.prepare_cached("DELETE FROM trace WHERE key = ?1")?.execute([known.key])?;
+        self.conn
+            .prepare_cached("DELETE FROM trace WHERE key = ?1")?
+            .execute([known.key])?;
         deleted.spans += known.totals.spans.max(0).cast_unsigned();
         Ok(())
     }

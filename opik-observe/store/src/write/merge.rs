@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Work;
 use super::blocks::Blocks;
-use super::spans::{Seat, StoredPart, TraceSpans, dead_count, is_dead, SMALL};
+use super::spans::{SMALL, Seat, StoredPart, TraceSpans, dead_count, is_dead};
 use super::traces::Known;
 use crate::block::Packer;
 use crate::codec::span::{self, SpanRow};
@@ -34,8 +34,9 @@ impl Work<'_> {
         }
         for (project, parts) in by_project {
             // Parts with large content are as good as full.
-            let (few, large): (Vec<_>, Vec<_>) =
-                parts.into_iter().partition(|part| part.bodies.len < PART_BYTES / 2);
+            let (few, large): (Vec<_>, Vec<_>) = parts
+                .into_iter()
+                .partition(|part| part.bodies.len < PART_BYTES / 2);
             drop(large);
             if few.len() < 2 {
                 spans.small.extend(few.iter().map(|part| part.key));
@@ -104,7 +105,14 @@ impl Work<'_> {
         for part in &packed {
             let key = self.add_part(0, &[project], &mut blocks, part, known, None)?;
             for (row, (id, updated)) in part.ids.iter().enumerate() {
-                spans.seats.insert(*id, Seat { updated: *updated, part: key, row });
+                spans.seats.insert(
+                    *id,
+                    Seat {
+                        updated: *updated,
+                        part: key,
+                        row,
+                    },
+                );
             }
             if part.ids.len() < SMALL {
                 spans.small.push(key);

@@ -24,7 +24,6 @@ use crate::pack::Packed;
 use blocks::Wipe;
 use spans::SpanCache;
 
-pub(crate) use delete::Deleted;
 pub(crate) use spans::is_dead;
 
 /// What the writer remembers between transactions.
@@ -55,11 +54,10 @@ pub(super) struct Work<'w> {
 
 impl Writer {
     pub(crate) fn new(conn: Connection) -> Self {
-        Self { conn, state: State::default() }
-    }
-
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.conn
+        Self {
+            conn,
+            state: State::default(),
+        }
     }
 
     /// Writes batches in one transaction: all or none.
@@ -93,10 +91,20 @@ impl Writer {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (seq, trace, part, block) = tx
             .prepare_cached("SELECT seq, trace, part, block FROM counter")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+            .query_row([], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
         let before = (seq, trace, part, block);
         let wipes = BTreeMap::new();
-        let mut work = Work { conn: &tx, state, seq, trace, part, block, wipes };
+        let mut work = Work {
+            conn: &tx,
+            state,
+            seq,
+            trace,
+            part,
+            block,
+            wipes,
+        };
         let value = act(&mut work)?;
         work.flush_wipes()?;
         let after = (work.seq, work.trace, work.part, work.block);

@@ -15,7 +15,11 @@ impl Work<'_> {
     /// The key of a project, which is made when it is new. A name that is blank or absent is the
     /// default project, unless the identifier says otherwise.
     pub(super) fn project(&mut self, project: &ProjectRef, now: i64) -> Result<i64, StoreError> {
-        let name = project.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        let name = project
+            .name
+            .as_deref()
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
         if let (None, Some(id)) = (name, project.id) {
             let known = self
                 .conn

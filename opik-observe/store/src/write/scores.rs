@@ -10,7 +10,11 @@ use crate::pack::ProjectRef;
 use crate::score_key::ScoreKey;
 
 impl Work<'_> {
-    pub(super) fn scores(&mut self, scores: &[ScoreRecord], arrived: i64) -> Result<(), StoreError> {
+    pub(super) fn scores(
+        &mut self,
+        scores: &[ScoreRecord],
+        arrived: i64,
+    ) -> Result<(), StoreError> {
         for record in scores {
             self.score(record, arrived)?;
         }
@@ -18,7 +22,10 @@ impl Work<'_> {
     }
 
     fn score(&mut self, record: &ScoreRecord, arrived: i64) -> Result<(), StoreError> {
-        let project = ProjectRef { name: record.project_name.clone(), id: record.project_id };
+        let project = ProjectRef {
+            name: record.project_name.clone(),
+            id: record.project_id,
+        };
         let key = match &record.target {
             ScoreTarget::Thread(_) => {
                 let project = self.project(&project, arrived)?;

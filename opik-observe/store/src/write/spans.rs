@@ -87,7 +87,8 @@ pub(super) struct StoredPart {
 
 /// Whether the bit of a row is set.
 pub(crate) fn is_dead(dead: &[u8], row: usize) -> bool {
-    dead.get(row / 8).is_some_and(|byte| byte & (1 << (row % 8)) != 0)
+    dead.get(row / 8)
+        .is_some_and(|byte| byte & (1 << (row % 8)) != 0)
 }
 
 fn set_dead(dead: &mut Vec<u8>, row: usize) {
@@ -110,7 +111,9 @@ impl Work<'_> {
             "SELECT project, hi, arrived, block, at, len, dead, head FROM part WHERE key = ?1",
         )?;
         let mut rows = statement.query([key])?;
-        let row = rows.next()?.ok_or(StoreError::Damaged("a part is missing"))?;
+        let row = rows
+            .next()?
+            .ok_or(StoreError::Damaged("a part is missing"))?;
         Ok(StoredPart {
             key,
             project: row.get(0)?,
@@ -164,7 +167,11 @@ impl Work<'_> {
     }
 
     /// The live spans of a trace.
-    pub(super) fn known_spans(&mut self, known: &Known, seq: i64) -> Result<TraceSpans, StoreError> {
+    pub(super) fn known_spans(
+        &mut self,
+        known: &Known,
+        seq: i64,
+    ) -> Result<TraceSpans, StoreError> {
         if let Some(spans) = self.state.spans.take(known.key, seq) {
             return Ok(spans);
         }
@@ -182,7 +189,11 @@ impl Work<'_> {
             for (number, column) in columns.iter().enumerate() {
                 if !is_dead(&dead, number) {
                     live += 1;
-                    let seat = Seat { updated: column.updated, part, row: number };
+                    let seat = Seat {
+                        updated: column.updated,
+                        part,
+                        row: number,
+                    };
                     spans.seats.insert(column.id, seat);
                 }
             }
@@ -235,7 +246,9 @@ impl Work<'_> {
         let mut late = Vec::new();
         let mut replaced: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (number, (id, updated)) in part.ids.iter().enumerate() {
-            let Some(seat) = spans.seats.get(id) else { continue };
+            let Some(seat) = spans.seats.get(id) else {
+                continue;
+            };
             let news = *updated > seat.updated
                 || (*updated == seat.updated
                     && !self.same_row(projects, blocks, part, number, *seat)?);
@@ -268,7 +281,14 @@ impl Work<'_> {
             if is_dead(&dead, number) {
                 self.wipe(body_of(bodies, row));
             } else {
-                spans.seats.insert(row.id, Seat { updated: row.updated, part: key, row: number });
+                spans.seats.insert(
+                    row.id,
+                    Seat {
+                        updated: row.updated,
+                        part: key,
+                        row: number,
+                    },
+                );
             }
         }
         if rows.len() - late.len() < SMALL {
@@ -291,7 +311,10 @@ impl Work<'_> {
         let (Some(mine), Some(new)) = (old_rows.get(seat.row), new_rows.get(number)) else {
             return Err(StoreError::Damaged("a part has fewer rows than it should"));
         };
-        let comparable = SpanRow { body_at: mine.body_at, ..new.clone() };
+        let comparable = SpanRow {
+            body_at: mine.body_at,
+            ..new.clone()
+        };
         if old.project != project(projects, part.project)? || comparable != *mine {
             return Ok(false);
         }
@@ -314,8 +337,9 @@ impl Work<'_> {
         let head = std::mem::take(&mut part.head);
         let rows = span::decode(&head)?;
         for &number in numbers {
-            let row =
-                rows.get(number).ok_or(StoreError::Damaged("a part has fewer rows than it should"))?;
+            let row = rows
+                .get(number)
+                .ok_or(StoreError::Damaged("a part has fewer rows than it should"))?;
             known.totals.count(row, -1);
             set_dead(&mut part.dead, number);
             self.wipe(body_of(part.bodies, row));
@@ -345,7 +369,9 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let facets: Vec<Facet> = facet::of_spans(rows).into_iter().collect();
         self.unpost(Entity::Part, part.project, (part.hi, part.key), &facets)?;
-        self.conn.prepare_cached("DELETE FROM part WHERE key = ?1")?.execute([part.key])?;
+        self.conn
+            .prepare_cached("DELETE FROM part WHERE key = ?1")?
+            .execute([part.key])?;
         self.gone(Entity::Part, part.key)?;
         self.release(part.bodies);
         Ok(())
@@ -372,5 +398,9 @@ impl Work<'_> {
 
 /// Where the body of a row lies.
 pub(super) fn body_of(part: Stored, row: &SpanRow<'_>) -> Stored {
-    Stored { block: part.block, at: part.at + row.body_at, len: row.body_len }
+    Stored {
+        block: part.block,
+        at: part.at + row.body_at,
+        len: row.body_len,
+    }
 }

@@ -31,7 +31,11 @@ pub(super) struct Known {
 }
 
 /// Where a trace without a row has its body.
-const NOWHERE: Stored = Stored { block: 0, at: 0, len: 0 };
+const NOWHERE: Stored = Stored {
+    block: 0,
+    at: 0,
+    len: 0,
+};
 
 impl Work<'_> {
     pub(super) fn find(&self, id: TraceId) -> Result<Option<Known>, StoreError> {
@@ -41,7 +45,9 @@ impl Work<'_> {
              FROM trace WHERE id = ?1",
         )?;
         let mut rows = statement.query([id.as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
         Ok(Some(Known {
             key: row.get(0)?,
             project: row.get(1)?,
@@ -141,7 +147,14 @@ impl Work<'_> {
         let before = self.seq;
         let old_seq = known.seq;
         known.seq = self.next_seq();
-        let spans = self.update_spans(arrived, projects, blocks, &packed.parts, &mut known, old_seq)?;
+        let spans = self.update_spans(
+            arrived,
+            projects,
+            blocks,
+            &packed.parts,
+            &mut known,
+            old_seq,
+        )?;
         let mut row_changed = false;
         if let Some(row) = &packed.row {
             row_changed = self.is_news(projects, blocks, row, &known)?;
@@ -264,11 +277,15 @@ pub(super) fn project(projects: &[i64], number: usize) -> Result<i64, StoreError
 
 /// When a trace started: as its row says, else its earliest span, else its identifier.
 fn start(id: TraceId, row: Option<&PackedRow>, parts: &[PackedPart], known: i64) -> i64 {
-    let spans = parts.iter().map(|part| part.start).chain([known]).filter(|&at| at != 0).min();
+    let spans = parts
+        .iter()
+        .map(|part| part.start)
+        .chain([known])
+        .filter(|&at| at != 0)
+        .min();
     row.map(|row| row.start)
         .filter(|&at| at != 0)
         .or(spans)
         .or_else(|| id.timestamp().map(opik_core::Timestamp::as_micros))
         .unwrap_or(0)
 }
-
