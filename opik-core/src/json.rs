@@ -29,16 +29,46 @@ pub struct Json(Box<RawValue>);
 /// A text that is not JSON, or JSON that readers down the line would refuse.
 ///
 /// The message names what is wrong and where, and never the text itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid JSON: {problem} at line {line}, column {column}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonError {
     problem: &'static str,
+    field: Option<String>,
     line: usize,
     column: usize,
 }
 
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid JSON: {}", self.problem)?;
+        if let Some(field) = &self.field {
+            write!(f, " in field `{field}`")?;
+        }
+        write!(f, " at line {}, column {}", self.line, self.column)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
 impl JsonError {
-    fn from_serde(error: &serde_json::Error) -> Self {
+    /// The field of the record that does not fit, by its name on the wire, where it is known.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+
+    /// The line of the problem, counted from 1; 0 when it is in no text.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The column of the problem, counted from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.column
+    }
+
+    pub(crate) fn from_serde(error: &serde_json::Error) -> Self {
         use serde_json::error::Category;
         let problem = match error.classify() {
             Category::Io => "unreadable",
@@ -48,9 +78,17 @@ impl JsonError {
         };
         Self {
             problem,
+            field: None,
             line: error.line(),
             column: error.column(),
         }
+    }
+
+    /// The same error with what is wrong with the record and with which field.
+    pub(crate) fn in_field(mut self, problem: &'static str, field: &str) -> Self {
+        self.problem = problem;
+        self.field = Some(field.to_owned());
+        self
     }
 }
 

@@ -39,7 +39,7 @@ impl SessionKey {
 pub struct Position(pub u64);
 
 /// A session without its events.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Session {
     /// Its name.
@@ -65,6 +65,19 @@ impl Session {
             updated_at: now,
             position: Position(0),
         }
+    }
+}
+
+impl fmt::Debug for Session {
+    /// Identifiers and sizes, not what is remembered.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.key)
+            .field("state", &self.state.len())
+            .field("created_at", &self.created_at)
+            .field("updated_at", &self.updated_at)
+            .field("position", &self.position)
+            .finish()
     }
 }
 
@@ -169,7 +182,7 @@ impl Message {
 }
 
 /// Something that happened in a session.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
     /// Unique within the session.
@@ -216,6 +229,21 @@ impl Event {
     pub fn with_message(mut self, message: Message) -> Self {
         self.message = Some(message);
         self
+    }
+}
+
+impl fmt::Debug for Event {
+    /// Identifiers and sizes, not what was said or is remembered.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("id", &self.id)
+            .field("invocation_id", &self.invocation_id)
+            .field("author", &self.author)
+            .field("timestamp", &self.timestamp)
+            .field("message", &self.message)
+            .field("state_delta", &self.state_delta.len())
+            .field("error_code", &self.error_code)
+            .finish_non_exhaustive()
     }
 }
 

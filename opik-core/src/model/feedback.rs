@@ -1,6 +1,7 @@
 //! Feedback scores and comments.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ wire_word! {
 }
 
 /// One author's part of a score.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ValueEntry {
@@ -57,7 +58,7 @@ pub struct ValueEntry {
 }
 
 /// A score as it is read on a trace, span or thread.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FeedbackScore {
     /// What is scored, for example `relevance`.
@@ -163,7 +164,7 @@ impl ScoreRecord {
 }
 
 /// A remark on a trace, span or thread.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Comment {
     /// Identifier.
@@ -189,4 +190,39 @@ pub struct Comment {
     /// Fields of a newer protocol.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl fmt::Debug for ValueEntry {
+    /// The value, without the reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ValueEntry")
+            .field("value", &self.value)
+            .field("source", &self.source)
+            .field("last_updated_at", &self.last_updated_at)
+            .field("span_id", &self.span_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FeedbackScore {
+    /// The value, without the reasons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeedbackScore")
+            .field("name", &self.name)
+            .field("value", &self.value)
+            .field("source", &self.source)
+            .field("last_updated_at", &self.last_updated_at)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Comment {
+    /// What identifies it, without the remark.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Comment")
+            .field("id", &self.id)
+            .field("created_at", &self.created_at)
+            .field("last_updated_at", &self.last_updated_at)
+            .finish_non_exhaustive()
+    }
 }

@@ -2,8 +2,13 @@
 //!
 //! Names, types and optional fields are those of Opik's public specification, the union of what
 //! is written and what is read. `null` and empty lists are omitted on output and mean "absent" on
-//! input. Fields that this version does not know survive a round trip in `extra`.
+//! input. Fields that this version does not know survive a round trip in `extra`, except that
+//! numbers beyond 64 bits lose digits there; `input`, `output` and `metadata` are kept as text.
+//!
+//! `Debug` of a record shows identifiers, times and sizes, never content. Read records with
+//! `from_json`: its errors do not quote the text either.
 
+mod decode;
 mod error_info;
 mod feedback;
 mod lenient;

@@ -1,12 +1,14 @@
 //! Projects.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, VisibilityMode};
 use crate::{ProjectId, Timestamp};
 
 /// A project: traces belong to one, found by name without regard to case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Project {
     /// Identifier.
@@ -59,5 +61,18 @@ impl Project {
             last_updated_trace_at: None,
             extra: Extra::new(),
         }
+    }
+}
+
+impl fmt::Debug for Project {
+    /// What identifies it, without its description.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("visibility", &self.visibility)
+            .field("created_at", &self.created_at)
+            .field("last_updated_at", &self.last_updated_at)
+            .finish_non_exhaustive()
     }
 }

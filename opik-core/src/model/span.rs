@@ -1,8 +1,11 @@
 //! Spans.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Comment, ErrorInfo, Extra, FeedbackScore, RecordSource, Usage, wire_word};
+use super::{Comment, ErrorInfo, Extra, FeedbackScore, RecordSource, Usage, decode, wire_word};
+use crate::json::JsonError;
 use crate::{Json, ProjectId, SpanId, Timestamp, TraceId};
 
 wire_word! {
@@ -22,7 +25,7 @@ wire_word! {
 /// A step of a trace: a model call, a tool call, a guardrail or anything else.
 ///
 /// On output `null` and empty fields are left out, as Opik's clients do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Span {
     /// Identifier; version 7 on the real backend.
@@ -131,6 +134,23 @@ pub struct Span {
 }
 
 impl Span {
+    /// Reads a span from JSON.
+    ///
+    /// ```
+    /// use opik_core::Span;
+    ///
+    /// let error = Span::from_json(r#"{"tags": "my secret prompt"}"#).unwrap_err();
+    /// assert_eq!(error.field(), Some("tags"));
+    /// assert!(!error.to_string().contains("secret"));
+    /// ```
+    ///
+    /// # Errors
+    /// [`JsonError`] with the field and the place of the problem, and without the text, which the
+    /// message of `serde_json` would quote.
+    pub fn from_json(text: &str) -> Result<Self, JsonError> {
+        decode::from_json(text, decode::SPAN)
+    }
+
     /// A span of which only this is known.
     #[must_use]
     pub fn new(id: SpanId, trace_id: TraceId, start_time: Timestamp) -> Self {
@@ -174,5 +194,27 @@ impl Span {
     #[must_use]
     pub fn kind(&self) -> &SpanType {
         self.r#type.as_ref().unwrap_or(&SpanType::General)
+    }
+}
+
+impl fmt::Debug for Span {
+    /// Identifiers, times and sizes, not what was said: names and labels may quote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Span")
+            .field("id", &self.id)
+            .field("trace_id", &self.trace_id)
+            .field("parent_span_id", &self.parent_span_id)
+            .field("type", &self.r#type)
+            .field("start_time", &self.start_time)
+            .field("end_time", &self.end_time)
+            .field("last_updated_at", &self.last_updated_at)
+            .field("input", &self.input)
+            .field("output", &self.output)
+            .field("metadata", &self.metadata)
+            .field("model", &self.model)
+            .field("provider", &self.provider)
+            .field("error_info", &self.error_info)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
     }
 }

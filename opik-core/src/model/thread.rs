@@ -1,5 +1,7 @@
 //! Threads.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AnnotationQueueRef, Comment, Extra, FeedbackScore, Usage, wire_word};
@@ -16,7 +18,7 @@ wire_word! {
 }
 
 /// A thread: the traces of one conversation, summed up (read).
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Thread {
     /// Name of the thread within its project.
@@ -105,4 +107,21 @@ pub struct Thread {
     /// Fields of a newer protocol.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl fmt::Debug for Thread {
+    /// Identifiers, times and sizes, not what was said.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thread")
+            .field("project_id", &self.project_id)
+            .field("thread_model_id", &self.thread_model_id)
+            .field("start_time", &self.start_time)
+            .field("end_time", &self.end_time)
+            .field("first_message", &self.first_message)
+            .field("last_message", &self.last_message)
+            .field("status", &self.status)
+            .field("number_of_messages", &self.number_of_messages)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
 }

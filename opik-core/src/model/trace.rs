@@ -1,8 +1,11 @@
 //! Traces.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{Comment, ErrorInfo, Extra, FeedbackScore, Usage, wire_word};
+use super::{Comment, ErrorInfo, Extra, FeedbackScore, Usage, decode, wire_word};
+use crate::json::JsonError;
 use crate::{Json, ProjectId, SpanId, Timestamp, TraceId};
 
 wire_word! {
@@ -38,7 +41,7 @@ wire_word! {
 /// A trace: one request, job or conversation turn, with its spans elsewhere.
 ///
 /// On output `null` and empty fields are left out, as Opik's clients do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Trace {
     /// Identifier; version 7 on the real backend.
@@ -176,6 +179,15 @@ pub struct Trace {
 }
 
 impl Trace {
+    /// Reads a trace from JSON.
+    ///
+    /// # Errors
+    /// [`JsonError`] with the field and the place of the problem, and without the text, which the
+    /// message of `serde_json` would quote.
+    pub fn from_json(text: &str) -> Result<Self, JsonError> {
+        decode::from_json(text, decode::TRACE)
+    }
+
     /// A trace of which only this is known.
     #[must_use]
     pub fn new(id: TraceId, start_time: Timestamp) -> Self {
@@ -215,6 +227,25 @@ impl Trace {
             environment: None,
             extra: Extra::new(),
         }
+    }
+}
+
+impl fmt::Debug for Trace {
+    /// Identifiers, times and sizes, not what was said: names and labels may quote it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("id", &self.id)
+            .field("project_id", &self.project_id)
+            .field("start_time", &self.start_time)
+            .field("end_time", &self.end_time)
+            .field("last_updated_at", &self.last_updated_at)
+            .field("input", &self.input)
+            .field("output", &self.output)
+            .field("metadata", &self.metadata)
+            .field("error_info", &self.error_info)
+            .field("usage", &self.usage)
+            .field("span_count", &self.span_count)
+            .finish_non_exhaustive()
     }
 }
 
