@@ -1,6 +1,5 @@
-//! What attributes of other systems mean in Opik's fields: one table for OTLP and Jaeger, after
-//! the conventions of OpenTelemetry for generative AI (`gen_ai.*`), of OpenInference (`llm.*`,
-//! `openinference.*`, `input.value`) and of OpenLLMetry (`traceloop.*`).
+//! Moves what other systems say about a step into Opik's fields, by the table of
+//! [`conventions`](crate::conventions), for OTLP and Jaeger alike.
 //!
 //! The first attribute of a target wins and leaves the attributes; everything else stays and
 //! becomes metadata under its own name.
@@ -8,110 +7,8 @@
 use opik_core::{ErrorInfo, Json, Span, SpanType};
 use serde_json::{Map, Value};
 
+use crate::conventions::{KINDS, MESSAGES, TABLE, Target};
 use crate::foreign::ForeignSpan;
-
-/// A field of a span.
-#[derive(Debug, Clone, Copy)]
-enum Target {
-    Kind,
-    Model,
-    Provider,
-    Tokens(&'static str),
-    Cost,
-    Input,
-    Output,
-    Tags,
-    Thread,
-    Environment,
-}
-
-use Target::{Cost, Environment, Input, Kind, Model, Output, Provider, Tags, Thread, Tokens};
-
-/// Attribute by attribute; of several for one target the first that is present wins.
-const TABLE: &[(&str, Target)] = &[
-    ("openinference.span.kind", Kind),
-    ("gen_ai.operation.name", Kind),
-    ("traceloop.span.kind", Kind),
-    ("llm.request.type", Kind),
-    ("gen_ai.response.model", Model),
-    ("gen_ai.request.model", Model),
-    ("llm.model_name", Model),
-    ("embedding.model_name", Model),
-    ("gen_ai.provider.name", Provider),
-    ("gen_ai.system", Provider),
-    ("llm.provider", Provider),
-    ("llm.system", Provider),
-    ("gen_ai.usage.input_tokens", Tokens("prompt_tokens")),
-    ("gen_ai.usage.prompt_tokens", Tokens("prompt_tokens")),
-    ("llm.token_count.prompt", Tokens("prompt_tokens")),
-    ("gen_ai.usage.output_tokens", Tokens("completion_tokens")),
-    (
-        "gen_ai.usage.completion_tokens",
-        Tokens("completion_tokens"),
-    ),
-    ("llm.token_count.completion", Tokens("completion_tokens")),
-    ("gen_ai.usage.total_tokens", Tokens("total_tokens")),
-    ("llm.usage.total_tokens", Tokens("total_tokens")),
-    ("llm.token_count.total", Tokens("total_tokens")),
-    (
-        "gen_ai.usage.cache_read.input_tokens",
-        Tokens("original_usage.cache_read_input_tokens"),
-    ),
-    (
-        "llm.token_count.prompt_details.cache_read",
-        Tokens("original_usage.cache_read_input_tokens"),
-    ),
-    (
-        "gen_ai.usage.reasoning.output_tokens",
-        Tokens("original_usage.reasoning_tokens"),
-    ),
-    (
-        "llm.token_count.completion_details.reasoning",
-        Tokens("original_usage.reasoning_tokens"),
-    ),
-    ("llm.cost.total", Cost),
-    ("gen_ai.usage.cost", Cost),
-    ("input.value", Input),
-    ("gen_ai.input.messages", Input),
-    ("gen_ai.tool.call.arguments", Input),
-    ("traceloop.entity.input", Input),
-    ("output.value", Output),
-    ("gen_ai.output.messages", Output),
-    ("gen_ai.tool.call.result", Output),
-    ("traceloop.entity.output", Output),
-    ("tag.tags", Tags),
-    ("gen_ai.conversation.id", Thread),
-    ("session.id", Thread),
-    ("deployment.environment.name", Environment),
-    ("deployment.environment", Environment),
-];
-
-/// Messages that are spread over attributes, `<prefix>.<number>.<rest>`.
-const MESSAGES: &[(&str, Target)] = &[
-    ("llm.input_messages.", Input),
-    ("gen_ai.prompt.", Input),
-    ("llm.output_messages.", Output),
-    ("gen_ai.completion.", Output),
-];
-
-/// Kinds of steps in the words of the conventions, lower case. Other words stay as they are.
-const KINDS: &[(&str, SpanType)] = &[
-    ("llm", SpanType::Llm),
-    ("embedding", SpanType::Llm),
-    ("embeddings", SpanType::Llm),
-    ("chat", SpanType::Llm),
-    ("completion", SpanType::Llm),
-    ("text_completion", SpanType::Llm),
-    ("generate_content", SpanType::Llm),
-    ("tool", SpanType::Tool),
-    ("execute_tool", SpanType::Tool),
-    ("retriever", SpanType::Tool),
-    ("retrieval", SpanType::Tool),
-    ("reranker", SpanType::Tool),
-    ("rerank", SpanType::Tool),
-    ("guardrail", SpanType::Guardrail),
-    ("general", SpanType::General),
-];
 
 /// How a step ended.
 #[derive(Debug, Default)]
@@ -194,7 +91,7 @@ impl Facts {
         for &(prefix, target) in MESSAGES {
             let span = &foreign.span;
             let free = match target {
-                Input => span.input.is_none(),
+                Target::Input => span.input.is_none(),
                 _ => span.output.is_none(),
             };
             let found = if free {
@@ -204,7 +101,7 @@ impl Facts {
             };
             if !found.is_empty() {
                 let field = match target {
-                    Input => &mut foreign.span.input,
+                    Target::Input => &mut foreign.span.input,
                     _ => &mut foreign.span.output,
                 };
                 *field = Some(messages(found));
@@ -263,17 +160,17 @@ impl Facts {
 fn set(foreign: &mut ForeignSpan<'_>, target: Target, value: &Value) -> bool {
     let span = &mut foreign.span;
     match target {
-        Kind => fill(&mut span.r#type, text(value).map(|word| kind(&word))),
-        Model => fill(&mut span.model, text(value)),
-        Provider => fill(&mut span.provider, text(value)),
-        Tokens(name) => match whole(value) {
+        Target::Kind => fill(&mut span.r#type, text(value).map(|word| kind(&word))),
+        Target::Model => fill(&mut span.model, text(value)),
+        Target::Provider => fill(&mut span.provider, text(value)),
+        Target::Tokens(name) => match whole(value) {
             Some(count) if !span.usage.0.contains_key(name) => {
                 span.usage.0.insert(name.to_owned(), count);
                 true
             }
             _ => false,
         },
-        Cost => {
+        Target::Cost => {
             let parsed = value.as_str().and_then(|it| it.parse().ok());
             let cost = value.as_f64().or(parsed);
             fill(
@@ -281,15 +178,15 @@ fn set(foreign: &mut ForeignSpan<'_>, target: Target, value: &Value) -> bool {
                 cost.filter(|it| it.is_finite()),
             )
         }
-        Input => fill(&mut span.input, content(value)),
-        Output => fill(&mut span.output, content(value)),
-        Tags => {
+        Target::Input => fill(&mut span.input, content(value)),
+        Target::Output => fill(&mut span.output, content(value)),
+        Target::Tags => {
             let words = value.as_array().into_iter().flatten();
             span.tags = words.filter_map(text).collect();
             !span.tags.is_empty()
         }
-        Thread => fill(&mut foreign.thread, text(value)),
-        Environment => fill(&mut span.environment, text(value)),
+        Target::Thread => fill(&mut foreign.thread, text(value)),
+        Target::Environment => fill(&mut span.environment, text(value)),
     }
 }
 

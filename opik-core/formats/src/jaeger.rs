@@ -7,9 +7,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::attributes::{Facts, Happening, Status, text, whole};
+use crate::document::Head;
 use crate::elements;
 use crate::foreign::{Assembler, ForeignSpan, within};
-use crate::reader::Head;
 use crate::sink::Sink;
 
 #[derive(Deserialize)]

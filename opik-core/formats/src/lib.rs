@@ -40,6 +40,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attributes;
+mod conventions;
+mod document;
 mod elements;
 mod flat;
 mod foreign;

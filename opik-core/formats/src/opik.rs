@@ -4,8 +4,8 @@ use opik_core::{Span, Trace};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::document::Head;
 use crate::elements;
-use crate::reader::Head;
 use crate::sink::Sink;
 
 /// Reads a document whose members were already told apart.

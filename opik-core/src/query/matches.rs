@@ -117,11 +117,17 @@ fn text_holds(filter: &Filter, text: &str) -> bool {
 }
 
 fn caseless_holds(filter: &Filter, text: &str) -> bool {
-    plain_holds(
-        filter.operator(),
-        &text.to_ascii_lowercase(),
-        &filter.value().to_ascii_lowercase(),
-    )
+    let value = filter.value();
+    // The most frequent operators need no copies.
+    match filter.operator() {
+        Operator::Equal => text.eq_ignore_ascii_case(value),
+        Operator::NotEqual => !text.eq_ignore_ascii_case(value),
+        operator => plain_holds(
+            operator,
+            &text.to_ascii_lowercase(),
+            &value.to_ascii_lowercase(),
+        ),
+    }
 }
 
 fn plain_holds(operator: Operator, text: &str, value: &str) -> bool {

@@ -72,7 +72,7 @@ impl Sort {
     ///
     /// Records without a value come last in both directions; equal values are in the order of
     /// their identifiers, in the same direction. Texts compare byte by byte, lists element by
-    /// element, errors by type; absent costs and counts are zero, as in [`matches`](super::matches).
+    /// element, errors by type; absent costs and counts are zero, as in [`matches`](mod@super::matches).
     #[must_use]
     pub fn compare_traces(&self, left: &Trace, right: &Trace) -> Ordering {
         let values = self.compare(&of_trace(left, self.field), &of_trace(right, self.field));
