@@ -13,7 +13,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::Thread;
@@ -36,17 +36,29 @@ pub(crate) struct Account {
     pub(crate) fields_lost: AtomicU64,
     /// Losses before the branches, which each of them counts as its own.
     pub(crate) lost: Tally,
-    waiting_records: AtomicUsize,
-    waiting_bytes: AtomicUsize,
+    /// What waits for the worker: records in the upper 24 bits, bytes in the lower 40, so that
+    /// both are had with one step.
+    waiting: AtomicU64,
+}
+
+/// Where the count of records begins in [`Account::waiting`].
+const RECORDS_AT: u32 = 40;
+/// Limits stay well below what the counts can hold: they overshoot before they are checked.
+const MOST_RECORDS: usize = 1 << 22;
+const MOST_BYTES: usize = 1 << 38;
+
+fn packed(records: usize, bytes: usize) -> u64 {
+    ((records as u64) << RECORDS_AT) + bytes as u64
 }
 
 impl Account {
     /// Takes room for one record; `false` when there is none.
     fn reserve(&self, bytes: usize, limits: (usize, usize)) -> bool {
         // SeqCst: pairs with the worker's check before it goes to sleep.
-        let records = self.waiting_records.fetch_add(1, Ordering::SeqCst);
-        let held = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = records < limits.0 && held.saturating_add(bytes) <= limits.1;
+        let before = self.waiting.fetch_add(packed(1, bytes), Ordering::SeqCst);
+        let records = before >> RECORDS_AT;
+        let held = before & (packed(1, 0) - 1);
+        let fits = records < limits.0 as u64 && held + bytes as u64 <= limits.1 as u64;
         if !fits {
             self.release(1, bytes);
         }
@@ -54,12 +66,13 @@ impl Account {
     }
 
     fn release(&self, records: usize, bytes: usize) {
-        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.waiting_records.fetch_sub(records, Ordering::SeqCst);
+        self.waiting
+            .fetch_sub(packed(records, bytes), Ordering::SeqCst);
     }
 
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting_records.load(Ordering::SeqCst)
+    /// Records that wait for the worker.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::SeqCst) >> RECORDS_AT
     }
 }
 
@@ -225,8 +238,8 @@ impl Intake {
             pool: Arc::default(),
             registry: Mutex::default(),
             sender,
-            max_records: limits.pending_records,
-            max_bytes: limits.pending_bytes,
+            max_records: limits.pending_records.min(MOST_RECORDS),
+            max_bytes: limits.pending_bytes.min(MOST_BYTES),
             max_record: limits.record_bytes,
             closed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
@@ -284,7 +297,9 @@ impl Intake {
                 self.send(alone)?;
             }
         }
-        if self.account.waiting() == self.max_records / 2 || self.asleep.load(Ordering::SeqCst) {
+        if self.account.waiting() == (self.max_records / 2) as u64
+            || self.asleep.load(Ordering::SeqCst)
+        {
             self.wake();
         }
         Ok(())
@@ -435,4 +450,82 @@ pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         bytes = rest;
         Some(record)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_nobody_takes_out_are_counted_when_their_chunk_goes() {
+        let (intake, outlet) = Intake::new(&Limits::default());
+        // The worker is at the slot, so the first takes the queue and the others the slot.
+        intake.record(b"one");
+        let slot = Arc::clone(intake.registry().slots.first().unwrap());
+        {
+            let _worker = slot.lock();
+            intake.record(b"two");
+        }
+        intake.record(b"three");
+        let account = Arc::clone(intake.account());
+        assert_eq!(account.waiting(), 3);
+        drop(outlet);
+        assert_eq!(account.lost.of(DropReason::Closed), 1);
+        slot.lock().chunk = None;
+        assert_eq!(account.lost.of(DropReason::Closed), 3);
+        assert_eq!(account.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn chunks_of_ended_threads_and_full_ones_are_handed_over() {
+        let (intake, outlet) = Intake::new(&Limits::default());
+        let record = vec![7; 1_000];
+        std::thread::scope(|scope| {
+            let ends = scope.spawn(|| (0..100).for_each(|_| intake.record(&record)));
+            // Joined, so that its thread-locals are gone as well.
+            ends.join().unwrap();
+        });
+        intake.record(&record);
+        let mut handed_over = 0;
+        intake.drain(&outlet, |bytes, counted| {
+            assert!(records(bytes.as_slice()).all(|found| found == record));
+            assert_eq!(records(bytes.as_slice()).count(), counted);
+            handed_over += counted;
+        });
+        assert_eq!((handed_over, intake.account().waiting()), (101, 0));
+        // The thread that ended has no slot any more, once that was seen to be empty.
+        intake.drain(&outlet, |_, _| {});
+        assert_eq!(intake.registry().slots.len(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_makes_chunks_grow_instead_of_losing_them() {
+        let limits = Limits {
+            pending_records: 3,
+            ..Limits::default()
+        };
+        let (mut intake, outlet) = Intake::new(&limits);
+        intake.max_records = 1_000;
+        let record = vec![7; CHUNK - 100];
+        for _ in 0..10 {
+            intake.record(&record);
+        }
+        let mut handed_over = Vec::new();
+        intake.drain(&outlet, |_, counted| handed_over.push(counted));
+        handed_over.sort_unstable();
+        assert_eq!(handed_over, [1, 1, 1, 7]);
+        assert_eq!(intake.account().lost.of(DropReason::BudgetExceeded), 0);
+    }
+
+    #[test]
+    fn the_budget_counts_records_and_bytes_and_is_given_back() {
+        let account = Account::default();
+        assert!(account.reserve(60, (2, 100)));
+        assert!(!account.reserve(60, (2, 100)), "bytes");
+        assert!(account.reserve(40, (2, 100)));
+        assert!(!account.reserve(0, (2, 100)), "records");
+        assert_eq!(account.waiting(), 2);
+        account.release(2, 100);
+        assert!(account.reserve(100, (2, 100)));
+    }
 }

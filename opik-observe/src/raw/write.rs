@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use opik_core::Timestamp;
 use serde::Serialize;
 
-use super::{END_AT, FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, Kind, START_AT, Tag};
+use super::{END_AT, FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, HEAD, Kind, START_AT, Tag};
 use crate::{Name, Value};
 
 /// What is known of a record when it begins.
@@ -38,13 +38,23 @@ impl Raw {
         if head.name.declared {
             flags |= FLAG_DECLARED;
         }
-        bytes.push(head.kind as u8);
-        bytes.push(flags);
-        bytes.extend_from_slice(&head.id);
-        bytes.extend_from_slice(&head.trace);
-        bytes.extend_from_slice(&head.parent.unwrap_or_default());
-        bytes.extend_from_slice(&head.start.as_micros().to_le_bytes());
-        bytes.extend_from_slice(&0_i64.to_le_bytes());
+        // One copy instead of many small ones: this is the hot path.
+        let mut fixed = [0; HEAD];
+        let parts: [&[u8]; 6] = [
+            &[head.kind as u8, flags],
+            &head.id,
+            &head.trace,
+            head.parent.as_ref().map_or(&[0; 16], |parent| parent),
+            &head.start.as_micros().to_le_bytes(),
+            &[0; 8],
+        ];
+        let mut rest = fixed.as_mut_slice();
+        for part in parts {
+            if let Some(place) = rest.split_off_mut(..part.len()) {
+                place.copy_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(&fixed);
         let mut raw = Self { bytes };
         raw.push_text(&head.name.text);
         raw
@@ -90,35 +100,63 @@ impl Raw {
     }
 
     pub(crate) fn text(&mut self, tag: Tag, text: &str) {
-        let open = self.open(tag);
-        self.bytes.push(Form::Text as u8);
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.close(&open);
+        self.plain(tag, Form::Text, text.as_bytes());
     }
 
     pub(crate) fn name(&mut self, tag: Tag, name: &Name<'_>) {
-        let open = self.open(tag);
         let form = if name.declared {
             Form::Declared
         } else {
             Form::Text
         };
-        self.bytes.push(form as u8);
-        self.bytes.extend_from_slice(name.text.as_bytes());
-        self.close(&open);
+        self.plain(tag, form, name.text.as_bytes());
     }
 
     pub(crate) fn float(&mut self, tag: Tag, number: f64) {
-        let open = self.open(tag);
-        self.push_value(&Value::Float(number));
-        self.close(&open);
+        self.plain(tag, Form::Float, &number.to_le_bytes());
     }
 
     /// A value under a key; `false` when it has no JSON form.
     pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) -> bool {
+        match value {
+            Value::Bool(truth) => self.keyed_plain(tag, key, Form::Bool, &[(*truth).into()]),
+            Value::Int(number) => self.keyed_plain(tag, key, Form::Int, &number.to_le_bytes()),
+            Value::Float(number) => self.keyed_plain(tag, key, Form::Float, &number.to_le_bytes()),
+            Value::Text(text) => self.keyed_plain(tag, key, Form::Text, text.as_bytes()),
+            Value::Json(json) => return self.keyed_json(tag, key, json),
+        }
+        true
+    }
+
+    /// A field whose size is known; one beyond 4 GiB is left out.
+    fn plain(&mut self, tag: Tag, form: Form, payload: &[u8]) {
+        if let Ok(length) = u32::try_from(payload.len() + 1) {
+            let [a, b, c, d] = length.to_le_bytes();
+            self.bytes
+                .extend_from_slice(&[tag as u8, a, b, c, d, form as u8]);
+            self.bytes.extend_from_slice(payload);
+        }
+    }
+
+    /// The same with a key.
+    fn keyed_plain(&mut self, tag: Tag, key: &str, form: Form, payload: &[u8]) {
+        let length = size_of::<u32>() + key.len() + 1 + payload.len();
+        if let (Ok(length), Ok(key_length)) = (u32::try_from(length), u32::try_from(key.len())) {
+            let [a, b, c, d] = length.to_le_bytes();
+            let [e, f, g, h] = key_length.to_le_bytes();
+            self.bytes
+                .extend_from_slice(&[tag as u8, a, b, c, d, e, f, g, h]);
+            self.bytes.extend_from_slice(key.as_bytes());
+            self.bytes.push(form as u8);
+            self.bytes.extend_from_slice(payload);
+        }
+    }
+
+    fn keyed_json(&mut self, tag: Tag, key: &str, json: &serde_json::Value) -> bool {
         let open = self.open(tag);
         self.push_text(key);
-        let written = self.push_value(value);
+        self.bytes.push(Form::Json as u8);
+        let written = serde_json::to_writer(&mut self.bytes, json).is_ok();
         if written {
             self.close(&open);
         } else {
@@ -189,31 +227,6 @@ impl Raw {
         if length > 0 {
             self.bytes.extend_from_slice(text.as_bytes());
         }
-    }
-
-    fn push_value(&mut self, value: &Value<'_>) -> bool {
-        match value {
-            Value::Bool(truth) => self
-                .bytes
-                .extend_from_slice(&[Form::Bool as u8, (*truth).into()]),
-            Value::Int(number) => {
-                self.bytes.push(Form::Int as u8);
-                self.bytes.extend_from_slice(&number.to_le_bytes());
-            }
-            Value::Float(number) => {
-                self.bytes.push(Form::Float as u8);
-                self.bytes.extend_from_slice(&number.to_le_bytes());
-            }
-            Value::Text(text) => {
-                self.bytes.push(Form::Text as u8);
-                self.bytes.extend_from_slice(text.as_bytes());
-            }
-            Value::Json(json) => {
-                self.bytes.push(Form::Json as u8);
-                return serde_json::to_writer(&mut self.bytes, json.as_ref()).is_ok();
-            }
-        }
-        true
     }
 }
 

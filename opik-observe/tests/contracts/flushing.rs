@@ -1,10 +1,11 @@
 //! Contracts 3 and 6: flush and shutdown end within their time, in any runtime and under load.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use opik_core::{Batch, ExportError, ExportReport, Exporter};
 use opik_observe::{FlushReport, Policy, Recorder};
 use opik_testkit::{HangingExporter, RecordingExporter};
 
@@ -139,6 +140,56 @@ fn a_flush_ends_under_constant_load() {
     }
     stop.store(true, Ordering::SeqCst);
     load.into_iter().for_each(|thread| thread.join().unwrap());
+    drop(guard);
+}
+
+/// Brings another record with every call, and returns when that has arrived at all branches.
+#[derive(Debug)]
+struct Breeds {
+    recorder: Arc<OnceLock<Recorder>>,
+    watched: RecordingExporter,
+    stop: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl Exporter for Breeds {
+    async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
+        if !self.stop.load(Ordering::SeqCst) {
+            let (recorder, before) = (self.recorder.get().unwrap().clone(), self.watched.records());
+            // A thread of the program: on this one nothing is recorded.
+            let program = std::thread::Builder::new().spawn(move || recorder.trace("t").end());
+            program.unwrap().join().unwrap();
+            assert!(self.watched.wait_for_records(before + 1, LONG));
+        }
+        Ok(ExportReport::accepted(batch.len()))
+    }
+
+    async fn flush(&self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flush_ends_although_the_queue_is_never_empty() {
+    let (own, stop) = (Arc::new(OnceLock::new()), Arc::new(AtomicBool::new(false)));
+    let watched = RecordingExporter::new();
+    let breeds = Breeds {
+        recorder: Arc::clone(&own),
+        watched: watched.clone(),
+        stop: Arc::clone(&stop),
+    };
+    let (recorder, guard) = Recorder::builder()
+        .branch("breeds", Arc::new(breeds), Policy::default())
+        .branch("watched", Arc::new(watched), Policy::default())
+        .batch_records(1)
+        .start()
+        .unwrap();
+    own.set(recorder.clone()).unwrap();
+    recorder.trace("t").end();
+    recorder.trace("t").end();
+    let report = must_return(move || recorder.flush(SHORT * 50));
+    stop.store(true, Ordering::SeqCst);
+    assert!(report.complete, "{report:?}");
     drop(guard);
 }
 
