@@ -1,2 +1,60 @@
-//! The `opik-rs` command.
-fn main() {}
+//! The `opik-rs` command: record, import, look at and ask about traces on one machine.
+//!
+//! Thin by intent: a command parses its arguments, calls a library (`opik-store`, `opik-formats`,
+//! `opik-assist`) and maps what comes back to text or JSON and an [exit code](exit::Code). What a
+//! user of the libraries would miss belongs there.
+//!
+//! - [`args`] is the command line, [`config`] all that is read from the environment;
+//! - [`context`] knows the store and the terminal, [`reference`] how traces and spans are named;
+//! - [`output`] writes text and JSON, [`render`] draws; [`report`] says what went wrong;
+//! - [`commands`] has one file per command.
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod demo;
+mod exit;
+mod output;
+mod reference;
+mod render;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use context::Context;
+use exit::Outcome;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ctx = Context::new(&cli.global);
+    match run(&cli.command, &ctx) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            report::print(&failure, &ctx);
+            failure.code().into()
+        }
+    }
+}
+
+fn run(command: &Command, ctx: &Context) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(args, ctx),
+        Command::Import(args) => commands::import::run(args, ctx),
+        Command::Export(args) => commands::export::run(args, ctx),
+        Command::Traces(args) => commands::traces::run(args, ctx),
+        Command::Show(args) => commands::show::run(args, ctx),
+        Command::Ask(args) => commands::ask::run(args, ctx),
+        Command::Diff(args) => commands::diff::run(args, ctx),
+        Command::Stats(args) => commands::stats::run(args, ctx),
+        Command::Tail(args) => commands::tail::run(args, ctx),
+        Command::Doctor(args) => commands::doctor::run(args, ctx),
+        Command::Completions(args) => commands::completions::run(args, ctx),
+        Command::Man(args) => commands::man::run(args, ctx),
+    }
+}

@@ -1,0 +1,199 @@
+//! `opik-rs ask`: a question, answered from computed evidence.
+
+use opik_assist::{Answer, AnswerContext, Evidence, Finding, analyse, answer};
+use opik_core::{SpanId, TraceId, TraceTree};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Code, Failure, Outcome};
+use crate::reference;
+use crate::render::numbers::things;
+use crate::render::style::{DIM, ID, STRONG, WARN};
+use crate::render::text::{clean, clean_lines, short_id};
+
+/// What is asked when nothing is.
+const DEFAULT_QUESTION: &str = "Give a summary";
+
+/// Arguments of `opik-rs ask`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  opik-rs ask last                                       a summary
+  opik-rs ask last \"what caused this error?\"
+  opik-rs ask last \"why is this trace slow?\" --evidence
+  opik-rs ask last \"how can I reduce the cost?\"
+  opik-rs ask last \"is anything unusual?\"
+  opik-rs ask last \"what is different?\" --with last~1    two traces
+  opik-rs ask last \"what is different?\" --span 34cc45 --span 8d7f8e
+
+Answers are computed from the trace: no model is asked, nothing leaves the machine. Every
+answer cites spans, and says so when the evidence is not enough.
+
+JSON: {\"trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\", \"citations\",
+\"computed\", \"sufficient\"}, \"findings\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\",
+\"confidence\", \"method\"}]}")]
+pub(crate) struct Args {
+    /// The trace
+    #[arg(value_name = "TRACE")]
+    trace: String,
+
+    /// The question; a summary where there is none
+    #[arg(value_name = "QUESTION")]
+    question: Vec<String>,
+
+    /// A second trace, for questions about differences
+    #[arg(long, value_name = "TRACE")]
+    with: Option<String>,
+
+    /// Two spans, for questions about differences (give it twice)
+    #[arg(long, value_name = "SPAN")]
+    span: Vec<String>,
+
+    /// List the findings that the answer is made of
+    #[arg(long)]
+    evidence: bool,
+}
+
+/// The result in JSON.
+#[derive(Debug, Serialize)]
+struct Reply<'a> {
+    trace_id: TraceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with_trace_id: Option<TraceId>,
+    question: &'a str,
+    answer: &'a Answer,
+    findings: Vec<&'a Finding>,
+}
+
+/// Answers a question.
+pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
+    let question = match args.question.join(" ") {
+        blank if blank.trim().is_empty() => DEFAULT_QUESTION.to_owned(),
+        question => question,
+    };
+    let store = ctx.existing_store()?;
+    let tree = reference::tree(&store, reference::trace(&store, &args.trace)?)?;
+    let evidence = analyse(&tree);
+    let other = match &args.with {
+        Some(text) => {
+            let other = reference::tree(&store, reference::trace(&store, text)?)?;
+            let evidence = analyse(&other);
+            Some((other, evidence))
+        }
+        None => None,
+    };
+    let mut context = AnswerContext::new(&tree, &evidence);
+    if let Some((other, evidence)) = &other {
+        context = context.compared_with(other, evidence);
+    }
+    if let Some((first, second)) = spans(&args.span, &tree, other.as_ref())? {
+        context = context.between(first, second);
+    }
+    let answer = answer(&question, &context);
+    let findings: Vec<&Finding> = answer
+        .findings
+        .iter()
+        .filter_map(|&id| evidence.finding(id))
+        .collect();
+    if ctx.out.is_json() {
+        return Ok(ctx.out.json(&Reply {
+            trace_id: tree.id(),
+            with_trace_id: other.as_ref().map(|(other, _)| other.id()),
+            question: &question,
+            answer: &answer,
+            findings,
+        })?);
+    }
+    let mut text = format!("{}\n", clean_lines(answer.text.trim_end()));
+    text.push_str(&cited(
+        &answer,
+        &tree,
+        other.as_ref().map(|(other, _)| other),
+    ));
+    if args.evidence {
+        text.push_str(&evidence_lines(&findings));
+    }
+    text.push_str(&closing(&answer, &findings, args.evidence));
+    Ok(ctx.out.text(&text)?)
+}
+
+fn spans(
+    texts: &[String],
+    tree: &TraceTree,
+    other: Option<&(TraceTree, Evidence)>,
+) -> Result<Option<(SpanId, SpanId)>, Failure> {
+    match texts {
+        [] => Ok(None),
+        [first, second] => {
+            let first = tree.span(reference::span_in(tree, first)?).id;
+            let second = match other {
+                Some((other, _)) => other.span(reference::span_in(other, second)?).id,
+                None => tree.span(reference::span_in(tree, second)?).id,
+            };
+            Ok(Some((first, second)))
+        }
+        _ => Err(
+            Failure::new(Code::Usage, "--span is needed twice: the spans to compare")
+                .hint("opik-rs ask last \"what is different?\" --span <A> --span <B>"),
+        ),
+    }
+}
+
+/// The spans that the answer names, to be looked at.
+fn cited(answer: &Answer, tree: &TraceTree, other: Option<&TraceTree>) -> String {
+    let mut text = String::new();
+    for &id in answer.citations.iter().take(8) {
+        let place = tree.find(id).map(|node| (tree, node));
+        let place = place.or_else(|| {
+            let other = other?;
+            Some((other, other.find(id)?))
+        });
+        let Some((tree, node)) = place else { continue };
+        if text.is_empty() {
+            text.push_str(&format!("\n{DIM}Spans{DIM:#}\n"));
+        }
+        let name = clean(tree.span(node).name.as_deref().unwrap_or("(no name)"));
+        let name: String = name.chars().take(60).collect();
+        text.push_str(&format!(
+            "  {ID}{}:{}{ID:#}  {name}\n",
+            short_id(tree.id()),
+            short_id(id)
+        ));
+    }
+    text
+}
+
+fn evidence_lines(findings: &[&Finding]) -> String {
+    let mut text = format!("\n{DIM}Evidence{DIM:#}\n");
+    for finding in findings {
+        text.push_str(&format!(
+            "  {STRONG}{}{STRONG:#} {} {DIM}({}; {}){DIM:#}\n",
+            finding.id,
+            clean(&finding.claim),
+            finding.confidence.as_str(),
+            clean(&finding.method),
+        ));
+    }
+    text
+}
+
+fn closing(answer: &Answer, findings: &[&Finding], shown: bool) -> String {
+    let mut text = "\n".to_owned();
+    if !answer.sufficient {
+        text.push_str(&format!(
+            "{WARN}The evidence is not enough for a full answer.{WARN:#}\n"
+        ));
+    }
+    if answer.computed {
+        let basis = things(findings.len() as u64, "finding");
+        let more = if shown || findings.is_empty() {
+            ""
+        } else {
+            "; --evidence lists them"
+        };
+        text.push_str(&format!(
+            "{DIM}Computed from the trace, no model was asked ({basis}{more}).{DIM:#}\n"
+        ));
+    }
+    text
+}

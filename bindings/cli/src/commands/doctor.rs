@@ -1,0 +1,374 @@
+//! `opik-rs doctor`: is everything in order, and what to do where it is not.
+
+use std::path::{Path, PathBuf};
+
+use opik_core::query::TraceQuery;
+use opik_core::source::PageRequest;
+use opik_core::{Timestamp, TraceSource};
+use opik_store::{Store, StoreOptions};
+use pollster::block_on;
+use serde::Serialize;
+
+use crate::config;
+use crate::context::Context;
+use crate::exit::{Code, Failure, Outcome};
+use crate::render::numbers::{bytes, duration, moment, things};
+use crate::render::style::{BAD, DIM, GOOD, WARN};
+use crate::render::text::clean;
+
+/// Free space below which writing may fail soon, in bytes.
+const LITTLE: u64 = 1 << 30;
+/// Free space below which writing will fail, in bytes.
+const TOO_LITTLE: u64 = 64 << 20;
+/// How far ahead of the clock a trace may be, in microseconds.
+const AHEAD: i64 = 5 * 60 * 1_000_000;
+
+/// Arguments of `opik-rs doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  opik-rs doctor                 check everything
+  opik-rs doctor --json | jq '.checks[] | select(.status != \"ok\")'
+  opik-rs doctor --db other.db   check another store
+
+Reads, and changes nothing. The exit code is 0 when no check failed (warnings are no failure),
+5 when the store is at fault, else 1. Values of keys are never shown.
+
+JSON: {\"status\": \"ok\", \"warn\" or \"fail\", \"checks\": [{\"name\", \"status\", \"text\", \"hint\"}]}")]
+pub(crate) struct Args {}
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Status,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+impl Check {
+    fn new(name: &'static str, status: Status, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            status,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The result in JSON.
+#[derive(Debug, Serialize)]
+struct Report {
+    status: Status,
+    checks: Vec<Check>,
+}
+
+/// Checks.
+pub(crate) fn run(_args: &Args, ctx: &Context) -> Outcome {
+    let path = ctx.store_path()?;
+    let mut checks = vec![Check::new(
+        "program",
+        Status::Ok,
+        format!(
+            "opik-rs {} on {}",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS
+        ),
+    )];
+    let store = check_store(&path, &mut checks);
+    checks.push(check_folder(&path));
+    checks.push(check_disk(&path));
+    checks.extend(check_configuration());
+    checks.push(check_clock(store.as_ref()));
+    let status = checks
+        .iter()
+        .map(|check| check.status)
+        .max()
+        .unwrap_or(Status::Ok);
+    let report = Report { status, checks };
+    if ctx.out.is_json() {
+        ctx.out.json(&report)?;
+    } else {
+        ctx.out.text(&lines(&report))?;
+    }
+    verdict(&report)
+}
+
+fn verdict(report: &Report) -> Outcome {
+    let failed = || {
+        report
+            .checks
+            .iter()
+            .filter(|check| check.status == Status::Fail)
+    };
+    let count = failed().count() as u64;
+    if count == 0 {
+        return Ok(());
+    }
+    let of_store = failed().all(|check| check.name == "store" || check.name == "integrity");
+    let code = if of_store { Code::Store } else { Code::Failed };
+    Err(Failure::new(
+        code,
+        format!("{} failed", things(count, "check")),
+    ))
+}
+
+fn lines(report: &Report) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let (style, word) = match check.status {
+            Status::Ok => (GOOD, "ok  "),
+            Status::Warn => (WARN, "warn"),
+            Status::Fail => (BAD, "FAIL"),
+        };
+        text.push_str(&format!(
+            "{style}{word}{style:#}  {DIM}{:<13}{DIM:#} {}\n",
+            check.name,
+            clean(&check.text)
+        ));
+        if let Some(hint) = &check.hint {
+            text.push_str(&format!(
+                "      {DIM}try:{DIM:#}          {}\n",
+                clean(hint)
+            ));
+        }
+    }
+    text
+}
+
+/// Opens the store, without making one, and checks what is in it.
+fn check_store(path: &Path, checks: &mut Vec<Check>) -> Option<Store> {
+    if !path.exists() {
+        checks.push(
+            Check::new(
+                "store",
+                Status::Ok,
+                format!("none yet at {}", path.display()),
+            )
+            .hint("opik-rs demo, or opik-rs import <FILE>, makes one"),
+        );
+        return None;
+    }
+    let store = match Store::open(path, StoreOptions::default().create(false)) {
+        Ok(store) => store,
+        Err(error) => {
+            let text = format!("{}: {}", path.display(), chain(&error));
+            checks.push(
+                Check::new("store", Status::Fail, text)
+                    .hint("move the file away, or name another one with --db or OPIK_DB"),
+            );
+            return None;
+        }
+    };
+    let size = store.stats().map_or_else(
+        |_| path.display().to_string(),
+        |stats| {
+            let (traces, spans) = (things(stats.traces, "trace"), things(stats.spans, "span"));
+            format!(
+                "{}: {traces}, {spans}, schema {}",
+                path.display(),
+                stats.schema_version
+            )
+        },
+    );
+    checks.push(Check::new("store", Status::Ok, size));
+    checks.push(check_integrity(&store));
+    Some(store)
+}
+
+fn check_integrity(store: &Store) -> Check {
+    let damaged = |text: String| {
+        Check::new("integrity", Status::Fail, text)
+            .hint("opik-rs export --all -o rescue.jsonl saves what can be read")
+    };
+    match store.check() {
+        Ok(problems) if problems.is_empty() => {
+            Check::new("integrity", Status::Ok, "no damage found")
+        }
+        Ok(problems) => {
+            let first = problems.first().map(String::as_str).unwrap_or_default();
+            damaged(format!(
+                "{}, the first: {first}",
+                things(problems.len() as u64, "problem")
+            ))
+        }
+        Err(error) => damaged(chain(&error)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+/// The nearest folder above the store that exists.
+fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let folder = absolute.ancestors().skip(1).find(|folder| folder.is_dir());
+    folder.map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Whether files can be made beside the store, which SQLite needs.
+fn check_folder(path: &Path) -> Check {
+    let folder = folder_of(path);
+    let read_only = std::fs::metadata(path).is_ok_and(|file| file.permissions().readonly());
+    if read_only {
+        return Check::new(
+            "permissions",
+            Status::Fail,
+            format!("{} is read-only", path.display()),
+        )
+        .hint("make the file writable");
+    }
+    match tempfile::NamedTempFile::new_in(&folder) {
+        Ok(_) => Check::new(
+            "permissions",
+            Status::Ok,
+            format!("{} is writable", folder.display()),
+        ),
+        Err(error) => {
+            let text = format!("cannot write in {}: {error}", folder.display());
+            Check::new("permissions", Status::Fail, text)
+                .hint("make the folder writable, or name another file with --db")
+        }
+    }
+}
+
+fn check_disk(path: &Path) -> Check {
+    let folder = folder_of(path);
+    match fs4::available_space(&folder) {
+        Ok(free) => {
+            let text = format!("{} free at {}", bytes(free), folder.display());
+            let status = match free {
+                0..TOO_LITTLE => Status::Fail,
+                TOO_LITTLE..LITTLE => Status::Warn,
+                _ => Status::Ok,
+            };
+            let check = Check::new("disk", status, text);
+            if status == Status::Ok {
+                check
+            } else {
+                check.hint("make room on the disk")
+            }
+        }
+        Err(error) => Check::new(
+            "disk",
+            Status::Warn,
+            format!("free space is unknown: {error}"),
+        ),
+    }
+}
+
+fn check_configuration() -> Vec<Check> {
+    let variables = config::opik_variables();
+    if variables.is_empty() {
+        return vec![Check::new(
+            "configuration",
+            Status::Ok,
+            "no OPIK_* variable is set",
+        )];
+    }
+    variables
+        .into_iter()
+        .map(|variable| {
+            let text = match variable.value {
+                Some(value) => format!("{} = {value}", variable.name),
+                None => format!("{} is set (value not shown)", variable.name),
+            };
+            Check::new("configuration", Status::Ok, text)
+        })
+        .collect()
+}
+
+/// Identifiers are made of the clock: a wrong one mixes up what is newest.
+fn check_clock(store: Option<&Store>) -> Check {
+    let now = Timestamp::now();
+    let year = moment(now)
+        .get(..4)
+        .and_then(|year| year.parse::<u32>().ok());
+    if !year.is_some_and(|year| (2025..2100).contains(&year)) {
+        return Check::new(
+            "clock",
+            Status::Fail,
+            format!("it says {} UTC", moment(now)),
+        )
+        .hint("set the clock: new traces sort by it");
+    }
+    let mut query = TraceQuery::default();
+    query.page = PageRequest::first(1);
+    query.without_content = true;
+    let newest = store
+        .and_then(|store| block_on(store.search_traces(&query)).ok())
+        .and_then(|page| page.items.first().map(|trace| trace.id))
+        .and_then(|id| id.timestamp());
+    match newest.map(|newest| newest.micros_since(now)) {
+        Some(ahead) if ahead > AHEAD => Check::new(
+            "clock",
+            Status::Warn,
+            format!(
+                "the newest trace is {} ahead of {} UTC",
+                duration(ahead),
+                moment(now)
+            ),
+        )
+        .hint("compare the clocks of this machine and of the one that recorded it"),
+        _ => Check::new("clock", Status::Ok, format!("{} UTC", moment(now))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(checks: Vec<Check>) -> Report {
+        Report {
+            status: Status::Ok,
+            checks,
+        }
+    }
+
+    #[test]
+    fn warnings_are_no_failure_and_the_store_has_its_own_code() {
+        let warn = Check::new("disk", Status::Warn, "little");
+        assert!(verdict(&report(vec![warn])).is_ok());
+        let store = Check::new("store", Status::Fail, "damaged");
+        assert_eq!(
+            verdict(&report(vec![store])).unwrap_err().code(),
+            Code::Store
+        );
+        let disk = Check::new("disk", Status::Fail, "full");
+        let store = Check::new("store", Status::Fail, "damaged");
+        assert_eq!(
+            verdict(&report(vec![disk, store])).unwrap_err().code(),
+            Code::Failed
+        );
+    }
+
+    #[test]
+    fn the_folder_of_a_store_in_a_folder_to_be_made_is_one_that_exists() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = folder_of(&scratch.path().join("a/b/traces.db"));
+        assert_eq!(folder, std::path::absolute(scratch.path()).unwrap());
+    }
+}

@@ -1,0 +1,15 @@
+//! One file per command: its arguments, its help, and how its result is shown.
+
+pub(crate) mod ask;
+pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod export;
+pub(crate) mod import;
+mod input;
+pub(crate) mod man;
+mod selection;
+pub(crate) mod show;
+pub(crate) mod stats;
+pub(crate) mod tail;
+pub(crate) mod traces;

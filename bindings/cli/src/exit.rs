@@ -1,0 +1,201 @@
+//! What the process ends with: the exit codes, and the failure that carries one.
+//!
+//! The codes are part of the interface; `opik-rs --help` lists them.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+use opik_core::exporter::ExportErrorKind;
+use opik_core::source::SourceErrorKind;
+use opik_core::{ExportError, SourceError};
+
+/// Why a command did not succeed, as the shell sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// It failed for a reason of its own.
+    Failed,
+    /// The command line makes no sense.
+    Usage,
+    /// The trace, span or file that was named does not exist.
+    NotFound,
+    /// The input cannot be used, or `--strict` found a bad line.
+    Input,
+    /// The store cannot be opened, read or written.
+    Store,
+}
+
+impl Code {
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotFound => 3,
+            Self::Input => 4,
+            Self::Store => 5,
+        }
+    }
+
+    /// The word for it in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not_found",
+            Self::Input => "input",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code.number())
+    }
+}
+
+/// A command's failure: a code, what was being done, the cause, and what to try next.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    text: String,
+    hint: Option<String>,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What a command returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// Adds what to try next: a command or a short sentence.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub(crate) fn cause(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    pub(crate) fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The texts of the causes, the nearest first, without repetitions.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let mut texts: Vec<String> = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if texts.last() != Some(&text) && text != self.text {
+                texts.push(text);
+            }
+            next = cause.source();
+        }
+        texts
+    }
+
+    /// Whether the reader of our output went away, which is its right.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        let mut next: Option<&(dyn Error + 'static)> = self.source();
+        while let Some(cause) = next {
+            if cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+            {
+                return true;
+            }
+            next = cause.source();
+        }
+        false
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Writing the output failed.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Code::Failed, "cannot write the output").cause(error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        match error.kind() {
+            SourceErrorKind::UnknownProject => {
+                Self::new(Code::NotFound, "there is no such project")
+                    .hint("opik-rs stats lists the projects")
+                    .cause(error)
+            }
+            SourceErrorKind::InvalidQuery => {
+                Self::new(Code::Usage, "the search cannot be run").cause(error)
+            }
+            _ => Self::new(Code::Store, "cannot read the store")
+                .hint("opik-rs doctor")
+                .cause(error),
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let failure = Self::new(Code::Store, "cannot write to the store");
+        let hint = match error.kind() {
+            ExportErrorKind::Storage => "check free space and permissions with opik-rs doctor",
+            ExportErrorKind::Unavailable | ExportErrorKind::Timeout => {
+                "another process may hold the store; run the command again"
+            }
+            _ => "opik-rs doctor",
+        };
+        failure.hint(hint).cause(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_listed_once_and_a_closed_pipe_is_seen_below_them() {
+        let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+        let failure = Failure::from(broken);
+        assert!(failure.is_closed_pipe());
+        assert_eq!(failure.causes().len(), 1);
+
+        let refused = SourceError::new(SourceErrorKind::Corrupt, "page 3 is damaged")
+            .with_source(io::Error::other("page 3 is damaged"));
+        let failure = Failure::from(refused);
+        assert!(!failure.is_closed_pipe());
+        assert_eq!(failure.causes(), ["page 3 is damaged"]);
+        assert_eq!(failure.code().number(), 5);
+    }
+}

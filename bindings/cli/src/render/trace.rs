@@ -1,0 +1,110 @@
+//! The facts of a trace above its drawing, and the notes below it.
+
+use std::collections::BTreeMap;
+
+use opik_core::TraceTree;
+use opik_core::tree::QualityKind;
+
+use super::glyphs::Glyphs;
+use super::numbers::{count, dollars, duration, moment, things};
+use super::style::{BAD, DIM, ID, STRONG, WARN};
+use super::text::{clean, fit};
+
+/// Name, numbers, identifier, moment and error of a trace.
+pub(crate) fn header(tree: &TraceTree, columns: usize, glyphs: &Glyphs) -> String {
+    let trace = tree.trace();
+    let name = clean(trace.name.as_deref().unwrap_or("(no name)"));
+    let mut facts = vec![
+        duration(tree.wall().micros()),
+        things(tree.len() as u64, "span"),
+    ];
+    if trace.end_time.is_none() {
+        facts.push("not finished".to_owned());
+    }
+    if let Some(tokens) = trace.usage.total_tokens().filter(|&tokens| tokens > 0) {
+        facts.push(format!("{} tokens", count(tokens)));
+    }
+    facts.extend(trace.total_estimated_cost.map(dollars));
+    let failed = tree
+        .nodes()
+        .filter(|&node| tree.span(node).error_info.is_some());
+    let failed = failed.count() as u64;
+    if failed > 0 {
+        facts.push(things(failed, "failed span"));
+    }
+    let name = fit(&name, columns.saturating_sub(2).min(60), glyphs);
+    let facts = facts.join(glyphs.dot);
+    let mut text = format!("{STRONG}{name}{STRONG:#}  {facts}\n");
+
+    let mut place = vec![format!("{} UTC", moment(trace.start_time))];
+    place.extend(trace.project_name.as_deref().map(clean));
+    place.extend(
+        trace
+            .thread_id
+            .as_deref()
+            .map(|id| format!("thread {}", clean(id))),
+    );
+    if !trace.tags.is_empty() {
+        place.push(clean(&trace.tags.join(", ")));
+    }
+    let place = place.join(glyphs.dot);
+    text.push_str(&format!("{ID}{}{ID:#}  {DIM}{place}{DIM:#}\n", trace.id));
+
+    if let Some(error) = &trace.error_info {
+        let message = error.message.as_deref().unwrap_or_default();
+        let line = clean(format!("{}: {message}", error.exception_type).trim_end_matches(": "));
+        let line = fit(&line, columns.saturating_sub(2), glyphs);
+        text.push_str(&format!("{BAD}{} {line}{BAD:#}\n", glyphs.error));
+    }
+    text
+}
+
+/// What is wrong with the recorded data, one line per kind.
+pub(crate) fn quality(tree: &TraceTree) -> String {
+    let mut kinds: BTreeMap<QualityKind, u64> = BTreeMap::new();
+    for issue in tree.quality() {
+        *kinds.entry(issue.kind).or_default() += 1;
+    }
+    let mut text = String::new();
+    for (kind, n) in kinds {
+        let what = describe(kind);
+        text.push_str(&format!(
+            "{WARN}note:{WARN:#} {}: {what}\n",
+            things(n, "span")
+        ));
+    }
+    text
+}
+
+fn describe(kind: QualityKind) -> &'static str {
+    match kind {
+        QualityKind::Orphan => "the parent is missing; a likely one was taken",
+        QualityKind::SeveralRoots => "more than one span has no parent",
+        QualityKind::Cycle => "spans are each other's ancestors; the circle was cut",
+        QualityKind::DuplicateId => "recorded more than once; the newest row was kept",
+        QualityKind::ForeignTrace => "belongs to another trace and was left out",
+        QualityKind::Unfinished => "has no end; it was taken from what is around it",
+        QualityKind::NegativeDuration => "ends before it begins; its duration was taken as zero",
+        QualityKind::UnknownStart => "has no start; it was taken from what is around it",
+        QualityKind::ClockSkew => "was on another clock and was moved into its caller",
+        QualityKind::OutsideParent => "begins before its parent or ends after it",
+        _ => "has a defect",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sample::Sample;
+
+    #[test]
+    fn the_header_says_what_the_trace_was() {
+        let mut sample = Sample::new();
+        let root = sample.span("agent", None, 0, 10_000);
+        let step = sample.span("step", Some(root), 0, 12_000);
+        sample.fail(step, "ValueError");
+        let tree = sample.tree();
+        let text = header(&tree, 80, &Glyphs::UNICODE) + &quality(&tree);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
+}

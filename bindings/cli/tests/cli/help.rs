@@ -1,0 +1,81 @@
+//! The help, the manual and the completions.
+
+use crate::command::Scratch;
+
+const COMMANDS: [&str; 12] = [
+    "demo",
+    "import",
+    "export",
+    "traces",
+    "show",
+    "ask",
+    "diff",
+    "stats",
+    "tail",
+    "doctor",
+    "completions",
+    "man",
+];
+
+#[test]
+fn the_help_lists_commands_examples_and_exit_codes() {
+    let help = Scratch::new().ok(&["--help"]);
+    insta::assert_snapshot!(help);
+}
+
+#[test]
+fn every_command_teaches_with_examples() {
+    let scratch = Scratch::new();
+    for command in COMMANDS {
+        let help = scratch.ok(&[command, "--help"]);
+        assert!(help.contains("Examples:"), "{command}");
+        assert!(help.contains(&format!("opik-rs {command}")), "{command}");
+        assert!(
+            help.lines().all(|line| line.chars().count() <= 100),
+            "{command}: {help}"
+        );
+    }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown() {
+    let run = Scratch::new().run(&[]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("Start here:"), "{}", run.stderr);
+}
+
+#[test]
+fn a_misspelt_command_is_a_usage_error_with_a_suggestion() {
+    let run = Scratch::new().run(&["trace"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("'traces'"), "{}", run.stderr);
+}
+
+#[test]
+fn completions_know_the_commands_of_every_shell() {
+    let scratch = Scratch::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = scratch.ok(&["completions", shell]);
+        for command in COMMANDS {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    assert_eq!(scratch.run(&["completions", "tcsh"]).code, 2);
+}
+
+#[test]
+fn the_manual_has_a_page_per_command() {
+    let scratch = Scratch::new();
+    let page = scratch.ok(&["man"]);
+    assert!(page.contains(".TH opik-rs 1"), "{page}");
+    assert!(scratch.ok(&["man", "import"]).contains("strict"));
+    assert_eq!(scratch.run(&["man", "nothing"]).code, 2);
+    scratch.ok(&["man", "--dir", "pages"]);
+    for command in COMMANDS {
+        assert!(
+            scratch.path(&format!("pages/opik-rs-{command}.1")).exists(),
+            "{command}"
+        );
+    }
+    assert!(scratch.path("pages/opik-rs.1").exists());
+}

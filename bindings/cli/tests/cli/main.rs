@@ -1,0 +1,10 @@
+//! Black-box tests: they drive the built binary in scratch folders.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod command;
+mod export;
+mod help;
+mod import;
+mod limits;
+mod show;
+mod tail;
