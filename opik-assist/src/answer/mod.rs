@@ -140,24 +140,31 @@ fn assemble(
     ctx: &AnswerContext<'_>,
     labels: &Labels<'_>,
 ) -> Answer {
+    let other = ctx.other.map(|(tree, _)| (tree, Labels::new(tree)));
+    let short = |id: SpanId| match &other {
+        Some((tree, labels)) if tree.find(id).is_some() && ctx.tree.find(id).is_none() => {
+            labels.short(id)
+        }
+        _ => labels.short(id),
+    };
     let mut text = format!("{unknown}{}", parts.head);
     for finding in &parts.findings {
-        text += &format!("\n- {} [{}]", finding.claim, finding.id);
+        let mut claim = finding.claim.clone();
+        for &id in &finding.spans {
+            let whole = id.to_string();
+            if claim.contains(&whole) {
+                claim = claim.replace(&whole, &short(id));
+            }
+        }
+        text += &format!("\n- {claim} [{}]", finding.id);
     }
     if !parts.note.is_empty() {
         text += &format!("\n{}", parts.note);
     }
     text += "\n(Computed from the recorded spans; no model was asked.)";
-    let other = ctx.other.map(|(tree, _)| Labels::new(tree));
     let mut citations: Vec<SpanId> = Vec::new();
     for &id in parts.findings.iter().flat_map(|finding| &finding.spans) {
-        let in_other = ctx.tree.find(id).is_none();
-        let short = match &other {
-            Some(other) if in_other => other.short(id),
-            _ => labels.short(id),
-        };
-        let named = text.contains(&short) || text.contains(&id.to_string());
-        if !citations.contains(&id) && named {
+        if !citations.contains(&id) && text.contains(&short(id)) {
             citations.push(id);
         }
     }
