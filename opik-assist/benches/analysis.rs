@@ -42,8 +42,9 @@ impl Maker {
         let at = Timestamp::from_micros(1_700_000_000_000_003 + start);
         let mut span = Span::new(
             SpanId::from_bytes(
-                (number << 64 | number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & u128::from(u64::MAX))
-                    .to_be_bytes(),
+                ((number << 64)
+                    | (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) & u128::from(u64::MAX)))
+                .to_be_bytes(),
             ),
             self.trace,
             at,

@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use opik_core::tree::NodeId;
 use opik_core::{Json, Span, TraceTree};
@@ -44,7 +44,7 @@ pub(crate) struct Signatures {
 impl Signatures {
     pub(crate) fn new(tree: &TraceTree) -> Self {
         let mut exact = Exact::default();
-        let mut loose: HashMap<u64, u32> = HashMap::new();
+        let mut loose: Numbers<u32> = Numbers::default();
         let mut signatures = Self {
             exact: PerNode::filled(tree, 0),
             loose: PerNode::filled(tree, 0),
@@ -94,31 +94,31 @@ fn prompt_hash(span: &Span) -> Option<String> {
     Some(fields.prompt_hash.bytes().map(letter).collect())
 }
 
-/// Numbers for exact signatures.
+/// Numbers for exact signatures. Keys are hashes of what they stand for.
 #[derive(Default)]
 struct Exact {
-    /// By kind, name, bytes and the text itself.
-    texts: HashMap<(u64, Bytes, u64), u32>,
-    /// The first text with these bytes, and its number.
-    first: HashMap<(u64, Bytes), (NodeId, u32)>,
+    /// By kind, name and text.
+    texts: Numbers<u32>,
+    /// By kind, name and bytes in any order: the first text, and its number.
+    first: Numbers<(NodeId, u32)>,
     /// By kind, name and value, for those that had to be parsed.
-    values: HashMap<(u64, u64), u32>,
+    values: Numbers<u32>,
     count: u32,
 }
-
-/// How many bytes that are not white space, and their sum: the same for any order of keys.
-type Bytes = (usize, u64);
 
 impl Exact {
     fn number(&mut self, tree: &TraceTree, node: NodeId, basis: Basis, text: &str) -> u32 {
         let span = tree.span(node);
-        let name = hash_of(&(span.kind().as_str(), span.name.as_deref(), basis as u8));
-        let bytes = bytes(text);
-        let exact = (name, bytes, hash_of(text));
+        let mut name = Mix::default();
+        name.text(span.kind().as_str());
+        name.text(span.name.as_deref().unwrap_or_default());
+        name.add(basis as u64);
+        let name = name.0;
+        let exact = text_hash(name, text);
         if let Some(&known) = self.texts.get(&exact) {
             return known;
         }
-        let number = match self.first.entry((name, bytes)) {
+        let number = match self.first.entry(bytes_hash(name, text)) {
             Entry::Vacant(place) => {
                 place.insert((node, self.count));
                 self.count += 1;
@@ -128,10 +128,10 @@ impl Exact {
                 let &(first, number) = place.get();
                 let earlier = content(tree.span(first)).1;
                 self.values
-                    .entry((name, value_hash(&earlier)))
+                    .entry(value_hash(name, &earlier))
                     .or_insert(number);
                 let next = self.count;
-                let number = *self.values.entry((name, value_hash(text))).or_insert(next);
+                let number = *self.values.entry(value_hash(name, text)).or_insert(next);
                 self.count += u32::from(number == next);
                 number
             }
@@ -141,25 +141,79 @@ impl Exact {
     }
 }
 
-fn hash_of<T: Hash + ?Sized>(value: &T) -> u64 {
+/// A table whose keys are hashes already.
+type Numbers<T> = HashMap<u64, T, BuildHasherDefault<Hashed>>;
+
+/// Passes a key on that is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A running hash over words of eight bytes: quick, and good enough where nobody attacks.
+#[derive(Default, Clone, Copy)]
+struct Mix(u64);
+
+impl Mix {
+    fn add(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xda94_2042_e4dd_58b5;
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+        let folded = (product >> 64) as u64 ^ product as u64;
+        self.0 = folded.rotate_left(23).wrapping_add(word);
+    }
+
+    fn text(&mut self, text: &str) {
+        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        for &word in words {
+            self.add(u64::from_le_bytes(word));
+        }
+        let last = rest
+            .iter()
+            .fold(0, |last, &byte| last << 8 | u64::from(byte));
+        self.add(last);
+        self.add(text.len() as u64);
+    }
+}
+
+fn text_hash(seed: u64, text: &str) -> u64 {
+    let mut mix = Mix(seed);
+    mix.text(text);
+    mix.0
+}
+
+/// The same for any order of keys: how many bytes are not white space, and their sum.
+fn bytes_hash(seed: u64, text: &str) -> u64 {
+    let (mut count, mut sum) = (0u64, 0u64);
+    for byte in text.bytes() {
+        let counts = u64::from(byte > b' ');
+        count += counts;
+        sum += counts * u64::from(byte);
+    }
+    let mut mix = Mix(seed);
+    mix.add(count);
+    mix.add(sum);
+    mix.0
+}
+
+fn value_hash(seed: u64, text: &str) -> u64 {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+        return text_hash(seed, text);
+    };
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn bytes(text: &str) -> Bytes {
-    text.bytes().fold((0, 0), |(count, sum), byte| {
-        let counts = byte > b' ';
-        (
-            count + usize::from(counts),
-            sum + if counts { u64::from(byte) } else { 0 },
-        )
-    })
-}
-
-fn value_hash(text: &str) -> u64 {
-    serde_json::from_str::<serde_json::Value>(text)
-        .map_or_else(|_| hash_of(text), |value| hash_of(&value))
+    let mut mix = Mix(seed);
+    mix.add(hasher.finish());
+    mix.0
 }
 
 fn loose_hash(span: &Span, basis: Basis, text: &str) -> u64 {
@@ -190,7 +244,7 @@ impl Masked {
             if byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_' {
                 self.in_run = true;
                 self.has_digit |= byte.is_ascii_digit();
-                self.run = (self.run ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+                self.run = self.run.rotate_left(7).wrapping_add(u64::from(byte)) ^ (self.run >> 9);
             } else {
                 self.end_run();
                 if !byte.is_ascii_whitespace() {

@@ -15,7 +15,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use opik_core::Json;
 use serde_json::Value;
 
@@ -37,48 +37,107 @@ pub(crate) struct SoftError {
     pub(crate) message: String,
 }
 
-/// Words without which no rule applies.
-static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    let words = [
-        "error",
-        "exception",
-        "traceback",
-        "fatal",
-        "fail",
-        "exit",
-        "returncode",
-        "status",
-        "code\"",
-        "http",
-        "success",
-        "\"ok\"",
-        "not found",
-        "no such",
-        "denied",
-        "timed out",
-    ];
+/// Words without which no rule applies, and which values behind them make them harmless.
+const WORDS: [(&str, Harmless); 18] = [
+    ("error", Harmless::Nothing),
+    ("exception", Harmless::Nothing),
+    ("traceback", Harmless::Nothing),
+    ("fatal", Harmless::Never),
+    ("fail", Harmless::Never),
+    ("exit", Harmless::Never),
+    ("returncode", Harmless::Never),
+    ("return code", Harmless::Never),
+    ("return_code", Harmless::Never),
+    ("status", Harmless::Good),
+    ("code\"", Harmless::Good),
+    ("http ", Harmless::Never),
+    ("http/1", Harmless::Never),
+    ("success\"", Harmless::Good),
+    ("\"ok\"", Harmless::Good),
+    ("not found", Harmless::Never),
+    ("no such", Harmless::Never),
+    ("denied", Harmless::Never),
+];
+
+/// When a word says nothing, by the JSON value of the field that it names.
+#[derive(Clone, Copy, PartialEq)]
+enum Harmless {
+    Never,
+    /// When the field is null, false or empty.
+    Nothing,
+    /// When the field is no number from 400 to 599 or other than 0, no false, no bad word.
+    Good,
+}
+
+static SEARCH: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
     AhoCorasick::builder()
         .ascii_case_insensitive(true)
-        .build(words)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(WORDS.map(|(word, _)| word))
         .ok()
 });
 
 /// Looks for an error in the output of a tool.
 pub(crate) fn soft_error(output: &Json) -> Option<SoftError> {
-    let raw = output.as_str();
-    let words = WORDS.as_ref()?;
-    let bytes = raw.as_bytes();
-    let edges = if bytes.len() <= 2 * EDGE {
-        words.is_match(bytes)
+    let raw = output.as_str().as_bytes();
+    let suspicious = if raw.len() <= 2 * EDGE {
+        is_suspicious(raw)
     } else {
-        let (head, _) = bytes.split_at_checked(EDGE)?;
-        let (_, tail) = bytes.split_at_checked(bytes.len() - EDGE)?;
-        words.is_match(head) || words.is_match(tail)
+        let (head, _) = raw.split_at_checked(EDGE)?;
+        let (_, tail) = raw.split_at_checked(raw.len() - EDGE)?;
+        is_suspicious(head) || is_suspicious(tail)
     };
-    if !edges || raw.len() > LONGEST {
+    if !suspicious || raw.len() > LONGEST {
         return None;
     }
     in_value(&output.to_value().ok()?, LEVELS)
+}
+
+/// Whether a rule may apply: most outputs need not be parsed.
+fn is_suspicious(raw: &[u8]) -> bool {
+    let Some(search) = SEARCH.as_ref() else {
+        return false;
+    };
+    search.find_iter(raw).any(|found| {
+        let harmless = WORDS
+            .get(found.pattern().as_usize())
+            .map(|(_, harmless)| *harmless);
+        let behind = raw.get(found.end()..).unwrap_or_default();
+        harmless.is_none_or(|harmless| !is_harmless(harmless, behind))
+    })
+}
+
+/// Looks at what follows a word: `": null,` for example.
+fn is_harmless(harmless: Harmless, behind: &[u8]) -> bool {
+    if harmless == Harmless::Never {
+        return false;
+    }
+    let behind = behind
+        .strip_prefix(b"\"")
+        .unwrap_or(behind)
+        .trim_ascii_start();
+    let Some(value) = behind.strip_prefix(b":").map(<[u8]>::trim_ascii_start) else {
+        return false;
+    };
+    let starts = |words: &[&[u8]]| words.iter().any(|word| value.starts_with(word));
+    match harmless {
+        Harmless::Never => false,
+        Harmless::Nothing => starts(&[b"null", b"false", b"\"\"", b"[]", b"{}"]),
+        Harmless::Good => starts(&[
+            b"null",
+            b"true",
+            b"\"ok",
+            b"\"OK",
+            b"\"success",
+            b"\"completed",
+            b"\"done",
+            b"0,",
+            b"0}",
+            b"1",
+            b"2",
+            b"3",
+        ]),
+    }
 }
 
 fn in_value(value: &Value, levels: usize) -> Option<SoftError> {

@@ -4,13 +4,17 @@ use opik_core::tree::NodeId;
 
 use super::{AnswerContext, Intent, Parts};
 use crate::errors::{ErrorRole, Outcome};
-use crate::figures::{count, duration, percent, time_share};
-use crate::finding::{Finding, FindingKind as Kind};
+use crate::figures::{count, duration, millis, percent, time_share};
+use crate::finding::{Finding, FindingId, FindingKind as Kind};
 use crate::label::Labels;
+use crate::localise::{self, localise};
 use crate::quote::quoted;
 
 /// Characters of a quoted input or output.
 const QUOTE: usize = 160;
+
+/// Suspects in an answer without a fatal error.
+const SUSPECTS: usize = 2;
 
 /// Kinds of findings in the order of the answer, each with how many of it at most.
 type Menu = &'static [(Kind, usize)];
@@ -19,8 +23,8 @@ const ERROR: Menu = &[
     (Kind::ErrorOrigin, 2),
     (Kind::SwallowedError, 2),
     (Kind::Culprit, 1),
-    (Kind::TypedFailure, 2),
     (Kind::RecoveredError, 1),
+    (Kind::TypedFailure, 2),
 ];
 const SLOW: Menu = &[
     (Kind::CriticalPath, 2),
@@ -90,7 +94,7 @@ pub(super) fn choose(
     }
     let mut parts = match intent {
         Intent::Error => error(ctx, labels, findings),
-        Intent::Slow => slow(ctx, findings),
+        Intent::Slow => slow(ctx, labels, findings),
         Intent::Cost => cost(ctx, findings),
         Intent::Anomalies => plain(
             findings,
@@ -144,7 +148,7 @@ fn error(ctx: &AnswerContext<'_>, labels: &Labels<'_>, mut findings: Vec<Finding
         (Some(origin), _) => format!("The error began in {}.", labels.span(origin.node)),
         (None, _) if trace_failed => "The trace failed.".to_owned(),
         (None, 0) if !origins.is_empty() => {
-            "The trace did not fail: every error in it was made good by a later call.".to_owned()
+            "The trace reports no failure: after every error in it, a later call of the same name succeeded.".to_owned()
         }
         (None, 0) => {
             // What else may have gone wrong is better than nothing.
@@ -160,58 +164,97 @@ fn error(ctx: &AnswerContext<'_>, labels: &Labels<'_>, mut findings: Vec<Finding
         ),
     };
     let sufficient = !origins.is_empty();
-    let note = if sufficient {
-        String::new()
+    let suspects = if fatal.is_none() {
+        suspects(ctx)
     } else {
-        "The evidence is not enough to say what went wrong: if the result is bad, a call may have succeeded with a wrong content, which rules cannot see.".to_owned()
+        Vec::new()
     };
+    let note = match (sufficient, suspects.is_empty()) {
+        (true, true) => "",
+        (true, false) => {
+            "The suspects are a guess from clues in the text, in case the result is wrong."
+        }
+        (false, true) => {
+            "The evidence is not enough to say what went wrong: if the result is bad, a call may have succeeded with a wrong content, which rules cannot see."
+        }
+        (false, false) => {
+            "The evidence is not enough to say what went wrong. If the result is bad, these steps are the first to read; they are a guess from clues in the text."
+        }
+    };
+    findings.extend(suspects);
     Parts {
         head,
         findings,
-        note,
+        note: note.to_owned(),
         sufficient,
     }
 }
 
-fn slow(ctx: &AnswerContext<'_>, mut findings: Vec<Finding>) -> Parts {
+/// The steps that are most likely wrong, numbered after the findings of the evidence.
+fn suspects(ctx: &AnswerContext<'_>) -> Vec<Finding> {
+    let ranked = localise(ctx.tree);
+    // Among few steps the ranking says nothing.
+    if ranked.len() < 3 {
+        return Vec::new();
+    }
+    let mut findings = localise::findings(ctx.tree, &ranked, SUSPECTS);
+    let last = u32::try_from(ctx.evidence.findings.len()).unwrap_or(u32::MAX);
+    for (finding, number) in findings.iter_mut().zip(last.saturating_add(1)..) {
+        finding.id = FindingId(number);
+    }
+    findings
+}
+
+fn slow(ctx: &AnswerContext<'_>, labels: &Labels<'_>, mut findings: Vec<Finding>) -> Parts {
     let path = &ctx.evidence.critical_path;
     let total = path.interval.micros();
     // Repeats that cost no time are no reason for slowness.
     findings.retain(|finding| {
-        finding
-            .quantity("wasted")
-            .is_none_or(|wasted| wasted * 20.0 >= crate::figures::millis(total))
+        let wasted = finding.quantity("wasted");
+        wasted.is_none_or(|wasted| wasted * 20.0 >= millis(total))
     });
-    let synthetic = ctx
-        .evidence
-        .of_kind(Kind::DataQuality)
-        .any(|finding| finding.method.contains("synthetic_time"));
+    let synthetic = is_synthetic(ctx);
     let top = ctx
         .tree
         .nodes()
         .max_by_key(|&node| (path.own.at(node), std::cmp::Reverse(node)));
     let head = match top {
         Some(top) if total > 0 => {
-            let name = Labels::new(ctx.tree).span(top);
-            let share = percent(time_share(path.own.at(top), total));
-            format!(
-                "The trace took {}; {share} of it was spent waiting for {name}.",
-                duration(total)
-            )
+            let (name, share) = (labels.span(top), time_share(path.own.at(top), total));
+            let took = format!("The trace took {}", duration(total));
+            if share >= 10.0 {
+                format!(
+                    "{took}; for {} of it, it waited for {name} itself.",
+                    percent(share)
+                )
+            } else {
+                format!(
+                    "{took}; no single span dominates it, the largest, {name}, has {}.",
+                    percent(share)
+                )
+            }
         }
         _ => "The trace has no duration: no span has both a start and a later end.".to_owned(),
     };
-    let note = if synthetic {
-        "The times of this trace are synthetic, so this says nothing about its real speed."
+    let head = if synthetic {
+        findings.retain(|finding| finding.kind == Kind::CriticalPath);
+        "The times of this trace are synthetic, so nothing can be said about its real speed. By its order alone:".to_owned()
     } else {
-        ""
+        head
     };
     Parts {
         head,
         findings,
-        note: note.to_owned(),
+        note: String::new(),
         sufficient: total > 0 && !synthetic,
     }
+}
+
+/// Whether the metadata says that the times were made up.
+fn is_synthetic(ctx: &AnswerContext<'_>) -> bool {
+    ctx.evidence
+        .of_kind(Kind::DataQuality)
+        .any(|finding| finding.method.contains("synthetic_time"))
 }
 
 fn cost(ctx: &AnswerContext<'_>, findings: Vec<Finding>) -> Parts {
@@ -248,7 +291,10 @@ fn plain(findings: Vec<Finding>, some: &str, none: &str) -> Parts {
     }
 }
 
-fn summary(ctx: &AnswerContext<'_>, findings: Vec<Finding>) -> Parts {
+fn summary(ctx: &AnswerContext<'_>, mut findings: Vec<Finding>) -> Parts {
+    if is_synthetic(ctx) {
+        findings.retain(|finding| finding.kind != Kind::CriticalPath);
+    }
     let trace = ctx.tree.trace();
     let root = ctx.tree.roots().next().map(|root| ctx.tree.span(root));
     let input = trace
@@ -321,15 +367,18 @@ fn about_time(ctx: &AnswerContext<'_>, labels: &Labels<'_>, node: NodeId) -> Str
     let micros = ctx.tree.interval(node).micros();
     let own = path.own.at(node);
     let on_path = if own > 0 {
-        format!("{} of it on the critical path of the trace", duration(own))
+        format!("{} are on the critical path of the trace", duration(own))
     } else {
-        "nothing of it on the critical path of the trace".to_owned()
+        "nothing of its own time is on the critical path of the trace".to_owned()
+    };
+    let below = match ctx.tree.descendants(node).len() {
+        0 => "no span below it".to_owned(),
+        some => format!("{} below it", count(some, "span")),
     };
     format!(
-        "{} took {}, {} itself and the rest in {} below it; its own time is {on_path}.",
+        "{} took {}, {} of it itself, with {below}; {on_path}.",
         labels.span(node),
         duration(micros),
         duration(ctx.evidence.self_times.at(node)),
-        count(ctx.tree.descendants(node).len(), "span"),
     )
 }

@@ -80,8 +80,11 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
     let mut nodes = vec![first.node];
     let (kind, method) = match first.outcome {
         Outcome::FailedTrace => {
-            claim += &path(claims, &first.path);
-            nodes.extend(&first.path);
+            // Of several attempts, the one that was passed on tells how far it went.
+            let paths = more.iter().map(|origin| &origin.path).chain([&first.path]);
+            let longest = paths.max_by_key(|path| path.len()).unwrap_or(&first.path);
+            claim += &path(claims, first.node, longest);
+            nodes.extend(longest);
             let method = "the lowest span of a chain of errors with the same message (numbers, paths and quotes masked) or chained cause, which reaches the top of the trace";
             (FindingKind::ErrorOrigin, method)
         }
@@ -92,12 +95,18 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
             nodes.extend(&first.path);
             match by {
                 Some(by) => {
-                    claim += &format!("; {} reports no error and went on", labels.span(by));
+                    let failed = claims.evidence.errors.of(by).is_some();
+                    let did = if failed {
+                        "reports another error"
+                    } else {
+                        "reports no error"
+                    };
+                    claim += &format!("; {} {did} and went on", labels.span(by));
                     nodes.push(by);
                 }
                 None => claim += "; the trace reports no error",
             }
-            let method = "the first span above the error has no error, and no later sibling of the same kind and name succeeded";
+            let method = "the first span above the error has no error, or passes on another one, and no later sibling of the same kind and name succeeded";
             (FindingKind::SwallowedError, method)
         }
         Outcome::Recovered { by, same_input } => {
@@ -111,7 +120,7 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
                 .end
                 .micros_since(tree.interval(first.node).end);
             claim += &format!(
-                "; {} with {with} succeeded {} later",
+                "; {}{with} succeeded {} later",
                 labels.span(by),
                 duration(later)
             );
@@ -153,17 +162,35 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
     claims.add(rank(first.outcome), finding);
 }
 
-fn path(claims: &Claims<'_>, path: &[NodeId]) -> String {
-    if path.is_empty() {
-        return ", at the top of the trace".to_owned();
-    }
-    let changed = path.last().and_then(|&top| claims.evidence.errors.of(top));
-    let through = claims.labels.list(path, 3);
-    match changed {
-        Some(top) if path.len() == 1 => {
-            format!("; it went up to {through}, which failed with {}", said(top))
+/// How far an error went that failed the trace.
+fn path(claims: &Claims<'_>, origin: NodeId, path: &[NodeId]) -> String {
+    let errors = &claims.evidence.errors;
+    let failed_parent = claims
+        .tree
+        .parent(origin)
+        .and_then(|parent| errors.of(parent));
+    match (path, failed_parent) {
+        ([], None) if claims.tree.parent(origin).is_none() => {
+            ", at the top of the trace".to_owned()
         }
-        _ => format!("; it went up through {through} to the top of the trace"),
+        ([], None) => "; the trace reports the same error".to_owned(),
+        ([], Some(parent)) => {
+            format!(
+                "; {} failed too, with {}",
+                claims.labels.span(parent.node),
+                said(parent)
+            )
+        }
+        (&[only], _) => {
+            let with = errors.of(only).map_or(String::new(), |top| {
+                format!(", which failed with {}", said(top))
+            });
+            format!("; it went up to {}{with}", claims.labels.span(only))
+        }
+        (path, _) => format!(
+            "; it went up through {} to the top",
+            claims.labels.list(path, 3)
+        ),
     }
 }
 

@@ -50,7 +50,7 @@ fn critical_path(claims: &mut Claims<'_>, top: &[(i64, NodeId)], on_path: usize)
     let parts: Vec<String> = top.iter().map(part).collect();
     let sum: i64 = top.iter().map(|(own, _)| own).sum();
     let claim = format!(
-        "The critical path takes {} through {}; most of it, {}, is in: {}.",
+        "The critical path takes {} through {}; {} of it: {}.",
         duration(total),
         count(on_path, "span"),
         percent(time_share(sum, total)),

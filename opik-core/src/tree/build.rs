@@ -188,6 +188,7 @@ fn number(trace: Trace, mut draft: Draft, children: &mut Children) -> TraceTree 
         .map(Some)
         .collect();
     let mut nodes: Vec<Node> = Vec::with_capacity(n);
+    let mut spans: Vec<Span> = Vec::with_capacity(n);
     let mut by_id = std::mem::take(&mut draft.by_id);
     let mut stack: Vec<(usize, Option<NodeId>, u32)> = children
         .of(n)
@@ -203,8 +204,8 @@ fn number(trace: Trace, mut draft: Draft, children: &mut Children) -> TraceTree 
         let id = NodeId(u32::try_from(nodes.len()).unwrap_or(u32::MAX));
         by_id.insert(span.id, id.index());
         let inferred_parent = draft.inferred.get(index).copied().unwrap_or(false);
+        spans.push(span);
         nodes.push(Node {
-            span,
             parent,
             subtree_end: id.0 + 1,
             depth,
@@ -237,6 +238,7 @@ fn number(trace: Trace, mut draft: Draft, children: &mut Children) -> TraceTree 
     TraceTree {
         trace,
         nodes,
+        spans,
         by_id,
         quality: draft.quality,
         interval: wall,

@@ -59,9 +59,10 @@ impl Interval {
     }
 }
 
-#[derive(Debug, Clone)]
+/// A node's place and time. Spans are large and lie elsewhere, so that walks over the tree touch
+/// little memory.
+#[derive(Debug, Clone, Copy)]
 struct Node {
-    span: Span,
     parent: Option<NodeId>,
     /// One past the last descendant.
     subtree_end: u32,
@@ -89,6 +90,8 @@ struct Node {
 pub struct TraceTree {
     trace: Trace,
     nodes: Vec<Node>,
+    /// The span of each node.
+    spans: Vec<Span>,
     by_id: HashMap<SpanId, NodeId>,
     quality: Vec<QualityIssue>,
     interval: Interval,
@@ -169,7 +172,7 @@ impl TraceTree {
         reason = "documented: a node is used with its own tree"
     )]
     pub fn span(&self, node: NodeId) -> &Span {
-        &self.nodes[node.index()].span
+        &self.spans[node.index()]
     }
 
     /// The node of a span.

@@ -11,8 +11,8 @@
 //! - An origin **failed the trace** when the errors above it reach a root, or when the trace's own
 //!   error repeats one of them. It was **recovered** when, after the topmost of them had ended, a
 //!   sibling of the same kind and name succeeded. Else it was **swallowed** by the first span
-//!   above that reports no error. An origin that is neither passed on nor retried shares the
-//!   outcome of its parent, when that failed too.
+//!   above that reports no error, or another one. An origin that is neither passed on nor
+//!   retried shares the outcome of its parent, when that failed and did not pass on another error.
 //! - Errors with equal type and template are one **cluster**.
 //!
 //! Origins are ordered by outcome (failed the trace, swallowed, recovered), then by time.
@@ -91,7 +91,7 @@ pub enum Outcome {
     Recovered {
         /// The sibling.
         by: NodeId,
-        /// Whether it had the same input.
+        /// Whether it had the same recorded input.
         same_input: bool,
     },
 }
@@ -362,7 +362,14 @@ fn outcomes(
             above
         } else if let Some((by, same_input)) = retries.after(tree, error.node) {
             Outcome::Recovered { by, same_input }
-        } else if let Some(&above) = failed_parent.and_then(|at| outcomes.get(at)) {
+        } else if let Some(&above) = failed_parent
+            .filter(|&at| {
+                spans
+                    .get(at)
+                    .is_some_and(|outer| shares(tree, outer, error))
+            })
+            .and_then(|at| outcomes.get(at))
+        {
             above
         } else if parent.is_none() && (!several || trace_error.is_some()) {
             Outcome::FailedTrace
@@ -372,6 +379,12 @@ fn outcomes(
         outcomes.push(outcome);
     }
     outcomes
+}
+
+/// Whether a failed child may have contributed to the error of its parent: not when the parent
+/// passed on another error, with another message.
+fn shares(tree: &TraceTree, outer: &SpanError, inner: &SpanError) -> bool {
+    !matches!(outer.role, ErrorRole::Propagated(_)) || is_same(tree, outer, inner)
 }
 
 /// Who else ran under the parents of errors, by parent, kind and name.
@@ -416,7 +429,8 @@ impl<'a> Successes<'a> {
             group.partition_point(|&(other, _)| other <= node || tree.interval(other).start < end);
         let (_, next) = *group.get(from)?;
         let (by, _) = *group.get(next)?;
-        let same_input = tree.span(by).input == tree.span(node).input;
+        let input = tree.span(node).input.as_ref();
+        let same_input = input.is_some() && tree.span(by).input.as_ref() == input;
         Some((by, same_input))
     }
 }
@@ -450,3 +464,6 @@ fn clusters(tree: &TraceTree, spans: &[SpanError], origins: &[Origin]) -> Vec<Cl
     clusters.sort_by_key(|cluster| (std::cmp::Reverse(cluster.nodes.len()), cluster.first));
     clusters
 }
+
+#[cfg(test)]
+mod tests;
