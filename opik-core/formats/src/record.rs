@@ -16,7 +16,10 @@ pub(crate) fn settle_trace(trace: &mut Trace, project: Option<&str>) -> Result<(
     ])?;
     let (start, end) = (trace.start_time, trace.end_time);
     trace.last_updated_at.get_or_insert(version(start, end));
-    set_project(&mut trace.project_name, project);
+    if let Some(project) = project {
+        trace.project_name = Some(project.to_owned());
+        trace.project_id = None;
+    }
     Ok(())
 }
 
@@ -34,19 +37,16 @@ pub(crate) fn settle_span(span: &mut Span, project: Option<&str>) -> Result<(), 
     }
     let (start, end) = (span.start_time, span.end_time);
     span.last_updated_at.get_or_insert(version(start, end));
-    set_project(&mut span.project_name, project);
+    if let Some(project) = project {
+        span.project_name = Some(project.to_owned());
+        span.project_id = None;
+    }
     Ok(())
 }
 
 /// The version of a row that states none: the same each time it is read.
 fn version(start: Timestamp, end: Option<Timestamp>) -> Timestamp {
     end.unwrap_or(start)
-}
-
-fn set_project(name: &mut Option<String>, project: Option<&str>) {
-    if let Some(project) = project {
-        *name = Some(project.to_owned());
-    }
 }
 
 fn check_content(contents: &[(&str, &Option<Json>)]) -> Result<(), String> {
@@ -124,6 +124,30 @@ pub(crate) fn with_member(object: Option<Json>, name: &str, value: &Value) -> Js
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opik_core::{ProjectId, SpanId, TraceId};
+
+    #[test]
+    fn a_project_that_is_given_replaces_name_and_identifier() {
+        let start = Timestamp::from_micros(1);
+        let id = TraceId::from_parts(start, 4);
+        let mut trace = Trace::new(id, start);
+        trace.project_name = Some("old".to_owned());
+        trace.project_id = Some(ProjectId::from_parts(start, 8));
+        let mut span = Span::new(SpanId::from_parts(start, 4), id, start);
+        span.project_id = trace.project_id;
+        settle_trace(&mut trace, None).unwrap();
+        assert_eq!(trace.project_name.as_deref(), Some("old"));
+        settle_trace(&mut trace, Some("new")).unwrap();
+        settle_span(&mut span, Some("new")).unwrap();
+        assert_eq!(
+            (trace.project_name.as_deref(), trace.project_id),
+            (Some("new"), None)
+        );
+        assert_eq!(
+            (span.project_name.as_deref(), span.project_id),
+            (Some("new"), None)
+        );
+    }
 
     #[test]
     fn a_member_is_added_to_any_value() {
