@@ -34,7 +34,6 @@ With --json, results are JSON on standard output and failures are JSON on standa
     name = "opik-rs",
     version,
     after_help = AFTER_HELP,
-    arg_required_else_help = true,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
@@ -42,7 +41,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 /// Options of every command.

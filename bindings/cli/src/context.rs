@@ -69,11 +69,21 @@ impl Context {
                 .hint("name another file with --db or OPIK_DB")
             })?;
         }
-        open(&path)
+        open(&path, StoreOptions::default())
     }
 
     /// Opens the store to read from it; one that does not exist is an error, not an empty store.
+    /// Work on the text index is left to others, which makes this quick.
     pub(crate) fn existing_store(&self) -> Result<Store, Failure> {
+        self.existing(StoreOptions::default().readers(1).index_text(false))
+    }
+
+    /// As [`Self::existing_store`], for searches by text: brings the index up to date.
+    pub(crate) fn existing_store_with_text(&self) -> Result<Store, Failure> {
+        self.existing(StoreOptions::default())
+    }
+
+    fn existing(&self, options: StoreOptions) -> Result<Store, Failure> {
         let path = self.store_path()?;
         if !path.exists() {
             return Err(Failure::new(
@@ -82,12 +92,12 @@ impl Context {
             )
             .hint("opik-rs demo, or opik-rs import <FILE>, makes one"));
         }
-        open(&path)
+        open(&path, options.create(false))
     }
 }
 
-fn open(path: &Path) -> Result<Store, Failure> {
-    Store::open(path, StoreOptions::default()).map_err(|error| {
+fn open(path: &Path, options: StoreOptions) -> Result<Store, Failure> {
+    Store::open(path, options).map_err(|error| {
         Failure::new(
             Code::Store,
             format!("cannot open the store {}", path.display()),

@@ -22,16 +22,21 @@ mod report;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use context::Context;
-use exit::Outcome;
+use exit::{Code, Outcome};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ctx = Context::new(&cli.global);
-    match run(&cli.command, &ctx) {
+    let Some(command) = &cli.command else {
+        ctx.out
+            .notice(&Cli::command().render_help().ansi().to_string());
+        return Code::Usage.into();
+    };
+    match run(command, &ctx) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,

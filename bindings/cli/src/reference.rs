@@ -58,13 +58,15 @@ pub(crate) fn trace(source: &dyn TraceSource, text: &str) -> Result<TraceId, Fai
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
-    check_shortened(&text, "trace")?;
+    let part = Part::read(&text, "trace")?;
     let mut found = Vec::new();
-    for operator in [Operator::StartsWith, Operator::EndsWith] {
-        let filter = Filter::new(Entity::Trace, "id", operator, None, &text)
-            .map_err(|error| Failure::new(Code::Usage, "not an identifier").cause(error))?;
+    for conditions in part.conditions() {
         let mut query = TraceQuery::default();
-        query.filters = vec![filter];
+        for (operator, text) in conditions {
+            let filter = Filter::new(Entity::Trace, "id", operator, None, text)
+                .map_err(|error| Failure::new(Code::Usage, "not an identifier").cause(error))?;
+            query.filters.push(filter);
+        }
         query.page = PageRequest::first(6);
         query.without_content = true;
         let page = block_on(source.search_traces(&query))?;
@@ -93,13 +95,10 @@ pub(crate) fn span_in(tree: &TraceTree, text: &str) -> Result<NodeId, Failure> {
     if let Ok(id) = text.parse::<SpanId>() {
         return tree.find(id).ok_or_else(|| no_span(tree, &text));
     }
-    check_shortened(&text, "span")?;
+    let part = Part::read(&text, "span")?;
     let found: Vec<NodeId> = tree
         .nodes()
-        .filter(|&node| {
-            let id = tree.span(node).id.to_string();
-            id.starts_with(&text) || id.ends_with(&text)
-        })
+        .filter(|&node| part.fits(&tree.span(node).id.to_string()))
         .take(6)
         .collect();
     match found.as_slice() {
@@ -159,24 +158,71 @@ fn trace_of(source: &dyn TraceSource, span: SpanId) -> Result<Option<TraceId>, F
     Ok(page.items.first().map(|span| span.trace_id))
 }
 
-fn check_shortened(text: &str, what: &str) -> Result<(), Failure> {
-    let fits = text
-        .chars()
-        .all(|char| char.is_ascii_hexdigit() || char == '-');
-    if fits && text.len() >= LEAST {
-        return Ok(());
+/// What was given of an identifier.
+#[derive(Debug)]
+enum Part<'a> {
+    /// Its beginning or its end.
+    Either(&'a str),
+    /// Both, as answers cite it: `01941f29…56`.
+    Both(&'a str, &'a str),
+}
+
+impl<'a> Part<'a> {
+    fn read(text: &'a str, what: &str) -> Result<Self, Failure> {
+        let ends = text.split_once('…').or_else(|| text.split_once(".."));
+        let (part, length) = match ends {
+            Some((beginning, end)) => (Self::Both(beginning, end), beginning.len() + end.len()),
+            None => (Self::Either(text), text.len()),
+        };
+        let fits = match part {
+            Self::Either(text) => is_hex(text),
+            Self::Both(beginning, end) => is_hex(beginning) && is_hex(end),
+        };
+        if fits && length >= LEAST {
+            return Ok(part);
+        }
+        let problem = if fits {
+            format!("`{text}` is too short for a {what}; give {LEAST} characters or more")
+        } else {
+            format!("`{}` is not the identifier of a {what}", clean(text))
+        };
+        let hint = if what == "trace" {
+            "opik-rs traces lists the identifiers; `last` is the newest trace"
+        } else {
+            "opik-rs show <TRACE> --tree lists the identifiers of its spans"
+        };
+        Err(Failure::new(Code::Usage, problem).hint(hint))
     }
-    let problem = if fits {
-        format!("`{text}` is too short for a {what}; give {LEAST} characters or more")
-    } else {
-        format!("`{}` is not the identifier of a {what}", clean(text))
-    };
-    let hint = if what == "trace" {
-        "opik-rs traces lists the identifiers; `last` is the newest trace"
-    } else {
-        "opik-rs show <TRACE> --tree lists the identifiers of its spans"
-    };
-    Err(Failure::new(Code::Usage, problem).hint(hint))
+
+    /// Searches that find it together, each with conditions that must all hold.
+    fn conditions(&self) -> Vec<Vec<(Operator, &'a str)>> {
+        match *self {
+            Self::Either(text) => vec![
+                vec![(Operator::StartsWith, text)],
+                vec![(Operator::EndsWith, text)],
+            ],
+            Self::Both(beginning, end) => {
+                let both = [(Operator::StartsWith, beginning), (Operator::EndsWith, end)];
+                vec![
+                    both.into_iter()
+                        .filter(|(_, text)| !text.is_empty())
+                        .collect(),
+                ]
+            }
+        }
+    }
+
+    fn fits(&self, id: &str) -> bool {
+        match *self {
+            Self::Either(text) => id.starts_with(text) || id.ends_with(text),
+            Self::Both(beginning, end) => id.starts_with(beginning) && id.ends_with(end),
+        }
+    }
+}
+
+fn is_hex(text: &str) -> bool {
+    text.chars()
+        .all(|char| char.is_ascii_hexdigit() || char == '-')
 }
 
 fn no_trace(text: &str) -> Failure {
@@ -223,7 +269,8 @@ mod tests {
         let whole = child.to_string();
         let end = whole.get(28..).unwrap();
         let beginning = whole.get(..18).unwrap();
-        for text in [whole.as_str(), &whole.to_uppercase(), end, beginning] {
+        let both = format!("{}…{}", whole.get(..8).unwrap(), whole.get(34..).unwrap());
+        for text in [whole.as_str(), &whole.to_uppercase(), end, beginning, &both] {
             let node = span_in(&tree, text).unwrap();
             assert_eq!(tree.span(node).id, child, "{text}");
         }

@@ -8,8 +8,8 @@ use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::reference;
 use crate::render::numbers::things;
-use crate::render::style::{DIM, ID, STRONG, WARN};
-use crate::render::text::{clean, clean_lines, short_id};
+use crate::render::style::{DIM, ID};
+use crate::render::text::{clean, clean_lines, short_id, wrap};
 
 /// What is asked when nothing is.
 const DEFAULT_QUESTION: &str = "Give a summary";
@@ -104,16 +104,18 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
             findings,
         })?);
     }
-    let mut text = format!("{}\n", clean_lines(answer.text.trim_end()));
+    let mut text = wrap(&clean_lines(answer.text.trim_end()), ctx.width);
     text.push_str(&cited(
         &answer,
         &tree,
         other.as_ref().map(|(other, _)| other),
     ));
     if args.evidence {
-        text.push_str(&evidence_lines(&findings));
+        text.push_str(&evidence_lines(&findings, ctx.width));
+    } else if !findings.is_empty() {
+        let basis = things(findings.len() as u64, "finding");
+        text.push_str(&format!("{DIM}{basis}; --evidence lists them{DIM:#}\n"));
     }
-    text.push_str(&closing(&answer, &findings, args.evidence));
     Ok(ctx.out.text(&text)?)
 }
 
@@ -163,36 +165,22 @@ fn cited(answer: &Answer, tree: &TraceTree, other: Option<&TraceTree>) -> String
     text
 }
 
-fn evidence_lines(findings: &[&Finding]) -> String {
+fn evidence_lines(findings: &[&Finding], columns: usize) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
     let mut text = format!("\n{DIM}Evidence{DIM:#}\n");
     for finding in findings {
-        text.push_str(&format!(
-            "  {STRONG}{}{STRONG:#} {} {DIM}({}; {}){DIM:#}\n",
-            finding.id,
-            clean(&finding.claim),
+        let claim = format!("{} {}", finding.id, clean(&finding.claim));
+        text.push_str(&wrap(&claim, columns));
+        let method = format!(
+            "   {}; {}",
             finding.confidence.as_str(),
-            clean(&finding.method),
-        ));
-    }
-    text
-}
-
-fn closing(answer: &Answer, findings: &[&Finding], shown: bool) -> String {
-    let mut text = "\n".to_owned();
-    if !answer.sufficient {
+            clean(&finding.method)
+        );
         text.push_str(&format!(
-            "{WARN}The evidence is not enough for a full answer.{WARN:#}\n"
-        ));
-    }
-    if answer.computed {
-        let basis = things(findings.len() as u64, "finding");
-        let more = if shown || findings.is_empty() {
-            ""
-        } else {
-            "; --evidence lists them"
-        };
-        text.push_str(&format!(
-            "{DIM}Computed from the trace, no model was asked ({basis}{more}).{DIM:#}\n"
+            "{DIM}{}{DIM:#}\n",
+            wrap(&method, columns).trim_end()
         ));
     }
     text

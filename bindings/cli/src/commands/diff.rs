@@ -14,7 +14,7 @@ use crate::render::changes;
 use crate::render::numbers::{count, dollars, duration, moment};
 use crate::render::style::{DIM, ID, STRONG};
 use crate::render::table::{Align, Cell, Table};
-use crate::render::text::{clean, shorten_ids};
+use crate::render::text::{clean, shorten_ids, wrap};
 
 /// Arguments of `opik-rs diff`.
 #[derive(Debug, clap::Args)]
@@ -96,7 +96,7 @@ fn traces(before: &TraceTree, after: &TraceTree, ctx: &Context) -> Outcome {
     }
     let mut text = format!("{}{}\n", side("before", before), side("after", after));
     text.push_str(&figures(&diff, ctx));
-    text.push_str(&claims(&findings));
+    text.push_str(&claims(&findings, ctx.width));
     for (label, content) in [("input", &diff.input), ("output", &diff.output)] {
         text.push_str(&changes::content(label, content, &ctx.glyphs));
     }
@@ -180,7 +180,7 @@ fn spans(diff: &SpanDiff, ctx: &Context) -> Outcome {
             clean(&span.kind),
         ));
     }
-    text.push_str(&claims(&findings));
+    text.push_str(&claims(&findings, ctx.width));
     for (label, content) in [
         ("input", &diff.input),
         ("output", &diff.output),
@@ -191,10 +191,11 @@ fn spans(diff: &SpanDiff, ctx: &Context) -> Outcome {
     Ok(ctx.out.text(&text)?)
 }
 
-fn claims(findings: &[Finding]) -> String {
+fn claims(findings: &[Finding], columns: usize) -> String {
     let mut text = "\n".to_owned();
     for finding in findings {
-        text.push_str(&format!("- {}\n", clean(&shorten_ids(&finding.claim))));
+        let claim = format!("- {}", clean(&shorten_ids(&finding.claim)));
+        text.push_str(&wrap(&claim, columns));
     }
     text
 }

@@ -69,7 +69,11 @@ struct Tally {
 
 /// Writes traces.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
-    let store = ctx.existing_store()?;
+    let store = if args.selection.text.is_some() {
+        ctx.existing_store_with_text()?
+    } else {
+        ctx.existing_store()?
+    };
     if !args.traces.is_empty() && !args.selection.is_empty() {
         return Err(Failure::new(
             Code::Usage,

@@ -43,7 +43,7 @@ seen by its content too. Importing the same file again changes nothing.
 A bad line is left out, counted and named; the exit code is 4 when nothing was usable, or
 with --strict when anything was bad.
 
-JSON: {\"traces\", \"spans\", \"problems\", \"first_problems\": [{\"file\", \"line\", \"reason\"}],
+JSON: {\"traces\", \"spans\", \"new_traces\", \"new_spans\", \"problems\", \"first_problems\": [{\"file\", \"line\", \"reason\"}],
 \"rejected\", \"files\", \"bytes\", \"dry_run\", \"store\"}")]
 pub(crate) struct Args {
     /// Files to read; `-` is standard input
@@ -81,8 +81,14 @@ fn parse_format(name: &str) -> Result<Format, String> {
 /// What was read and written, also the result in JSON.
 #[derive(Debug, Default, Serialize)]
 struct Tally {
+    /// Traces and spans that were read; a file may have some of them twice.
     traces: u64,
     spans: u64,
+    /// Of those, how many the store did not have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_traces: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_spans: Option<u64>,
     /// Parts of the input that were left out.
     problems: u64,
     first_problems: Vec<BadLine>,
@@ -131,6 +137,9 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     tally.dry_run = args.dry_run;
     if let Some(store) = &sink.store {
         block_on(store.flush())?;
+        let after = count(store)?;
+        tally.new_traces = Some(after.0.saturating_sub(sink.before.0));
+        tally.new_spans = Some(after.1.saturating_sub(sink.before.1));
         tally.store = Some(ctx.store_path()?);
     }
     if tally.traces + tally.spans == 0 {
@@ -147,6 +156,8 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
 #[derive(Debug, Default)]
 struct Sink {
     store: Option<Store>,
+    /// Traces and spans that it had.
+    before: (u64, u64),
 }
 
 impl Sink {
@@ -154,7 +165,11 @@ impl Sink {
     fn write(&mut self, batch: &Batch, ctx: &Context) -> Result<Vec<BadLine>, Failure> {
         let store = match &mut self.store {
             Some(store) => store,
-            empty => empty.insert(ctx.open_store()?),
+            empty => {
+                let store = empty.insert(ctx.open_store()?);
+                self.before = count(store)?;
+                store
+            }
         };
         let report = block_on(store.export(batch))?;
         let refused = report.rejected.into_iter().map(|rejection| BadLine {
@@ -164,6 +179,16 @@ impl Sink {
         });
         Ok(refused.collect())
     }
+}
+
+/// How many traces and spans there are.
+fn count(store: &Store) -> Result<(u64, u64), Failure> {
+    let stats = store.stats().map_err(|error| {
+        Failure::new(Code::Store, "cannot count what is in the store")
+            .cause(error)
+            .hint("opik-rs doctor")
+    })?;
+    Ok((stats.traces, stats.spans))
 }
 
 /// One reading of all the input.
@@ -339,6 +364,14 @@ fn summary(tally: &Tally, took: Duration) -> String {
         bytes(tally.bytes),
         duration(micros),
     );
+    if let (Some(traces), Some(spans)) = (tally.new_traces, tally.new_spans)
+        && (traces, spans) != (tally.traces, tally.spans)
+    {
+        let (traces, spans) = (things(traces, "trace"), things(spans, "span"));
+        text.push_str(&format!(
+            "{traces} and {spans} are new, the rest was there\n"
+        ));
+    }
     if let Some(store) = &tally.store {
         text.push_str(&format!("{DIM}into {}{DIM:#}\n", store.display()));
     }

@@ -111,7 +111,11 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let mut query = args.selection.query()?;
     query.sort = args.sort.clone();
     query.page = PageRequest::first(usize::from(args.limit));
-    let store = ctx.existing_store()?;
+    let store = if query.text.is_some() {
+        ctx.existing_store_with_text()?
+    } else {
+        ctx.existing_store()?
+    };
     let indexed = query.text.is_none() || wait_for_words(&store)?;
     let page = block_on(store.search_traces(&query))?;
     let more = page.next.is_some();

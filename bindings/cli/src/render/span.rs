@@ -195,7 +195,25 @@ mod tests {
     #[test]
     fn every_field_has_a_line() {
         let text = span(&sample(), false, &Glyphs::UNICODE);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r#"
+        read�[2J  general
+          id              01941f29-7c00-7000-8000-000000000000
+          trace id        01941f29-7c00-7000-8000-000000000000
+          start           2025-01-01T00:00:00.000000Z
+          end             2025-01-01T00:00:01.500000Z
+          duration        1.5 s
+          model           gpt-4o
+          usage           completion_tokens 34, prompt_tokens 1,200, total_tokens 1,234
+
+        ✗ FileNotFoundError
+          no such file: a.txt
+
+        input · 22 B
+          {
+            "z": 1,
+            "path": "a.txt"
+          }
+        "#);
     }
 
     #[test]

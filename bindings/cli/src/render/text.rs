@@ -72,6 +72,36 @@ pub(crate) fn pad_left(text: &str, columns: usize) -> String {
     format!("{}{text}", " ".repeat(missing))
 }
 
+/// The lines broken between words to at most this many columns. What follows a break is indented
+/// as the text of its line is, behind the mark of a list or the number of a finding.
+pub(crate) fn wrap(text: &str, columns: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len() + text.len() / 40);
+    for line in text.lines() {
+        let content = line.trim_start();
+        let mut indent = line.len() - content.len();
+        let first = content.split(' ').next().unwrap_or_default();
+        if first == "-" || (first.len() < 5 && first.starts_with('F') && content != first) {
+            indent += first.len() + 1;
+        }
+        let mut used = 0;
+        for (index, word) in line.split(' ').enumerate() {
+            let wide = width(word);
+            if index > 0 && used > indent && used + 1 + wide > columns {
+                wrapped.push('\n');
+                wrapped.push_str(&" ".repeat(indent));
+                used = indent;
+            } else if index > 0 {
+                wrapped.push(' ');
+                used += 1;
+            }
+            wrapped.push_str(word);
+            used += wide;
+        }
+        wrapped.push('\n');
+    }
+    wrapped
+}
+
 /// The part of an identifier that lists show: its end, since the beginning is only the time.
 pub(crate) fn short_id(id: impl std::fmt::Display) -> String {
     let id = id.to_string();
@@ -123,6 +153,20 @@ mod tests {
         assert_eq!(fit("hello!", 1, &Glyphs::ASCII), "");
         assert_eq!(pad("日本", 6), "日本  ");
         assert_eq!(pad_left("1", 3), "  1");
+    }
+
+    #[test]
+    fn long_lines_break_between_words_and_stay_in_their_list() {
+        let text = wrap("- one two three four\n  five six\nabcdefghijklm", 10);
+        assert_eq!(
+            text,
+            "- one two\n  three\n  four\n  five six\nabcdefghijklm\n"
+        );
+        assert_eq!(
+            wrap("F12 one two three", 10),
+            "F12 one\n    two\n    three\n"
+        );
+        assert_eq!(wrap("short", 10), "short\n");
     }
 
     #[test]

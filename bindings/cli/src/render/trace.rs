@@ -105,6 +105,10 @@ mod tests {
         sample.fail(step, "ValueError");
         let tree = sample.tree();
         let text = header(&tree, 80, &Glyphs::UNICODE) + &quality(&tree);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r#"
+        sample  12 s · 2 spans · not finished · 1 failed span
+        01941f29-7c00-7000-8000-000000000000  2025-01-01 00:00:00 UTC
+        note: 1 span: begins before its parent or ends after it
+        "#);
     }
 }

@@ -138,7 +138,14 @@ mod tests {
         let times = CriticalTimes::of(&built, &[]);
         let text = tree(&built, &times, None, 80, &Glyphs::UNICODE);
         let plain = anstream::adapter::strip_str(&text).to_string();
-        insta::assert_snapshot!(plain);
+        insta::assert_snapshot!(plain, @r#"
+        agent  5fd29f05 · 10 s
+        ├─ plan  bfa53e0a · 2 s · llm · gpt-4o · 1,000 tokens
+        ├─ tools  1f77dd0f · 6 s
+        │  ├─ ✗ read  df1d1b1a · 2 s  FileNotFoundError
+        │  └─ search  7f4a7c15 · 6 s
+        └─ answer  3eefba1f · 2 s
+        "#);
         assert!(plain.lines().all(|line| width(line) <= 80));
     }
 

@@ -233,7 +233,17 @@ mod tests {
         let path = critical_path(&tree);
         let times = CriticalTimes::of(&tree, &path.segments);
         let text = plain(&waterfall(&tree, &times, None, 70, &Glyphs::UNICODE));
-        insta::assert_snapshot!(text);
+        insta::assert_snapshot!(text, @r#"
+          SPAN           TYPE         TIME  0                             10 s
+          agent          general      10 s  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+        ●   plan         llm           2 s  ███████
+            tools        general       6 s        ░░░░░░░░░░░░░░░░░░░░░░
+        ✗     read�[31m  general       2 s        ░░░░░░░░
+        ●     search     general       6 s        ██████████████████████
+            note         general      0 us                             ▏
+        ●   answer       llm           2 s                             ███████
+        ● █ critical path: what the trace waited for   ░ beside it   ✗ error
+        "#);
         let ascii = plain(&waterfall(&tree, &times, None, 70, &Glyphs::ASCII));
         assert!(ascii.is_ascii() || ascii.contains('\u{fffd}'));
         assert!(text.lines().all(|line| width(line) <= 70));

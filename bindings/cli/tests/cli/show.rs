@@ -103,6 +103,7 @@ fn traces_are_named_by_whole_ids_ends_beginnings_and_age() {
     assert_eq!(shown("01941f29-7c00-7000-8000-000000000002"), "beta");
     assert_eq!(shown("01941F29-7C00-7000-8000-000000000002"), "beta");
     assert_eq!(shown("00000002"), "beta");
+    assert_eq!(shown("01941f29…02"), "beta");
     assert_eq!(shown("last"), "gamma\u{1b}[2J");
     assert_eq!(shown("last~2"), "alpha");
     for (text, code) in [
