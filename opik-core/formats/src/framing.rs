@@ -87,26 +87,39 @@ impl Framing {
         text: &mut Vec<u8>,
         mut brackets: Brackets,
     ) -> io::Result<Frame> {
+        let mut line = Vec::new();
+        let mut too_long = false;
         while brackets.is_open() {
-            let before = text.len();
-            let frame = self.line_into(input, text)?;
-            if frame != Frame::Text {
+            line.clear();
+            match self.line_into(input, &mut line)? {
+                Frame::Text => {}
                 // At the end, what there is goes to the parser, which says that it was cut.
-                return Ok(if frame == Frame::End {
-                    Frame::Text
-                } else {
-                    frame
-                });
+                Frame::End => break,
+                Frame::TooLong => {
+                    too_long = true;
+                    break;
+                }
             }
-            let line = text.get(before..).unwrap_or_default();
-            if brackets.cannot_go_on_with(line) {
-                self.ahead = Some(text.split_off(before));
+            if brackets.cannot_go_on_with(&line) {
+                self.ahead = Some(line);
                 self.spanning = None;
                 break;
             }
-            brackets.scan(line);
+            brackets.scan(&line);
+            // The rest of a document that is too long is still looked at for its end.
+            too_long |= text.len() + line.len() > self.limit;
+            if too_long {
+                text.clear();
+                text.shrink_to_fit();
+            } else {
+                text.extend_from_slice(&line);
+            }
         }
-        Ok(Frame::Text)
+        Ok(if too_long {
+            Frame::TooLong
+        } else {
+            Frame::Text
+        })
     }
 
     /// Appends one line, with its end, to `text`.
@@ -262,10 +275,7 @@ mod tests {
     fn a_long_line_is_skipped_and_the_next_is_read() {
         let text = format!("{{\"a\": \"{}\"}}\n{{}}\n", "x".repeat(500));
         assert_eq!(frames(&text, 100), owned(&[(1, "too long"), (2, "{}")]));
-        let long = format!("{{\n\"a\": [\n{}1]}}", "1,\n".repeat(200));
-        assert_eq!(
-            frames(&long, 100).first(),
-            Some(&(1, "too long".to_owned()))
-        );
+        let long = format!("{{\n\"a\": [\n{}1]\n}}\n{{}}", "1,\n".repeat(200));
+        assert_eq!(frames(&long, 100), owned(&[(1, "too long"), (205, "{}")]));
     }
 }
