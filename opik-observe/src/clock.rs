@@ -26,7 +26,11 @@ impl Clock {
     }
 
     pub(crate) fn now(self) -> Timestamp {
-        let micros = i64::try_from(self.since.elapsed().as_micros()).unwrap_or(i64::MAX);
-        self.wall.plus_micros(micros)
+        // `as_micros` would calculate in 128 bits.
+        let elapsed = self.since.elapsed();
+        let seconds = i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX);
+        let micros = seconds.saturating_mul(1_000_000);
+        self.wall
+            .plus_micros(micros.saturating_add(i64::from(elapsed.subsec_micros())))
     }
 }

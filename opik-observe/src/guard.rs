@@ -88,6 +88,7 @@ impl Active {
         }
     }
 
+    #[inline]
     fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) {
         if !self.raw.keyed(tag, key, value)
             && let Some(core) = &self.handle.core

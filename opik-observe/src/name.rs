@@ -32,6 +32,7 @@ impl<'a> Name<'a> {
 }
 
 impl From<&'static str> for Name<'static> {
+    #[inline]
     fn from(text: &'static str) -> Self {
         Self {
             text: Cow::Borrowed(text),

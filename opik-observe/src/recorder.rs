@@ -398,3 +398,30 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+
+    #[test]
+    fn in_a_forked_child_nobody_is_waited_for() {
+        let (intake, _outlet) = Intake::new(&Limits::default());
+        let queue = Arc::new(BranchQueue::new("b".to_owned(), 10, 10_000));
+        let mut core = Core::new(intake, vec![queue], &Limits::default(), false);
+        // As if the process that started the threads had been another one.
+        core.process = core.process.wrapping_add(1);
+        let recorder = Recorder::from_core(Arc::new(core));
+        for _ in 0..100_000 {
+            recorder.trace("t").end();
+        }
+        // Neither ends before its hour is over if it waits for the threads that are not there.
+        let hour = Duration::from_secs(3_600);
+        let report = recorder.flush(hour);
+        assert_eq!(
+            (report.complete, &*report.unfinished),
+            (false, &["b".to_owned()][..])
+        );
+        assert!(!recorder.shutdown(hour).complete);
+    }
+}

@@ -37,6 +37,7 @@ impl fmt::Debug for Value<'_> {
 macro_rules! from_numbers {
     ($($variant:ident: $($number:ty),+);+) => {
         $($(impl From<$number> for Value<'_> {
+            #[inline]
             fn from(number: $number) -> Self {
                 Self::$variant(number.into())
             }
@@ -48,6 +49,7 @@ from_numbers!(Int: i8, i16, i32, i64, u8, u16, u32; Float: f32, f64; Bool: bool)
 macro_rules! from_wide_numbers {
     ($($number:ty),+) => {
         $(impl From<$number> for Value<'_> {
+            #[inline]
             fn from(number: $number) -> Self {
                 i64::try_from(number).map_or_else(
                     |_| Self::Json(Cow::Owned(serde_json::Value::from(number))),
@@ -60,36 +62,42 @@ macro_rules! from_wide_numbers {
 from_wide_numbers!(u64, usize);
 
 impl From<isize> for Value<'_> {
+    #[inline]
     fn from(number: isize) -> Self {
         Self::Json(Cow::Owned(serde_json::Value::from(number)))
     }
 }
 
 impl<'a> From<&'a str> for Value<'a> {
+    #[inline]
     fn from(text: &'a str) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
 impl<'a> From<&'a String> for Value<'a> {
+    #[inline]
     fn from(text: &'a String) -> Self {
         Self::Text(Cow::Borrowed(text))
     }
 }
 
 impl From<String> for Value<'_> {
+    #[inline]
     fn from(text: String) -> Self {
         Self::Text(Cow::Owned(text))
     }
 }
 
 impl<'a> From<&'a serde_json::Value> for Value<'a> {
+    #[inline]
     fn from(value: &'a serde_json::Value) -> Self {
         Self::Json(Cow::Borrowed(value))
     }
 }
 
 impl From<serde_json::Value> for Value<'_> {
+    #[inline]
     fn from(value: serde_json::Value) -> Self {
         Self::Json(Cow::Owned(value))
     }

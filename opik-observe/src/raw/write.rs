@@ -117,6 +117,7 @@ impl Raw {
     }
 
     /// A value under a key; `false` when it has no JSON form.
+    #[inline]
     pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) -> bool {
         match value {
             Value::Bool(truth) => self.keyed_plain(tag, key, Form::Bool, &[(*truth).into()]),
