@@ -29,9 +29,9 @@ Examples:
 Answers are computed from the trace: no model is asked, nothing leaves the machine. Every
 answer cites spans, and says so when the evidence is not enough.
 
-JSON: {\"trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\", \"citations\",
-\"computed\", \"sufficient\"}, \"findings\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\",
-\"confidence\", \"method\"}]}")]
+JSON: {\"trace_id\", \"with_trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\",
+\"evidence\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\", \"confidence\", \"method\"}],
+\"citations\", \"computed\", \"sufficient\"}}")]
 pub(crate) struct Args {
     /// The trace
     #[arg(value_name = "TRACE")]
@@ -62,7 +62,6 @@ struct Reply<'a> {
     with_trace_id: Option<TraceId>,
     question: &'a str,
     answer: &'a Answer,
-    findings: Vec<&'a Finding>,
 }
 
 /// Answers a question.
@@ -90,18 +89,12 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         context = context.between(first, second);
     }
     let answer = answer(&question, &context);
-    let findings: Vec<&Finding> = answer
-        .findings
-        .iter()
-        .filter_map(|&id| evidence.finding(id))
-        .collect();
     if ctx.out.is_json() {
         return Ok(ctx.out.json(&Reply {
             trace_id: tree.id(),
             with_trace_id: other.as_ref().map(|(other, _)| other.id()),
             question: &question,
             answer: &answer,
-            findings,
         })?);
     }
     let mut text = wrap(&clean_lines(answer.text.trim_end()), ctx.width);
@@ -111,9 +104,9 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         other.as_ref().map(|(other, _)| other),
     ));
     if args.evidence {
-        text.push_str(&evidence_lines(&findings, ctx.width));
-    } else if !findings.is_empty() {
-        let basis = things(findings.len() as u64, "finding");
+        text.push_str(&evidence_lines(&answer.evidence, ctx.width));
+    } else if !answer.evidence.is_empty() {
+        let basis = things(answer.evidence.len() as u64, "finding");
         text.push_str(&format!("{DIM}{basis}; --evidence lists them{DIM:#}\n"));
     }
     Ok(ctx.out.text(&text)?)
@@ -165,7 +158,7 @@ fn cited(answer: &Answer, tree: &TraceTree, other: Option<&TraceTree>) -> String
     text
 }
 
-fn evidence_lines(findings: &[&Finding], columns: usize) -> String {
+fn evidence_lines(findings: &[Finding], columns: usize) -> String {
     if findings.is_empty() {
         return String::new();
     }

@@ -1,6 +1,8 @@
 //! `opik-rs import` on good and on bad input.
 
 use std::io::Write;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::command::{Scratch, fixture, line};
 use serde_json::Value;
@@ -236,4 +238,49 @@ fn failures_are_json_where_json_is_asked_for() {
             .contains("missing.jsonl")
     );
     assert!(!error["error"]["causes"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn an_import_that_is_killed_leaves_whole_traces_only() {
+    let scratch = Scratch::new();
+    let mut import = scratch
+        .command(&["import", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // More than one transaction, and standard input stays open: it cannot come to its end.
+    let mut stdin = import.stdin.take().unwrap();
+    let id = |n: u32| format!("0000-8000-{n:012x}");
+    for n in 0..2_000 {
+        let line = line(1, "one")
+            .replace(
+                "7000-8000-000000000001",
+                &format!("7{}", id(n).get(1..).unwrap()),
+            )
+            .replace("-9000-0000000001", &format!("-9000-{n:010x}"));
+        stdin.write_all(line.as_bytes()).unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !scratch.has_store()
+        || scratch
+            .run(&["tail", "--once", "-n", "1"])
+            .stdout
+            .is_empty()
+    {
+        assert!(Instant::now() < deadline, "nothing was imported");
+    }
+    import.kill().unwrap();
+    import.wait().unwrap();
+    drop(stdin);
+    let listing = scratch.json(&["traces", "-n", "2000"]);
+    let traces = listing["traces"].as_array().unwrap();
+    assert!(!traces.is_empty());
+    assert!(
+        traces.iter().all(|trace| trace["span_count"] == 2),
+        "a trace is half there"
+    );
+    let doctor = scratch.json(&["doctor"]);
+    assert_ne!(doctor["status"], "fail", "{doctor}");
 }

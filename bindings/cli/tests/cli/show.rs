@@ -179,7 +179,9 @@ fn questions_are_answered_with_citations() {
     let lookup = "01941f29-7c00-7000-9000-0000000001bb";
     let cited: Vec<_> = answer["citations"].as_array().unwrap().iter().collect();
     assert!(cited.iter().any(|id| *id == lookup), "{answer}");
-    assert!(!json["findings"].as_array().unwrap().is_empty());
+    let evidence = answer["evidence"].as_array().unwrap();
+    assert_eq!(evidence.len(), answer["findings"].as_array().unwrap().len());
+    assert!(!evidence.is_empty() && evidence[0]["claim"].is_string());
     let text = scratch.ok(&["ask", "00000001", "what caused this error?", "--evidence"]);
     assert!(
         text.contains("lookup") && text.contains("no model was asked"),
@@ -187,6 +189,18 @@ fn questions_are_answered_with_citations() {
     );
     assert!(text.contains("Evidence"), "{text}");
     assert!(!scratch.ok(&["ask", "00000001"]).is_empty());
+    let json = scratch.json(&[
+        "ask",
+        "00000002",
+        "what is different?",
+        "--with",
+        "00000001",
+    ]);
+    assert_eq!(json["answer"]["intent"], "difference");
+    assert_eq!(
+        json["with_trace_id"],
+        "01941f29-7c00-7000-8000-000000000001"
+    );
     assert_eq!(
         scratch
             .run(&["ask", "last", "what?", "--span", "000003aa"])

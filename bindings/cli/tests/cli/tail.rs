@@ -1,7 +1,7 @@
 //! `opik-rs tail` and `opik-rs stats`.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -59,8 +59,19 @@ fn a_trace_that_another_process_writes_is_seen() {
     scratch.ok(&["import", &file]);
     let second = next();
     assert_eq!(second["trace"]["name"], "two");
-    tail.kill().unwrap();
-    tail.wait().unwrap();
+    if cfg!(unix) {
+        let pid = tail.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(
+            tail.wait().unwrap().code(),
+            Some(0),
+            "Ctrl-C is a clean end"
+        );
+    } else {
+        tail.kill().unwrap();
+        tail.wait().unwrap();
+    }
     reader.join().unwrap();
 }
 
