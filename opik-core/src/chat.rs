@@ -1,4 +1,8 @@
 //! Talking to a language model: the [`ChatModel`] trait.
+//!
+//! A reply is always a stream of [`ChatEvent`]s, also where a provider sends it at once, so that
+//! there is one way to read it. Tool calls arrive whole: putting their pieces together is the
+//! model's work. A stream that just stops is a defect, never an end.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,7 +15,7 @@ use crate::session::ToolCall;
 use crate::{Json, Message, Usage};
 
 /// A tool that the model may ask for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ToolSpec {
     /// Name, made of letters, digits, `_` and `-`.
     pub name: String,
@@ -34,6 +38,14 @@ pub enum ReasoningEffort {
 }
 
 /// One question to a model.
+///
+/// ```
+/// use opik_core::{ChatRequest, Message, Role};
+///
+/// let mut request = ChatRequest::new(vec![Message::text(Role::User, "Why?")]);
+/// request.max_tokens = Some(200);
+/// assert!(request.tools.is_empty());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChatRequest {
@@ -61,7 +73,7 @@ impl ChatRequest {
 }
 
 /// Why a reply ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FinishReason {
     /// The model was done.
@@ -77,7 +89,7 @@ pub enum FinishReason {
 }
 
 /// A piece of a reply, in the order of arrival.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChatEvent {
     /// Words to append.
@@ -113,7 +125,9 @@ pub type ChatStream = Pin<Box<dyn Stream<Item = Result<ChatEvent, ModelError>> +
 /// Contract, checked by `opik_testkit::model_suite`:
 /// - A reply is either ended by exactly one [`ChatEvent::Finish`] or by one error, never both and
 ///   never neither: a connection that breaks off is [`ModelErrorKind::Truncated`].
-/// - Tool calls arrive whole, each once, with an id that is unique in the reply, before `Finish`.
+/// - Tool calls arrive whole, each once, with an id that is unique in the reply, before `Finish`;
+///   where the provider gives no id, the model makes one.
+/// - A refusal keeps its kind, whether it comes before the reply or in it.
 /// - The concatenated text is the same however the provider cut it.
 /// - Dropping the stream ends the call.
 #[async_trait]

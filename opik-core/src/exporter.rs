@@ -1,4 +1,9 @@
 //! Where records go: the [`Exporter`] trait.
+//!
+//! An exporter takes a borrowed [`Batch`] and answers with a statement about every record in it.
+//! Repeating is always safe: records have identifiers and moments, so a batch that arrives twice,
+//! late or beside another one comes to the same as once and in order. That is what retries, spools
+//! and several branches build on.
 
 use std::fmt;
 
@@ -11,6 +16,17 @@ use crate::{ScoreRecord, Span, Trace};
 ///
 /// Rows are complete: a later row of the same record replaces an earlier one when its
 /// `last_updated_at` is higher (equal: the later in the list), in whatever order they arrive.
+///
+/// ```
+/// use opik_core::model::ScoreTarget;
+/// use opik_core::{Batch, FeedbackScore, ScoreRecord, Timestamp, Trace, TraceId};
+///
+/// let trace = Trace::new(TraceId::generate(), Timestamp::now());
+/// let target = ScoreTarget::Trace(trace.id);
+/// let mut batch = Batch::new(vec![trace], vec![]);
+/// batch.scores.push(ScoreRecord::new(target, FeedbackScore::new("relevance", 0.8)));
+/// assert_eq!(batch.len(), 2);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Batch {
@@ -75,7 +91,7 @@ impl ExportReport {
 }
 
 /// One refused record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rejection {
     /// Kind and identifier, for example `span 01a1…`.
     pub record: String,
@@ -89,7 +105,10 @@ pub struct Rejection {
 /// - `Ok` means every record is either accepted (a reader of the same place sees it) or listed as
 ///   rejected; one bad record never costs the others.
 /// - Exporting the same batch again changes nothing.
-/// - Of several rows of one record the one with the highest `last_updated_at` stays.
+/// - Of several rows of one record the one with the highest `last_updated_at` stays, whole: fields
+///   are not merged. Of equal ones the later stays; a row without one is of the moment of arrival.
+/// - Spans are kept before their trace and without one, scores before what they score.
+/// - A score is replaced by target, name and author; a newer row of the target leaves it.
 /// - An `Err` with [`ExportError::is_retryable`] may be repeated with the same batch.
 /// - An empty batch is `Ok` and does nothing.
 /// - A cancelled call (dropped future) leaves a state that a repetition repairs.

@@ -10,6 +10,12 @@
 //! | [`SessionStore`] | an append-only event log per session, with an expected position |
 //! | [`ChatModel`] | one streamed reply to a list of messages and tools |
 //!
+//! The errors of all four have one shape: a kind, what was being done, how long to wait, a cause;
+//! `is_retryable()` says whether the same call may succeed later. Their texts name identifiers,
+//! sizes and status codes, never content. The same goes for `Debug` of everything that holds content.
+//!
+//! `opik-testkit` has a conformance suite for each trait: an implementation is one that passes it.
+//!
 //! [`model`] holds the records exactly as they travel on Opik's wire, [`query`] the filters and
 //! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
 #![cfg_attr(docsrs, feature(doc_cfg))]

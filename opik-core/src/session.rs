@@ -1,4 +1,9 @@
 //! Conversations that last: sessions, their events, and the [`SessionStore`] trait.
+//!
+//! A session is a log of [`Event`]s that only grows, and the [`Position`] at its end. Whoever
+//! appends says which position is expected: when somebody else was faster, that is a conflict and
+//! nothing is lost on either side. What a session remembers ([`State`]) is not stored apart from
+//! the log but follows from it.
 
 use std::fmt;
 
@@ -11,7 +16,8 @@ use crate::{Json, Timestamp};
 /// Values that a session remembers, by name.
 pub type State = serde_json::Map<String, serde_json::Value>;
 
-/// Names a session. All three parts together are unique.
+/// Names a session. All three parts together are unique, and compared to the letter: case, spaces
+/// and accents count.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionKey {
     /// The application.
@@ -97,7 +103,7 @@ pub enum Role {
 }
 
 /// A request of the model to run a tool.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ToolCall {
     /// Joins call and result; unique within a message.
     pub id: String,
@@ -108,7 +114,7 @@ pub struct ToolCall {
 }
 
 /// What a tool answered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ToolResult {
     /// The call's identifier.
     pub id: String,
@@ -122,7 +128,7 @@ pub struct ToolResult {
 }
 
 /// A part of a message.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Part {
     /// Words.
@@ -148,7 +154,15 @@ impl fmt::Debug for Part {
 }
 
 /// What one side says at once.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// ```
+/// use opik_core::{Message, Role};
+///
+/// let question = Message::text(Role::User, "Why is this trace slow?");
+/// assert_eq!(question.words(), "Why is this trace slow?");
+/// assert_eq!(format!("{:?}", question.parts), "[Text(23 bytes)]");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Message {
     /// Who speaks.
@@ -182,6 +196,14 @@ impl Message {
 }
 
 /// Something that happened in a session.
+///
+/// ```
+/// use opik_core::{Event, Message, Role, Timestamp};
+///
+/// let event = Event::new("event-1", "turn-1", "user", Timestamp::now())
+///     .with_message(Message::text(Role::User, "Why is this trace slow?"));
+/// assert!(event.state_delta.is_empty());
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Event {
@@ -253,9 +275,12 @@ impl fmt::Debug for Event {
 /// - [`append`](Self::append) takes all of the events or none, and only at the expected position;
 ///   otherwise it is a [`SessionErrorKind::Conflict`] and nothing changes. Of several that append
 ///   at once, exactly one wins.
-/// - An event id that the session already has is a conflict.
+/// - An event id that the session already has is a conflict, also within one call.
+/// - Appending nothing at the expected position changes nothing.
 /// - What was appended is read back equal and in order, also by another handle.
-/// - `state` of a session is its first state with every delta applied in order.
+/// - `state` of a session is its first state with every delta applied in order: a value replaces
+///   the one of its name whole, `null` forgets it.
+/// - A deleted session is gone with its events; a new one of the same name begins at 0.
 /// - Sessions of other users and applications are neither seen nor touched.
 #[async_trait]
 pub trait SessionStore: Send + Sync + fmt::Debug {

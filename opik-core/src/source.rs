@@ -1,4 +1,7 @@
 //! Where traces are read: the [`TraceSource`] trait.
+//!
+//! Lists are read page by page: a [`PageRequest`] says how many items and after which [`Cursor`],
+//! a [`Page`] has the items and the cursor of the next page. [`load_tree`] reads a whole trace.
 
 use std::fmt;
 
@@ -12,7 +15,7 @@ use crate::{Span, Trace, TraceId, TraceTree};
 pub const MAX_PAGE: usize = 2_000;
 
 /// Where the next page begins. Only the source that made it can read it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(String);
 
 impl Cursor {
@@ -30,7 +33,16 @@ impl Cursor {
 }
 
 /// Which page is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// ```
+/// use opik_core::{Cursor, PageRequest};
+///
+/// let first = PageRequest::first(100);
+/// assert_eq!((first.limit(), first.cursor()), (100, None));
+/// let next = PageRequest::after(Cursor::new("what the page said"), 100);
+/// assert!(next.cursor().is_some());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest {
     after: Option<Cursor>,
     limit: usize,
@@ -76,7 +88,7 @@ impl Default for PageRequest {
 }
 
 /// Some items and where to go on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
@@ -133,6 +145,24 @@ pub trait TraceSource: Send + Sync + fmt::Debug {
 ///
 /// Spans without a trace row make a trace that is inferred from them. `None` when there is
 /// neither.
+///
+/// ```
+/// use opik_core::source::load_tree;
+/// use opik_core::{Batch, Exporter};
+/// use opik_testkit::{MemoryStore, records};
+///
+/// # let run = tokio::runtime::Builder::new_current_thread().build()?;
+/// # run.block_on(async {
+/// let store = MemoryStore::new();
+/// let spans = vec![records::span(1, 1), records::span(1, 2)];
+/// store.export(&Batch::new(vec![records::trace(1)], spans)).await?;
+///
+/// let tree = load_tree(&store, records::trace_id(1)).await?.ok_or("no such trace")?;
+/// assert_eq!(tree.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// [`SourceError`] of the first read that fails.

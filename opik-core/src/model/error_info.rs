@@ -8,7 +8,14 @@ use serde::{Deserialize, Serialize};
 /// the wire; a producer without a traceback repeats the message there.
 ///
 /// `Debug` prints the type only, since messages and tracebacks quote content.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```
+/// use opik_core::ErrorInfo;
+///
+/// let error = ErrorInfo::new("TimeoutError", "no answer from the index within 5 s");
+/// assert_eq!(error.traceback, "no answer from the index within 5 s");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ErrorInfo {
     /// Class or kind, for example `ValueError`.
     pub exception_type: String,

@@ -24,6 +24,17 @@ wire_word! {
 
 /// A step of a trace: a model call, a tool call, a guardrail or anything else.
 ///
+/// ```
+/// use opik_core::{Span, SpanId, SpanType, Timestamp, TraceId, Usage};
+///
+/// let mut call = Span::new(SpanId::generate(), TraceId::generate(), Timestamp::now());
+/// call.r#type = Some(SpanType::Llm);
+/// call.model = Some("gpt-4.1-mini".to_owned());
+/// call.usage = Usage::of_tokens(1_200, 80);
+/// call.end_time = Some(Timestamp::now());
+/// assert!(call.parent_span_id.is_none());
+/// ```
+///
 /// On output `null` and empty fields are left out, as Opik's clients do.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

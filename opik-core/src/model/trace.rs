@@ -40,6 +40,15 @@ wire_word! {
 
 /// A trace: one request, job or conversation turn, with its spans elsewhere.
 ///
+/// ```
+/// use opik_core::{Json, Timestamp, Trace, TraceId};
+///
+/// let mut trace = Trace::new(TraceId::generate(), Timestamp::now());
+/// trace.name = Some("answer a question".to_owned());
+/// trace.input = Some(Json::parse(r#"{"question": "why?"}"#)?);
+/// # Ok::<(), opik_core::json::JsonError>(())
+/// ```
+///
 /// On output `null` and empty fields are left out, as Opik's clients do.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -250,7 +259,7 @@ impl fmt::Debug for Trace {
 }
 
 /// The experiment of a trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExperimentRef {
     /// Identifier.
     pub id: String,
@@ -263,7 +272,7 @@ pub struct ExperimentRef {
 }
 
 /// An annotation queue of a trace.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AnnotationQueueRef {
     /// Identifier.
     pub id: String,
@@ -272,7 +281,7 @@ pub struct AnnotationQueueRef {
 }
 
 /// Outcome of the guardrails of one span.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GuardrailValidation {
     /// The span.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,7 +296,7 @@ pub struct GuardrailValidation {
 }
 
 /// One check of a guardrail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct GuardrailCheck {
     /// What was checked, for example `PII`.
     pub name: String,

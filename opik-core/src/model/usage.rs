@@ -9,7 +9,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 ///
 /// Reads whole numbers, also when written with a point; other numbers are an error that names the
 /// key, and `null` entries are dropped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+///
+/// ```
+/// use opik_core::Usage;
+///
+/// let usage = Usage::of_tokens(1_200, 80);
+/// assert_eq!(usage.total_tokens(), Some(1_280));
+/// assert_eq!(usage.get("original_usage.cached_tokens"), None);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Usage(pub BTreeMap<String, i64>);
 

@@ -6,7 +6,20 @@
 //! - nodes are numbered in pre-order, so a subtree is a contiguous range, a parent's number is
 //!   smaller than its children's, and siblings are ordered by (start, end, id);
 //! - every node has an interval with `start <= end`, on one clock;
-//! - what had to be repaired is listed in [`TraceTree::quality`], never hidden.
+//! - what had to be repaired is listed in [`TraceTree::quality`], never hidden;
+//! - the order of the spans that go in makes no difference (rows of one span are told apart by
+//!   `last_updated_at`; of equal ones the later in the list counts).
+//!
+//! | defect | what becomes of it |
+//! |---|---|
+//! | the parent is missing | below the shortest span that encloses it in time, else a root |
+//! | spans are each other's ancestors | the link above the earliest one is cut |
+//! | one span twice | the newest row counts |
+//! | no end | the end of the nearest finished span above, else of the trace; at least that of its children |
+//! | no start (1970) | that of its first child, else of the trace |
+//! | the end is before the start | a moment at its start |
+//! | the clock of a server differs from its client's | moved to the middle of its client, with all below it |
+//! | a child sticks out of its parent by more than 1 % | reported, left as it is |
 //!
 //! Building is iterative and `O(n log n)`: 100,000 spans and chains 10,000 deep are fine.
 
@@ -37,6 +50,19 @@ impl NodeId {
 }
 
 /// A stretch of time, `start <= end`.
+///
+/// ```
+/// use opik_core::Timestamp;
+/// use opik_core::tree::Interval;
+///
+/// let at = Timestamp::from_micros;
+/// let (outer, inner) = (
+///     Interval { start: at(0), end: at(9) },
+///     Interval { start: at(2), end: at(5) },
+/// );
+/// assert!(outer.encloses(inner));
+/// assert_eq!(inner.micros(), 3);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Interval {
     /// When it begins.

@@ -58,7 +58,7 @@ impl fmt::Display for QualityKind {
 }
 
 /// One defect of one span.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QualityIssue {
     /// What is wrong.
     pub kind: QualityKind,
