@@ -13,6 +13,13 @@
 use std::time::{Duration, Instant};
 
 use opik_assist::analyse;
+use opik_assist::context_growth::context_growth;
+use opik_assist::critical_path::critical_path;
+use opik_assist::errors::errors;
+use opik_assist::outliers::outliers;
+use opik_assist::self_time::self_times;
+use opik_assist::spend::spend;
+use opik_assist::truncation::truncated;
 use opik_core::{ErrorInfo, Json, Span, SpanId, SpanType, Timestamp, TraceId, TraceTree, Usage};
 
 struct Maker {
@@ -178,5 +185,24 @@ fn main() {
             built.as_secs_f64() * 1e3,
             took.as_secs_f64() * 1e3
         );
+        if count > 50_000 && count < 200_000 {
+            parts(&tree);
+        }
     }
+}
+
+/// What the parts of the analysis take that can be called alone; the rest is signatures,
+/// repetitions and the wording of the findings.
+fn parts(tree: &TraceTree) {
+    let millis = |took: Duration| took.as_secs_f64() * 1e3;
+    println!(
+        "  of it: critical path {:.1} ms, self times {:.1} ms, errors {:.1} ms, spend {:.1} ms, outliers {:.1} ms, context growth {:.1} ms, cut replies {:.1} ms",
+        millis(best(5, || critical_path(tree)).0),
+        millis(best(5, || self_times(tree)).0),
+        millis(best(5, || errors(tree)).0),
+        millis(best(5, || spend(tree)).0),
+        millis(best(5, || outliers(tree)).0),
+        millis(best(5, || context_growth(tree)).0),
+        millis(best(5, || truncated(tree)).0),
+    );
 }

@@ -3,7 +3,13 @@
 //! Found by words of the exception type and the message, and by an HTTP status that directly
 //! follows `http`, `status`, `code` or `error`. First match in the order of the enum.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::Serialize;
+
+/// Bytes of a message that are looked at.
+const LENGTH: usize = 400;
 
 /// A kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -163,33 +169,60 @@ const WORDS: [(FailureClass, &[&str]); 8] = [
     ),
 ];
 
+/// One search for all the words; the number of a pattern is its place in [`WORDS`], flattened.
+static SEARCH: LazyLock<Option<(AhoCorasick, Vec<FailureClass>)>> = LazyLock::new(|| {
+    let all = || {
+        WORDS
+            .iter()
+            .flat_map(|(class, words)| words.iter().map(move |word| (*class, word)))
+    };
+    let search = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(all().map(|(_, word)| word))
+        .ok()?;
+    Some((search, all().map(|(class, _)| class).collect()))
+});
+
 /// The class of an error by its type and message.
 pub(crate) fn classify(exception_type: &str, message: &str) -> Option<FailureClass> {
-    let text: String = exception_type
-        .chars()
-        .chain([' '])
-        .chain(message.chars().take(400))
-        .flat_map(char::to_lowercase)
-        .collect();
+    let message = message
+        .get(..message.floor_char_boundary(LENGTH))
+        .unwrap_or(message);
+    let by_status = || by_status(exception_type).or_else(|| by_status(message));
     let by_words = || {
-        let found = WORDS
-            .iter()
-            .find(|(_, words)| words.iter().any(|word| text.contains(word)));
-        found.map(|(class, _)| *class)
+        let (search, classes) = SEARCH.as_ref()?;
+        let of = |text: &str| {
+            let found = search.find_overlapping_iter(text);
+            let classes = found.filter_map(|word| classes.get(word.pattern().as_usize()).copied());
+            classes.min()
+        };
+        [of(exception_type), of(message)]
+            .into_iter()
+            .flatten()
+            .min()
     };
-    by_status(&text).or_else(by_words)
+    by_status().or_else(by_words)
 }
 
 fn by_status(text: &str) -> Option<FailureClass> {
+    if !text.bytes().any(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let is = |word: &str, wanted: &str| word.eq_ignore_ascii_case(wanted);
     let mut since_cue = usize::MAX;
     for word in text.split(|character: char| !character.is_alphanumeric()) {
         if word.is_empty() {
             continue;
         }
         since_cue = since_cue.saturating_add(1);
-        if word.starts_with("http")
-            || word.ends_with("error")
-            || matches!(word, "status" | "code" | "statuscode")
+        let begins = word.get(..4).is_some_and(|begin| is(begin, "http"));
+        let end = word.len().checked_sub(5).and_then(|at| word.get(at..));
+        if begins
+            || end.is_some_and(|end| is(end, "error"))
+            || ["status", "code", "statuscode"]
+                .iter()
+                .any(|cue| is(word, cue))
         {
             since_cue = 0;
         } else if since_cue == 1
