@@ -1,3 +1,382 @@
-//! Placeholder until the measured comparison lands.
+//! The store beside raw SQLite rows, in one run, batch by batch in turn.
+//!
+//! `cargo bench -p opik-store` writes 1,000,000 spans of about 1 KB (`OPIK_BENCH_SPANS` for
+//! another number) in batches of 1,000 with their traces, then asks the usual questions. The peer
+//! is what SQLite itself can do: a table with a rowid and one TEXT column, 4 KiB pages, WAL,
+//! `synchronous=NORMAL`, one transaction per batch, texts made beforehand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a benchmark: it prints, counts in floats and stops at the first problem"
+)]
 
-fn main() {}
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, TraceQuery};
+use opik_core::{
+    Batch, ErrorInfo, Exporter, Json, PageRequest, Span, SpanId, SpanType, Timestamp, Trace,
+    TraceId, TraceSource, Usage,
+};
+use opik_store::{Store, StoreOptions};
+use support::block_on;
+
+const BATCH: usize = 1_000;
+const PROJECTS: u64 = 10;
+
+/// SplitMix64: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// Small numbers are more frequent, as words are.
+    fn zipf(&mut self, n: u64) -> u64 {
+        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        ((n as f64).powf(unit) - 1.0) as u64
+    }
+
+    fn text(&mut self, bytes: usize) -> String {
+        let mut text = String::with_capacity(bytes + 16);
+        while text.len() < bytes {
+            let word = self.zipf(20_000);
+            write!(
+                text,
+                "{}{word:x} ",
+                ["re", "tion", "al", "con", "is"][(word % 5) as usize]
+            )
+            .unwrap();
+        }
+        text
+    }
+}
+
+/// Traces one after the other, a tenth of them with 50 spans.
+struct Source {
+    random: Random,
+    clock: i64,
+    pending: Vec<Span>,
+    row: Option<Trace>,
+    long: Vec<TraceId>,
+}
+
+impl Source {
+    fn new() -> Self {
+        let (random, pending, long) = (Random(7), Vec::new(), Vec::new());
+        Self {
+            random,
+            clock: 1_790_000_000_000_000,
+            pending,
+            row: None,
+            long,
+        }
+    }
+
+    fn start_trace(&mut self) {
+        let random = &mut self.random;
+        self.clock += 3_000;
+        let id = TraceId::from_parts(Timestamp::from_micros(self.clock), random.next());
+        let project = format!("project {}", random.below(PROJECTS));
+        let count = if random.below(10) == 0 {
+            50
+        } else {
+            1 + random.below(12)
+        };
+        if count == 50 {
+            self.long.push(id);
+        }
+        let mut trace = Trace::new(id, Timestamp::from_micros(self.clock));
+        trace.project_name = Some(project.clone());
+        trace.name = Some(format!("agent {}", random.zipf(20)));
+        trace.input = Some(Json::from_value(
+            &serde_json::json!({"question": random.text(300)}),
+        ));
+        trace.end_time = Some(Timestamp::from_micros(self.clock + 900_000));
+        trace.last_updated_at = trace.end_time;
+        self.row = Some(trace);
+        let mut parent = None;
+        for number in 0..count {
+            let at = self.clock + 40 * number as i64;
+            let span_id = SpanId::from_parts(Timestamp::from_micros(at), random.next());
+            let mut span = Span::new(span_id, id, Timestamp::from_micros(at));
+            span.project_name = Some(project.clone());
+            span.parent_span_id = parent;
+            parent = parent.or(Some(span_id));
+            span.name = Some(format!("step {}", random.zipf(60)));
+            span.end_time = Some(Timestamp::from_micros(at + 20_000));
+            span.last_updated_at = span.end_time;
+            span.r#type = Some(
+                [SpanType::General, SpanType::Tool, SpanType::Llm][random.below(3) as usize]
+                    .clone(),
+            );
+            if span.kind() == &SpanType::Llm {
+                span.model = Some(format!("model-{}", random.zipf(12)));
+                span.provider = Some("openai".to_owned());
+                let (prompt, reply) = (random.below(4_000) as i64, random.below(900) as i64);
+                span.usage = Usage::of_tokens(prompt, reply);
+                span.total_estimated_cost = Some(random.below(100_000) as f64 / 1e7);
+            }
+            if random.below(1_000) == 0 {
+                span.tags = vec!["rare".to_owned()];
+            }
+            if random.below(100) == 0 {
+                span.error_info = Some(ErrorInfo::new("TimeoutError", random.text(60)));
+            }
+            let messages = serde_json::json!({"messages": [
+                {"role": "user", "content": random.text(430)}]});
+            span.input = Some(Json::from_value(&messages));
+            let reply = serde_json::json!({"role": "assistant", "content": random.text(330)});
+            span.output = Some(Json::from_value(&reply));
+            self.pending.push(span);
+        }
+    }
+
+    fn batch(&mut self, size: usize) -> Batch {
+        let mut batch = Batch::default();
+        while batch.spans.len() < size {
+            if self.pending.is_empty() {
+                self.start_trace();
+            }
+            let room = size - batch.spans.len();
+            let some = self.pending.len().min(room);
+            batch.spans.extend(self.pending.drain(..some));
+            if self.pending.is_empty() {
+                batch.traces.extend(self.row.take());
+            }
+        }
+        batch
+    }
+}
+
+fn raw(path: &Path) -> rusqlite::Connection {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.execute_batch(
+        "PRAGMA page_size = 4096; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
+         CREATE TABLE row(id INTEGER PRIMARY KEY, json TEXT NOT NULL);",
+    )
+    .unwrap();
+    conn
+}
+
+fn write_raw(conn: &mut rusqlite::Connection, texts: &[String]) {
+    let tx = conn
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    {
+        let mut insert = tx
+            .prepare_cached("INSERT INTO row(json) VALUES (?1)")
+            .unwrap();
+        for text in texts {
+            insert.execute([text]).unwrap();
+        }
+    }
+    tx.commit().unwrap();
+}
+
+/// Median and 99th percentile in microseconds.
+fn spread(mut times: Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
+    let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1e6;
+    (at(50), at(99))
+}
+
+fn timed(mut act: impl FnMut()) -> Duration {
+    let begin = Instant::now();
+    act();
+    begin.elapsed()
+}
+
+fn ask(name: &str, goal_us: f64, rounds: usize, mut act: impl FnMut(usize)) {
+    for round in 0..rounds.min(20) {
+        act(round);
+    }
+    let (p50, p99) = spread((0..rounds).map(|round| timed(|| act(round))).collect());
+    let verdict = if p50 <= goal_us { "ok" } else { "MISSED" };
+    println!("{name:<44} p50 {p50:>9.0} us   p99 {p99:>9.0} us   goal {goal_us:>6.0}  {verdict}");
+}
+
+fn query(field: &str, operator: Operator, value: &str, project: usize) -> SpanQuery {
+    let mut query = SpanQuery::default();
+    query.project = ProjectSelector::Name(format!("project {}", project as u64 % PROJECTS));
+    query.filters = vec![Filter::new(Entity::Span, field, operator, None, value).unwrap()];
+    query.page = PageRequest::first(50);
+    query
+}
+
+fn main() {
+    let spans: usize = std::env::var("OPIK_BENCH_SPANS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path().join("store.db"), StoreOptions::new()).unwrap();
+    let mut peer = raw(&dir.path().join("raw.db"));
+    let mut source = Source::new();
+    let (mut ours, mut theirs, mut json_bytes) = (Vec::new(), Vec::new(), 0);
+    let mut replay = Vec::new();
+    for number in 0..spans.div_ceil(BATCH) {
+        let batch = source.batch(BATCH);
+        let mut texts: Vec<String> = batch
+            .spans
+            .iter()
+            .map(|span| serde_json::to_string(span).unwrap())
+            .collect();
+        json_bytes += texts.iter().map(String::len).sum::<usize>();
+        texts.extend(
+            batch
+                .traces
+                .iter()
+                .map(|trace| serde_json::to_string(trace).unwrap()),
+        );
+        let mut both: [&mut dyn FnMut(); 2] = [
+            &mut || ours.push(timed(|| drop(block_on(store.export(&batch)).unwrap()))),
+            &mut || theirs.push(timed(|| write_raw(&mut peer, &texts))),
+        ];
+        both.rotate_left(number % 2);
+        for write in both {
+            write();
+        }
+        if number % 20 == 0 {
+            replay.push(batch);
+        }
+    }
+    let written = ours.len() * BATCH;
+    let rate = |times: &[Duration]| written as f64 / times.iter().sum::<Duration>().as_secs_f64();
+    let (mine, peers) = (rate(&ours), rate(&theirs));
+    println!("{written} spans of {} bytes of JSON", json_bytes / written);
+    println!("ingest        ours {mine:>9.0} spans/s   raw rows {peers:>9.0} spans/s");
+    println!(
+        "              ratio of sums {:.2} (goal 0.80)",
+        mine / peers
+    );
+    let (a, b) = (spread(ours), spread(theirs));
+    println!("              ratio of medians {:.2}", b.0 / a.0);
+    println!(
+        "batch         ours p50 {:.0} us p99 {:.0} us   raw p50 {:.0} p99 {:.0}",
+        a.0, a.1, b.0, b.1
+    );
+
+    let lag = timed(|| assert!(store.wait_for_text_index(Duration::from_secs(900)).unwrap()));
+    println!(
+        "text index    {:.1} s behind at the end of a full-speed load",
+        lag.as_secs_f64()
+    );
+    let stats = store.stats().unwrap();
+    let size = |bytes: u64| bytes as f64 / written as f64;
+    block_on(store.flush()).unwrap();
+    let raw_size = std::fs::metadata(dir.path().join("raw.db")).unwrap().len();
+    let file = std::fs::metadata(dir.path().join("store.db"))
+        .unwrap()
+        .len();
+    println!(
+        "disk          ours {:.0} bytes a span (goal 600)   text index {:.0}   raw {:.0}",
+        size(file),
+        size(stats.text_bytes),
+        size(raw_size)
+    );
+
+    let long = source.long.clone();
+    let pick = |round: usize| long[round * 7919 % (long.len() - 1)];
+    ask("trace of 50 spans, all content", 500.0, 300, |round| {
+        let id = pick(round);
+        assert!(block_on(store.trace(id)).unwrap().is_some());
+        let page = block_on(store.spans(id, &PageRequest::first(500))).unwrap();
+        assert_eq!(page.items.len(), 50);
+    });
+    ask(
+        "last 100 traces of a project with totals",
+        200.0,
+        300,
+        |round| {
+            let mut query = TraceQuery::default();
+            query.project = ProjectSelector::Name(format!("project {}", round as u64 % PROJECTS));
+            query.page = PageRequest::first(100);
+            query.without_content = true;
+            assert_eq!(
+                block_on(store.search_traces(&query)).unwrap().items.len(),
+                100
+            );
+        },
+    );
+    for (name, field, operator, value) in [
+        (
+            "page of 50 spans by model",
+            "model",
+            Operator::Equal,
+            "model-3",
+        ),
+        (
+            "page of 50 spans by tag (0.1 %)",
+            "tags",
+            Operator::Equal,
+            "rare",
+        ),
+        (
+            "page of 50 spans by error (1 %)",
+            "error_info",
+            Operator::IsNotEmpty,
+            "",
+        ),
+    ] {
+        ask(name, 3_000.0, 200, |round| {
+            let page = block_on(store.search_spans(&query(field, operator, value, round))).unwrap();
+            assert!(!page.items.is_empty());
+        });
+    }
+    for (name, text) in [
+        ("newest 50 with a frequent word", "con3"),
+        ("newest 50 with a rare word", "tion4c4"),
+        ("newest 50 with two words", "re5 al11"),
+    ] {
+        ask(name, 5_000.0, 100, |_| {
+            let mut query = SpanQuery::default();
+            query.text = Some(text.to_owned());
+            query.page = PageRequest::first(50);
+            drop(block_on(store.search_spans(&query)).unwrap());
+        });
+    }
+
+    let mut updated = 0;
+    let time = timed(|| {
+        for batch in &mut replay {
+            for span in &mut batch.spans {
+                span.last_updated_at = Some(span.start_time.plus_micros(9_000_000));
+            }
+            updated += batch.spans.len();
+            block_on(store.export(batch)).unwrap();
+        }
+    });
+    println!(
+        "upserts       {:.0} spans/s replaced",
+        updated as f64 / time.as_secs_f64()
+    );
+    let small = source.batch(500);
+    let times: Vec<Duration> = small
+        .spans
+        .into_iter()
+        .map(|span| {
+            let one = Batch::new(Vec::new(), vec![span]);
+            timed(|| drop(block_on(store.export(&one)).unwrap()))
+        })
+        .collect();
+    let (p50, p99) = spread(times);
+    println!("one span      p50 {p50:.0} us p99 {p99:.0} us a commit");
+}

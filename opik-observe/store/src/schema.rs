@@ -4,6 +4,7 @@
 //! A file of an older version is brought forward when it is opened, one step after the other in
 //! one transaction; a file of a newer version is refused and left as it is.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -161,6 +162,13 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
+/// Whether a file begins like every SQLite file, or with nothing.
+fn is_sqlite_or_empty(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    std::fs::File::open(path)?.take(16).read_to_end(&mut head)?;
+    Ok(head.is_empty() || head == b"SQLite format 3\0")
+}
+
 /// How connections are set up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup {
@@ -175,10 +183,15 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
         path: location.path().to_owned(),
         source,
     };
-    if let Location::File(path) = location
-        && setup.create
-    {
-        create_private(path).map_err(|error| refused(error.into()))?;
+    if let Location::File(path) = location {
+        if setup.create {
+            create_private(path).map_err(|error| refused(error.into()))?;
+        }
+        if !is_sqlite_or_empty(path).map_err(|error| refused(error.into()))? {
+            return Err(StoreError::NotAStore {
+                path: path.to_owned(),
+            });
+        }
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = location
@@ -193,12 +206,7 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
     conn.pragma_update(None, "page_size", 8192)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     if matches!(location, Location::File(_)) {
-        write_ahead(&conn, setup.busy_timeout).map_err(|error| match StoreError::from(error) {
-            StoreError::Corrupt(_) => StoreError::NotAStore {
-                path: location.path().to_owned(),
-            },
-            other => other,
-        })?;
+        write_ahead(&conn, setup.busy_timeout)?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     }
     conn.pragma_update(
