@@ -10,6 +10,8 @@
     clippy::print_stdout,
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
     clippy::disallowed_methods,
     reason = "a benchmark: it prints, counts in floats and stops at the first problem"
 )]

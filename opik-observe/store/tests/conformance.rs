@@ -1,5 +1,4 @@
 //! The store keeps the contracts of the provider traits, without any async runtime.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 
