@@ -24,12 +24,16 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Cli, ColorWhen, Command};
 use context::Context;
-use exit::{Code, Outcome};
+use exit::{Code, Failure, Outcome};
+use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     let ctx = Context::new(&cli.global);
     let Some(command) = &cli.command else {
         ctx.out
@@ -44,6 +48,26 @@ fn main() -> ExitCode {
             report::print(&failure, &ctx);
             failure.code().into()
         }
+    }
+}
+
+/// Help and version are no failure; a wrong command line is, and JSON where JSON was asked for.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os().any(|arg| arg == "--json");
+    if error.use_stderr() && wants_json {
+        let text = error.render().to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let failure =
+            Failure::new(Code::Usage, message.trim_start_matches("error: ")).hint("opik-rs --help");
+        Output::new(ColorWhen::Never, true).notice(&report::json(&failure));
+        return failure.code().into();
+    }
+    // Nobody is left to tell when the output is gone.
+    drop(error.print());
+    if error.use_stderr() {
+        Code::Usage.into()
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

@@ -28,18 +28,23 @@ struct Body<'a> {
 /// Prints a failure to standard error.
 pub(crate) fn print(failure: &Failure, ctx: &Context) {
     let text = if ctx.out.is_json() {
-        let body = Body {
-            code: failure.code().number(),
-            kind: failure.code().word(),
-            message: failure.to_string(),
-            causes: failure.causes(),
-            next_step: failure.next_step(),
-        };
-        serde_json::to_string(&Report { error: body }).unwrap_or_default() + "\n"
+        json(failure)
     } else {
         text(failure)
     };
     ctx.out.notice(&text);
+}
+
+/// A failure as one line of JSON.
+pub(crate) fn json(failure: &Failure) -> String {
+    let body = Body {
+        code: failure.code().number(),
+        kind: failure.code().word(),
+        message: failure.to_string(),
+        causes: failure.causes(),
+        next_step: failure.next_step(),
+    };
+    serde_json::to_string(&Report { error: body }).unwrap_or_default() + "\n"
 }
 
 fn text(failure: &Failure) -> String {

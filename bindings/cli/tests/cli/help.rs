@@ -79,3 +79,18 @@ fn the_manual_has_a_page_per_command() {
     }
     assert!(scratch.path("pages/opik-rs.1").exists());
 }
+
+#[test]
+fn a_wrong_command_line_is_json_where_json_is_asked_for() {
+    let run = Scratch::new().run(&["traces", "--limit", "many", "--json"]);
+    assert_eq!(run.code, 2);
+    let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+    assert_eq!(error["error"]["kind"], "usage");
+    assert!(
+        error["error"]["message"].as_str().unwrap().contains("many"),
+        "{error}"
+    );
+    let run = Scratch::new().run(&["--version", "--json"]);
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    assert!(run.stdout.starts_with("opik-rs "), "{}", run.stdout);
+}

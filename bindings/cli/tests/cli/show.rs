@@ -36,6 +36,8 @@ fn lists_are_filtered_sorted_and_cut() {
     assert_eq!(names(&scratch, &["--since", "2025-01-01"]).len(), 3);
     assert_eq!(names(&scratch, &["--since", "1h"]).len(), 0);
     assert_eq!(names(&scratch, &["-p", "shop"]).len(), 3);
+    assert_eq!(names(&scratch, &["-t", "alpha"]), ["alpha"]);
+    assert_eq!(names(&scratch, &["-t", "nowhere"]).len(), 0);
     let listing = scratch.json(&["traces", "-n", "2"]);
     assert_eq!(listing["more"], true);
     let first = &listing["traces"][0];
