@@ -71,7 +71,7 @@ impl SpanHandle {
         SpanGuard::begin(self, &name.into(), &kind)
     }
 
-    /// The trace.
+    /// The trace; all zeros when nothing is recorded.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace

@@ -115,3 +115,26 @@ fn bytes_that_are_no_record_are_refused_without_panic() {
         }
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn reading_any_bytes_neither_panics_nor_runs_on(
+        kind in 1_u8..4,
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        tags in proptest::collection::vec((1_u8..17, 1_u8..9, 0_u8..20), 0..6),
+    ) {
+        // Behind a head that is one, fields with true tags and forms and any lengths.
+        let mut record = vec![kind, 0];
+        record.extend([0; HEAD - 2 + 4]);
+        for (tag, form, length) in tags {
+            record.extend([tag, length, 0, 0, 0, form]);
+            record.extend(bytes.iter().take(usize::from(length) / 2));
+        }
+        record.extend(&bytes);
+        let length = record.len();
+        if let Some(view) = RawView::parse(&record) {
+            proptest::prop_assert!(view.fields().count() <= length);
+        }
+        proptest::prop_assert!(crate::intake::records(&bytes).count() <= bytes.len());
+    }
+}
