@@ -5,7 +5,7 @@
 //! user of the libraries would miss belongs there.
 //!
 //! - [`args`] is the command line, [`config`] all that is read from the environment;
-//! - [`context`] knows the store and the terminal, [`reference`] how traces and spans are named;
+//! - [`context`] knows the store and the terminal, [`mod@reference`] how traces and spans are named;
 //! - [`output`] writes text and JSON, [`render`] draws; [`report`] says what went wrong;
 //! - [`commands`] has one file per command.
 
