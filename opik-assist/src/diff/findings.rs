@@ -9,7 +9,9 @@ use super::json::{JsonChange, JsonOp};
 use super::span::{Delta, SpanDiff, SpanRef};
 use super::text::TextDiff;
 use super::trace::{SpanPair, Subtree, TraceDiff};
+use crate::figures::{count, dollars, duration, millis, number, real, whole};
 use crate::finding::{Confidence, Finding, FindingKind, Unit};
+use crate::quote::{clean, quoted};
 
 /// Most findings of one kind, for example about added subtrees.
 const TOP: usize = 5;
@@ -31,20 +33,20 @@ impl SpanDiff {
             let claim = format!(
                 "{} took {} and {} {}: {} ({}). Its own work without its children: {}.",
                 label(&self.before),
-                millis(self.duration_us.before),
+                duration(self.duration_us.before),
                 label(&self.after),
-                millis(self.duration_us.after),
-                signed_millis(self.duration_us.change()),
+                duration(self.duration_us.after),
+                signed(self.duration_us.change()),
                 percent(self.duration_us),
                 change(self.self_time_us),
             );
             found.push(
                 finding(claim)
-                    .number("before", to_millis(self.duration_us.before), Unit::Milliseconds)
-                    .number("after", to_millis(self.duration_us.after), Unit::Milliseconds)
+                    .number("before", millis(self.duration_us.before), Unit::Milliseconds)
+                    .number("after", millis(self.duration_us.after), Unit::Milliseconds)
                     .number(
                         "self_time_change",
-                        to_millis(self.self_time_us.change()),
+                        millis(self.self_time_us.change()),
                         Unit::Milliseconds,
                     )
                     .method("difference of the intervals; self time is the duration minus the union of the children"),
@@ -76,8 +78,8 @@ impl SpanDiff {
                 let claim = format!("{claim} ({} and {})", self.before.span, self.after.span);
                 found.push(
                     finding(claim)
-                        .number("before", count(content.before_bytes), Unit::Count)
-                        .number("after", count(content.after_bytes), Unit::Count)
+                        .number("before", number(content.before_bytes), Unit::Count)
+                        .number("after", number(content.after_bytes), Unit::Count)
                         .method("JSON difference by path with lists aligned, texts word by word; numbers are bytes"),
                 );
             }
@@ -87,7 +89,7 @@ impl SpanDiff {
                 "{} and {} are equal in everything that was recorded: {}.",
                 label(&self.before),
                 label(&self.after),
-                millis(self.duration_us.before)
+                duration(self.duration_us.before)
             );
             found.push(finding(claim).method("comparison of all recorded fields"));
         }
@@ -98,12 +100,12 @@ impl SpanDiff {
         let mut parts = Vec::new();
         let mut numbers = Vec::new();
         for count in &self.usage {
-            let number = |n: Option<i64>| n.map_or("none".to_owned(), |n| n.to_string());
+            let tokens = |n: Option<i64>| n.map_or("none".to_owned(), whole);
             let name = count.name.replace('_', " ");
             parts.push(format!(
                 "{name} {} to {}",
-                number(count.before),
-                number(count.after)
+                tokens(count.before),
+                tokens(count.after)
             ));
             let delta = Delta::new(count.before.unwrap_or(0), count.after.unwrap_or(0));
             numbers.push((
@@ -114,8 +116,9 @@ impl SpanDiff {
         }
         if let Some(cost) = self.cost_usd.filter(|cost| !cost.is_zero()) {
             parts.push(format!(
-                "cost {:.6} USD to {:.6} USD",
-                cost.before, cost.after
+                "cost {} to {}",
+                dollars(cost.before),
+                dollars(cost.after)
             ));
             numbers.push(("cost_change".to_owned(), cost.change(), Unit::Dollars));
         }
@@ -150,7 +153,7 @@ impl TraceDiff {
                 self.before,
                 self.after,
                 self.spans.before,
-                millis(self.duration_us.before)
+                duration(self.duration_us.before)
             );
             return vec![difference(claim).confidence(Confidence::Exact)];
         }
@@ -183,36 +186,36 @@ impl TraceDiff {
         let time = self.time;
         let mut claim = format!(
             "The second trace takes {} and the first {}: {} ({}). Spans that both have account for {}, {} added for {}, {} removed for {}",
-            millis(self.duration_us.after),
-            millis(self.duration_us.before),
-            signed_millis(time.total_us),
+            duration(self.duration_us.after),
+            duration(self.duration_us.before),
+            signed(time.total_us),
             percent(self.duration_us),
-            signed_millis(time.matched_us),
+            signed(time.matched_us),
             self.added
                 .iter()
                 .map(|subtree| subtree.spans)
                 .sum::<usize>(),
-            signed_millis(time.added_us),
+            signed(time.added_us),
             self.removed
                 .iter()
                 .map(|subtree| subtree.spans)
                 .sum::<usize>(),
-            signed_millis(-time.removed_us),
+            signed(-time.removed_us),
         );
         if time.uninstrumented_us != 0 {
             claim.push_str(", time without any span for ");
-            claim.push_str(&signed_millis(time.uninstrumented_us));
+            claim.push_str(&signed(time.uninstrumented_us));
         }
         claim.push('.');
-        let number = |finding: Finding, name, micros| {
-            finding.number(name, to_millis(micros), Unit::Milliseconds)
+        let part = |finding: Finding, name, micros| {
+            finding.number(name, millis(micros), Unit::Milliseconds)
         };
         let mut finding = difference(claim).confidence(Confidence::Exact);
-        finding = number(finding, "total", time.total_us);
-        finding = number(finding, "matched", time.matched_us);
-        finding = number(finding, "added", time.added_us);
-        finding = number(finding, "removed", -time.removed_us);
-        finding = number(finding, "uninstrumented", time.uninstrumented_us);
+        finding = part(finding, "total", time.total_us);
+        finding = part(finding, "matched", time.matched_us);
+        finding = part(finding, "added", time.added_us);
+        finding = part(finding, "removed", -time.removed_us);
+        finding = part(finding, "uninstrumented", time.uninstrumented_us);
         finding.method("critical path of both traces; each span's share compared with that of its partner; the parts add up exactly")
     }
 
@@ -233,7 +236,7 @@ impl TraceDiff {
             let claim = format!(
                 "{} makes the second trace {} {word}: its share of the critical path is {}; it runs for {} ({} and {}).",
                 name(&pair.name),
-                millis(pair.on_path_us.change().abs()),
+                duration(pair.on_path_us.change().abs()),
                 change(pair.on_path_us),
                 change(pair.duration_us),
                 pair.before,
@@ -242,12 +245,12 @@ impl TraceDiff {
             difference(claim)
                 .number(
                     "on_path_change",
-                    to_millis(pair.on_path_us.change()),
+                    millis(pair.on_path_us.change()),
                     Unit::Milliseconds,
                 )
                 .number(
                     "duration_change",
-                    to_millis(pair.duration_us.change()),
+                    millis(pair.duration_us.change()),
                     Unit::Milliseconds,
                 )
                 .spans([pair.before, pair.after])
@@ -310,12 +313,12 @@ impl TraceDiff {
             return None;
         }
         let claim = format!(
-            "The second trace uses {} tokens and the first {} ({}); cost {:.6} USD and {:.6} USD.",
-            self.tokens.after,
-            self.tokens.before,
+            "The second trace uses {} tokens and the first {} ({}); it costs {} and the first {}.",
+            whole(self.tokens.after),
+            whole(self.tokens.before),
             percent(self.tokens),
-            self.cost_usd.after,
-            self.cost_usd.before
+            dollars(self.cost_usd.after),
+            dollars(self.cost_usd.before)
         );
         let finding = difference(claim)
             .number("tokens_change", real(self.tokens.change()), Unit::Tokens)
@@ -351,14 +354,14 @@ fn divergence_finding(divergence: &Divergence) -> Finding {
             let claim = format!(
                 "The traces first part at {}: it {given} in {after}, {} after the start. What comes later may follow from this.",
                 label(before),
-                millis(*offset_us)
+                duration(*offset_us)
             );
             (claim, vec![before.span, *after], *offset_us, confidence)
         }
         Divergence::Added { span, offset_us } => {
             let claim = format!(
                 "The traces first part {} after the start, where only the second has {}.",
-                millis(*offset_us),
+                duration(*offset_us),
                 label(span)
             );
             (claim, vec![span.span], *offset_us, Confidence::Medium)
@@ -366,7 +369,7 @@ fn divergence_finding(divergence: &Divergence) -> Finding {
         Divergence::Removed { span, offset_us } => {
             let claim = format!(
                 "The traces first part {} after the start, where only the first has {}.",
-                millis(*offset_us),
+                duration(*offset_us),
                 label(span)
             );
             (claim, vec![span.span], *offset_us, Confidence::Medium)
@@ -379,7 +382,7 @@ fn divergence_finding(divergence: &Divergence) -> Finding {
             let claim = format!(
                 "The traces first part at {}, {} after the start: {after} was given another input, and nothing before it differs.",
                 label(before),
-                millis(*offset_us)
+                duration(*offset_us)
             );
             (
                 claim,
@@ -390,22 +393,22 @@ fn divergence_finding(divergence: &Divergence) -> Finding {
         }
     };
     difference(claim)
-        .number("offset", to_millis(offset), Unit::Milliseconds)
+        .number("offset", millis(offset), Unit::Milliseconds)
         .spans(spans)
         .confidence(confidence)
         .method("the earliest finished pair with equal inputs and different outputs, or an earlier span without a partner")
 }
 
-fn subtree_findings(number: &'static str, words: &str, subtrees: &[Subtree]) -> Vec<Finding> {
+fn subtree_findings(quantity: &'static str, words: &str, subtrees: &[Subtree]) -> Vec<Finding> {
     let mut largest: Vec<&Subtree> = subtrees.iter().collect();
     largest.sort_by_key(|subtree| std::cmp::Reverse((subtree.on_path_us, subtree.duration_us)));
     let claim = |(index, subtree): (usize, &Subtree)| {
         let mut claim = format!(
-            "{words} {} with {} span(s): {}, of which {} on the critical path",
+            "{words} {}, {}: {}, of which {} on the critical path",
             label(&subtree.top),
-            subtree.spans,
-            millis(subtree.duration_us),
-            millis(subtree.on_path_us)
+            count(subtree.spans, "span"),
+            duration(subtree.duration_us),
+            duration(subtree.on_path_us)
         );
         if subtree.errors > 0 {
             claim.push_str(&format!(", {} of them failed", subtree.errors));
@@ -416,8 +419,8 @@ fn subtree_findings(number: &'static str, words: &str, subtrees: &[Subtree]) -> 
         }
         claim.push('.');
         difference(claim)
-            .number(number, to_millis(subtree.on_path_us), Unit::Milliseconds)
-            .number("spans", count(subtree.spans), Unit::Count)
+            .number(quantity, millis(subtree.on_path_us), Unit::Milliseconds)
+            .number("spans", number(subtree.spans), Unit::Count)
             .span(subtree.top.span)
             .confidence(Confidence::High)
             .method("spans without a partner after the alignment")
@@ -459,7 +462,8 @@ fn content_claim(name: &str, content: &ContentDiff) -> Option<String> {
         String::new()
     };
     Some(format!(
-        "The {name} differs in {total} place(s): {}{more}.",
+        "The {name} differs in {}: {}{more}.",
+        count(total, "place"),
         changes.join("; ")
     ))
 }
@@ -475,7 +479,7 @@ fn change_claim(change: &JsonChange) -> String {
     }
     let value = |value: &Option<super::json::Excerpt>| {
         let text = value.as_ref().map_or("", |value| &value.text);
-        clean(text)
+        clean(text, QUOTE)
     };
     match change.op {
         JsonOp::Added => format!("{path} added: {}", value(&change.after)),
@@ -497,25 +501,16 @@ fn text_claim(text: &TextDiff) -> String {
     };
     let places = text.hunks.len() + text.omitted;
     format!(
-        "{:.0} % is the same, {places} edit(s), the first {} to {}",
+        "{:.0} % is the same, {}, the first {} to {}",
         text.similarity * 100.0,
+        count(places, "edit"),
         quote(&hunk.before),
         quote(&hunk.after)
     )
 }
 
-/// Without control characters, cut to a length that fits a sentence.
-fn clean(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = chars.by_ref().take(QUOTE).collect();
-    if chars.next().is_some() {
-        short.push('…');
-    }
-    short
-}
-
 fn quote(text: &str) -> String {
-    format!("\"{}\"", clean(text))
+    quoted(text, QUOTE)
 }
 
 fn name(name: &str) -> String {
@@ -537,9 +532,9 @@ fn label(span: &SpanRef) -> String {
 
 fn change(delta: Delta<i64>) -> String {
     if delta.is_zero() {
-        return format!("{} in both", millis(delta.before));
+        return format!("{} in both", duration(delta.before));
     }
-    format!("{} to {}", millis(delta.before), millis(delta.after))
+    format!("{} to {}", duration(delta.before), duration(delta.after))
 }
 
 fn percent(delta: Delta<i64>) -> String {
@@ -549,31 +544,8 @@ fn percent(delta: Delta<i64>) -> String {
     }
 }
 
-/// Milliseconds with as many digits as matter.
-fn millis(micros: i64) -> String {
-    let millis = to_millis(micros);
-    match micros.unsigned_abs() {
-        0..10_000 => format!("{millis:.3} ms"),
-        10_000..1_000_000 => format!("{millis:.1} ms"),
-        _ => format!("{millis:.0} ms"),
-    }
-}
-
-fn signed_millis(micros: i64) -> String {
-    let sign = if micros < 0 { "" } else { "+" };
-    format!("{sign}{}", millis(micros))
-}
-
-fn to_millis(micros: i64) -> f64 {
-    real(micros) / 1_000.0
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
-fn real(number: i64) -> f64 {
-    number as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
-fn count(number: usize) -> f64 {
-    number as f64
+fn signed(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "+" };
+    let micros = i64::try_from(micros.unsigned_abs()).unwrap_or(i64::MAX);
+    format!("{sign}{}", duration(micros))
 }

@@ -79,10 +79,10 @@ const SECOND: &[Row<'_>] = &[
 fn a_trace_diff_tells_its_story() {
     let diff = diff_traces(&tree(1, FIRST), &tree(2, SECOND));
     insta::assert_snapshot!(claims(&diff.findings()), @r#"
-    The second trace takes 180.0 ms and the first 100.0 ms: +80.0 ms (+80.0 %). Spans that both have account for +30.0 ms, 1 added for +50.0 ms, 0 removed for +0.000 ms.
+    The second trace takes 180 ms and the first 100 ms: +80.0 ms (+80.0 %). Spans that both have account for +30.0 ms, 1 added for +50.0 ms, 0 removed for +0 ms.
     The traces first part at "search" (01~02): it was given the same and answered differently in 02~02, 50.0 ms after the start. What comes later may follow from this.
     "search" makes the second trace 30.0 ms slower: its share of the critical path is 10.0 ms to 40.0 ms; it runs for 30.0 ms to 40.0 ms (01~02 and 02~02).
-    Only the second trace has "search" (02~03) with 1 span(s): 70.0 ms, of which 50.0 ms on the critical path.
+    Only the second trace has "search" (02~03), 1 span: 70.0 ms, of which 50.0 ms on the critical path.
     "parse" is called by another span in the second trace (01~03 and 02~04).
     "#);
     assert_eq!(names(&diff.added), [("search", 1)]);
@@ -126,18 +126,18 @@ fn a_span_diff_tells_its_story() {
     let node = |byte| tree.find(SpanId::from_bytes([byte; 16])).unwrap();
     let diff = diff_spans(&tree, node(1), &tree, node(2));
     insta::assert_snapshot!(claims(&diff.findings()), @r#"
-            "ask" (01010101-0101-0101-0101-010101010101) took 340.0 ms and "ask" (02020202-0202-0202-0202-020202020202) 512.5 ms: +172.5 ms (+50.7 %). Its own work without its children: 340.0 ms to 512.5 ms.
-            The model is "small" in 01010101-0101-0101-0101-010101010101 and "large" in 02020202-0202-0202-0202-020202020202.
-            The error type is none in 01010101-0101-0101-0101-010101010101 and "Timeout" in 02020202-0202-0202-0202-020202020202.
-            The error message is none in 01010101-0101-0101-0101-010101010101 and "too slow" in 02020202-0202-0202-0202-020202020202.
-            From 01010101-0101-0101-0101-010101010101 to 02020202-0202-0202-0202-020202020202: completion tokens 340 to 512, total tokens 440 to 612.
-            The input differs in 2 place(s): "/messages/0" added: {"role":"system"}; "/temperature": 0 to 0.5. (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
-            The output differs (27 and 27 bytes): 92 % is the same, 1 edit(s), the first "42" to "43". (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
-            "#);
+    "ask" (01010101-0101-0101-0101-010101010101) took 340 ms and "ask" (02020202-0202-0202-0202-020202020202) 512 ms: +172 ms (+50.7 %). Its own work without its children: 340 ms to 512 ms.
+    The model is "small" in 01010101-0101-0101-0101-010101010101 and "large" in 02020202-0202-0202-0202-020202020202.
+    The error type is none in 01010101-0101-0101-0101-010101010101 and "Timeout" in 02020202-0202-0202-0202-020202020202.
+    The error message is none in 01010101-0101-0101-0101-010101010101 and "too slow" in 02020202-0202-0202-0202-020202020202.
+    From 01010101-0101-0101-0101-010101010101 to 02020202-0202-0202-0202-020202020202: completion tokens 340 to 512, total tokens 440 to 612.
+    The input differs in 2 places: "/messages/0" added: {"role":"system"}; "/temperature": 0 to 0.5. (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
+    The output differs (27 and 27 bytes): 92 % is the same, 1 edit, the first "42" to "43". (01010101-0101-0101-0101-010101010101 and 02020202-0202-0202-0202-020202020202)
+    "#);
     assert!(!diff.is_empty());
     let same = diff_spans(&tree, node(1), &tree, node(1));
     assert!(same.is_empty());
-    insta::assert_snapshot!(claims(&same.findings()), @r#""ask" (01010101-0101-0101-0101-010101010101) and "ask" (01010101-0101-0101-0101-010101010101) are equal in everything that was recorded: 340.0 ms."#);
+    insta::assert_snapshot!(claims(&same.findings()), @r#""ask" (01010101-0101-0101-0101-010101010101) and "ask" (01010101-0101-0101-0101-010101010101) are equal in everything that was recorded: 340 ms."#);
     insta::assert_snapshot!(serde_json::to_string(&diff.input).unwrap(), @r#"{"state":"changed","before_bytes":46,"after_bytes":66,"json":{"changes":[{"path":"/messages/0","op":"added","after":{"text":"{\"role\":\"system\"}","bytes":17}},{"path":"/temperature","op":"replaced","before":{"text":"0","bytes":1},"after":{"text":"0.5","bytes":3}}],"omitted":0}}"#);
 }
 
