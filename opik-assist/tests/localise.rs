@@ -1,0 +1,42 @@
+//! How often the rules find the blamed step of recorded runs.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use opik_assist::localise::localise;
+use opik_core::TraceTree;
+use opik_testkit::fixtures::labelled_traces;
+
+/// Counts, so that a change of the rules shows what it does. The example `localisation` prints
+/// the same with intervals, constants and a held-out half.
+#[test]
+fn hits_on_labelled_runs_do_not_change_unnoticed() {
+    let mut sets: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
+    for run in ["agentrx", "who_and_when"]
+        .into_iter()
+        .flat_map(labelled_traces)
+    {
+        let Some(culprit) = run.culprit() else {
+            continue;
+        };
+        let set = run.source.rsplit_once('/').unwrap().0.to_owned();
+        let tree = TraceTree::build(run.trace, run.spans);
+        let suspects = localise(&tree);
+        let place = suspects
+            .iter()
+            .position(|suspect| tree.span(suspect.node).id == culprit);
+        let counts = sets.entry(set).or_default();
+        counts.0 += 1;
+        counts.1 += usize::from(place == Some(0));
+        counts.2 += usize::from(place.is_some_and(|place| place < 3));
+    }
+    let lines = sets.iter().map(|(set, (runs, first, top))| {
+        format!("{set}: first in {first}, among three in {top} of {runs}")
+    });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @"
+    agentrx/magentic: first in 6, among three in 9 of 23
+    agentrx/tau: first in 0, among three in 2 of 11
+    who_and_when/Algorithm-Generated: first in 33, among three in 48 of 62
+    who_and_when/Hand-Crafted: first in 8, among three in 16 of 30
+    ");
+}
