@@ -1,6 +1,4 @@
 //! How often the rules find the blamed step of recorded runs.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeMap;
 
 use opik_assist::localise::localise;
