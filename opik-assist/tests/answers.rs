@@ -251,7 +251,7 @@ fn the_difference_of_two_spans_and_of_two_traces() {
     assert!(spans.sufficient);
     assert_eq!(spans.citations, [id(4), id(6)]);
     assert!(
-        spans.text.contains("1000 ms") && spans.text.contains("1200 ms"),
+        spans.text.contains("1.00 s") && spans.text.contains("1.20 s"),
         "{spans}"
     );
 

@@ -1,5 +1,4 @@
 //! Differences of recorded agent runs.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use opik_assist::diff::{MatchKind, Subtree, diff_spans, diff_traces};
 use opik_core::TraceTree;

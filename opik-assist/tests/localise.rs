@@ -1,4 +1,5 @@
 //! How often the rules find the blamed step of recorded runs.
+
 use std::collections::BTreeMap;
 
 use opik_assist::localise::localise;
