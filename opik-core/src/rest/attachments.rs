@@ -43,6 +43,18 @@ impl AttachmentTarget {
 }
 
 /// A file to attach. One of the same name is replaced. `Debug` prints names and sizes only.
+///
+/// ```no_run
+/// use opik_core::TraceId;
+/// use opik_core::rest::{AttachmentTarget, BaseUrl, NewAttachment, OpikClient};
+///
+/// # async fn run(trace: TraceId, picture: Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let file = NewAttachment::new(AttachmentTarget::Trace(trace), "chart.png", picture);
+/// opik.attach(&file.mime_type("image/png")).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct NewAttachment {
     target: AttachmentTarget,

@@ -17,6 +17,14 @@ use reqwest::Url;
 /// | `http://host:8080` | the Java service itself, without its proxy |
 ///
 /// Nothing is added to or guessed from the address: a server that lives under `/api` needs it.
+///
+/// ```
+/// use opik_core::rest::BaseUrl;
+///
+/// let base = BaseUrl::parse("https://opik.example.com/opik/api")?;
+/// assert_eq!(base.as_str(), "https://opik.example.com/opik/api/");
+/// # Ok::<(), opik_core::rest::BaseUrlError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 

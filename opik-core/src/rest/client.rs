@@ -14,6 +14,9 @@ use crate::{ProjectId, Secret};
 /// The workspace of a self-hosted installation.
 pub const DEFAULT_WORKSPACE: &str = "default";
 
+/// How long an idle connection is kept, as with the official clients.
+const POOL_IDLE: Duration = Duration::from_secs(10);
+
 /// Most items that one request may carry.
 pub const MAX_ITEMS: usize = 1_000;
 
@@ -51,7 +54,7 @@ pub(super) struct Inner {
     pub(super) max_request: usize,
     pub(super) max_response: usize,
     /// Names of the projects that exported rows know by identifier only.
-    pub(super) project_names: Mutex<HashMap<ProjectId, Option<String>>>,
+    pub(super) project_names: Mutex<HashMap<ProjectId, String>>,
 }
 
 /// Why a client cannot be made.
@@ -244,6 +247,8 @@ impl OpikClientBuilder {
             let builder = reqwest::Client::builder()
                 .user_agent(concat!("opik-rust/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(self.connect_timeout)
+                // Opik's proxy drops idle connections; a call that meets one may fail.
+                .pool_idle_timeout(POOL_IDLE)
                 .redirect(reqwest::redirect::Policy::none())
                 .tls_danger_accept_invalid_certs(!self.verify_tls)
                 .retry(reqwest::retry::never());

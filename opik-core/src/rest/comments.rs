@@ -1,7 +1,7 @@
 //! Comments. They are read with what they are about.
 
 use super::call::Call;
-use super::client::OpikClient;
+use super::client::{MAX_ITEMS, OpikClient};
 use super::error::RestError;
 use crate::{SpanId, TraceId};
 
@@ -35,5 +35,26 @@ impl OpikClient {
         let body = serde_json::json!({ "text": text });
         let answer = self.send(call.at("comments").once().json(&body)?).await?;
         answer.created_id()
+    }
+
+    /// Deletes comments on targets of the same kind as this one.
+    ///
+    /// # Errors
+    /// [`RestError`].
+    pub async fn delete_comments(
+        &self,
+        target: &CommentTarget,
+        ids: &[String],
+    ) -> Result<(), RestError> {
+        let path = match target {
+            CommentTarget::Trace(_) => "traces/comments/delete",
+            CommentTarget::Span(_) => "spans/comments/delete",
+            CommentTarget::Thread(_) => "traces/threads/comments/delete",
+        };
+        for ids in ids.chunks(MAX_ITEMS) {
+            let body = serde_json::json!({ "ids": ids });
+            self.send(Call::post(path).json(&body)?).await?;
+        }
+        Ok(())
     }
 }

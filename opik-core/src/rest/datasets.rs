@@ -132,6 +132,19 @@ pub enum DatasetRef {
 }
 
 /// A dataset to make.
+///
+/// ```no_run
+/// use opik_core::Json;
+/// use opik_core::rest::{BaseUrl, DatasetItem, DatasetRef, NewDataset, OpikClient};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let id = opik.create_dataset(&NewDataset::new("questions")).await?;
+/// let item = DatasetItem::new(Json::parse(r#"{"input": "why?", "expected": "because"}"#)?);
+/// opik.put_dataset_items(&DatasetRef::Id(id), &[item]).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewDataset {
     id: String,

@@ -9,13 +9,16 @@ use crate::exporter::ExportErrorKind;
 use crate::source::SourceErrorKind;
 use crate::{ExportError, SourceError};
 
+/// What the server says, in lower case, when it does not know the workspace.
+const NO_WORKSPACE: &str = "workspace not found";
+
 /// Kinds of failure of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RestErrorKind {
     /// The call could not be put together; nothing was sent.
     InvalidRequest,
-    /// No connection: refused, unknown host, TLS.
+    /// No connection: refused, not made in time, unknown host, TLS.
     Connect,
     /// No complete answer within the time allowed (or 408).
     Timeout,
@@ -139,6 +142,19 @@ impl fmt::Debug for ErrorBody {
 
 /// Why a call failed.
 ///
+/// ```no_run
+/// use opik_core::rest::{BaseUrl, OpikClient, RestErrorKind};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// match opik.create_project("shop", None).await {
+///     Err(error) if error.kind() == RestErrorKind::Conflict => println!("it is there already"),
+///     other => other?,
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// The text names the endpoint, the status and the number of attempts, for example
 /// `POST v1/private/traces/batch: status 503 after 3 attempts`; never content, never the key. What
 /// the server said is in [`body`](Self::body).
@@ -189,10 +205,10 @@ impl RestError {
     }
 
     pub(super) fn of_transport(context: &str, error: reqwest::Error) -> Self {
-        let (kind, what) = if error.is_timeout() {
-            (RestErrorKind::Timeout, "no answer in time")
-        } else if error.is_connect() {
+        let (kind, what) = if error.is_connect() {
             (RestErrorKind::Connect, "no connection")
+        } else if error.is_timeout() {
+            (RestErrorKind::Timeout, "no answer in time")
         } else if error.is_builder() {
             (RestErrorKind::InvalidRequest, "the request cannot be built")
         } else {
@@ -277,8 +293,8 @@ impl RestError {
     /// A 404 from Opik about a record, not from something else or about the workspace.
     pub(super) fn is_missing_record(&self) -> bool {
         self.kind == RestErrorKind::NotFound
-            && !self.body.mentions("workspace")
-            && !self.body.mentions("http 404")
+            && !self.body.mentions(NO_WORKSPACE)
+            && !self.body.mentions("http 404 not found")
             && !matches!(self.body, ErrorBody::Other)
     }
 }
@@ -338,7 +354,7 @@ impl From<RestError> for SourceError {
             RestErrorKind::Timeout => SourceErrorKind::Timeout,
             RestErrorKind::RateLimited => SourceErrorKind::RateLimited,
             RestErrorKind::Unauthorized | RestErrorKind::Forbidden => SourceErrorKind::Unauthorized,
-            RestErrorKind::NotFound if error.body.mentions("workspace") => {
+            RestErrorKind::NotFound if error.body.mentions(NO_WORKSPACE) => {
                 SourceErrorKind::Unauthorized
             }
             RestErrorKind::NotFound if error.body.mentions("project") => {

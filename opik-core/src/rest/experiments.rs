@@ -149,6 +149,22 @@ impl ExperimentItem {
 }
 
 /// An experiment to make.
+///
+/// ```no_run
+/// use opik_core::TraceId;
+/// use opik_core::rest::{BaseUrl, ExperimentItem, NewExperiment, OpikClient};
+///
+/// # async fn run(item: String, trace: TraceId) -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let id = opik
+///     .create_experiment(&NewExperiment::on("questions").name("nightly"))
+///     .await?;
+/// opik.put_experiment_items(&[ExperimentItem::new(&id, item, trace)])
+///     .await?;
+/// opik.finish_experiments(&[id]).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NewExperiment {
     id: String,

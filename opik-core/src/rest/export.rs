@@ -73,7 +73,8 @@ const THREAD_SCORES: Route = Route {
 ///   objects, are wrapped: `5` becomes `{"input": 5}`.
 ///
 /// What was refused by the server is rejected with the status; its words are left out, because
-/// they quote content.
+/// they quote content. After an error a part of the batch may have arrived; exporting the whole
+/// again is right.
 #[async_trait]
 impl Exporter for OpikClient {
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
@@ -263,13 +264,13 @@ impl OpikClient {
             let names = self.inner.project_names.lock().map_err(poisoned)?;
             names.get(&id).cloned()
         };
-        if let Some(known) = known {
+        if known.is_some() {
             return Ok(known);
         }
+        // A project that is missing now may be made later, so only names are kept.
         let name = self.project(id).await?.map(|project| project.name);
-        let mut names = self.inner.project_names.lock().map_err(poisoned)?;
-        // A project that is missing now may be made later.
-        if name.is_some() {
+        if let Some(name) = &name {
+            let mut names = self.inner.project_names.lock().map_err(poisoned)?;
             names.insert(id, name.clone());
         }
         Ok(name)

@@ -3,6 +3,23 @@
 use serde::Deserialize;
 
 /// Which numbered page is wanted.
+///
+/// ```no_run
+/// use opik_core::rest::{BaseUrl, OpikClient, PageNumber};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let mut page = PageNumber::new(1, 50);
+/// loop {
+///     let projects = opik.projects(None, page).await?.content;
+///     if projects.is_empty() {
+///         break;
+///     }
+///     page = page.next();
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageNumber {
     pub(super) page: u32,

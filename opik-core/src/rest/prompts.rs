@@ -125,6 +125,19 @@ pub enum PromptSelector {
 }
 
 /// A version of a prompt to make.
+///
+/// ```no_run
+/// use opik_core::rest::{BaseUrl, NewPromptVersion, OpikClient, PromptSelector};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let version = NewPromptVersion::text("Hello {{name}}").change_description("shorter");
+/// opik.create_prompt_version("greet", &version).await?;
+/// let latest = opik.find_prompt("greet", &PromptSelector::Latest).await?;
+/// assert!(latest.is_some());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Serialize)]
 pub struct NewPromptVersion {
     template: String,

@@ -16,6 +16,11 @@ use crate::{Cursor, Page, PageRequest, ProjectId, SourceError, SpanId, Timestamp
 /// Most matches that are sorted here.
 const MAX_SORTED: usize = 10_000;
 
+/// Most requests that a page takes to fill when conditions are evaluated here, and how many records
+/// each asks for at least.
+const MAX_SCANS: usize = 50;
+const SCAN: usize = 500;
+
 /// A record that a search finds, ordered by its identifier from high to low.
 pub(super) trait Found: DeserializeOwned + Send {
     /// The endpoint.
@@ -193,11 +198,22 @@ impl OpikClient {
         project: ProjectFields,
         search: &Search<'_>,
     ) -> Result<Answered<R>, SourceError> {
-        let mut below = search.below.clone();
+        let mut part = search.clone();
+        if !search.ours.is_empty() {
+            part.limit = part.limit.max(SCAN);
+        }
         let mut all = Answered::default();
+        let mut scans = 0;
         loop {
-            let found: Answered<R> = self.request(&project, search, below.as_deref()).await?;
-            below = found.items.last().map(Found::key);
+            if scans == MAX_SCANS {
+                return Err(invalid(
+                    "too few records fit the condition on span_count or parent_span_id; \
+                     narrow the search down",
+                ));
+            }
+            scans += 1;
+            let found: Answered<R> = self.request(&project, &part).await?;
+            part.below = found.items.last().map(Found::key);
             let wanted = found
                 .items
                 .into_iter()
@@ -218,7 +234,6 @@ impl OpikClient {
         &self,
         project: &ProjectFields,
         search: &Search<'_>,
-        below: Option<&str>,
     ) -> Result<Answered<R>, SourceError> {
         // One more than wanted says if there is more, except where the server gives no more.
         let ask = search.limit.saturating_add(1).min(MAX_PAGE);
@@ -226,7 +241,7 @@ impl OpikClient {
             project: project.clone(),
             trace_id: search.trace,
             filters: &search.filters,
-            last_retrieved_id: below,
+            last_retrieved_id: search.below.as_deref(),
             limit: ask,
             truncate: false,
             strip_attachments: false,
@@ -238,6 +253,15 @@ impl OpikClient {
         };
         let call = Call::post(R::PATH).expect(Expect::Lines).json(&body)?;
         let mut items: Vec<R> = self.send(call).await?.lines()?;
+        if let (Some(first), Some(below)) = (items.first(), &search.below)
+            && first.key() >= *below
+        {
+            // Going on would never end.
+            return Err(SourceError::new(
+                SourceErrorKind::Corrupt,
+                format!("POST v1/private/{}: the server ignores the cursor", R::PATH),
+            ));
+        }
         let mut more = items.len() >= ask;
         if let Some(from) = &search.from {
             // From here on everything is older.

@@ -26,7 +26,8 @@ const MAX_PROJECTS: usize = 100;
 /// - `from` and `to` are exact to the millisecond, which is what identifiers hold.
 /// - Search words are refused: the server has no promise for them.
 /// - Filters are evaluated by the server, except those by `span_count` and `parent_span_id`, which
-///   it does not know: they are evaluated here, over as many requests as a page takes to fill.
+///   it does not know: they are evaluated here, over as many requests as a page takes to fill, at
+///   most 50.
 ///   What the server refuses (an operator that an older one does not know) is refused here with its
 ///   words.
 /// - The key that the server adds to `metadata` (`provider`, `providers`) is taken out again; text
@@ -38,9 +39,13 @@ impl TraceSource for OpikClient {
     }
 
     async fn spans(&self, trace: TraceId, page: &PageRequest) -> Result<Page<Span>, SourceError> {
+        let mut home = None;
         let mut place = match page.cursor() {
             Some(cursor) => Place::read(cursor)?,
-            None => match self.first_place(trace).await? {
+            None => match self
+                .first_place(home.insert(self.home(trace).await?))
+                .await?
+            {
                 Some(place) => place,
                 None => return Ok(Page::last(Vec::new())),
             },
@@ -65,7 +70,11 @@ impl TraceSource for OpikClient {
                     next: Some(place.cursor()),
                 });
             }
-            match self.place_after(trace, &place).await? {
+            let home = match &home {
+                Some(home) => home,
+                None => home.insert(self.home(trace).await?),
+            };
+            match self.place_after(home, &place).await? {
                 None => return Ok(Page::last(items)),
                 Some(next) => place = next,
             }
@@ -144,10 +153,26 @@ impl Place {
     }
 }
 
+/// What the row of a trace says about its spans.
+#[derive(Debug, Clone, Copy, Default)]
+struct Home {
+    /// The trace's own project; absent without a row.
+    project: Option<ProjectId>,
+    /// How many spans there are in all projects; absent when the row does not say.
+    spans: Option<usize>,
+}
+
 impl OpikClient {
-    async fn first_place(&self, trace: TraceId) -> Result<Option<Place>, SourceError> {
-        let home = self.find_trace(trace).await?.and_then(|row| row.project_id);
-        let first = match home {
+    async fn home(&self, trace: TraceId) -> Result<Home, SourceError> {
+        let row = self.find_trace(trace).await?;
+        Ok(row.map_or_else(Home::default, |row| Home {
+            project: row.project_id,
+            spans: row.span_count.and_then(|count| usize::try_from(count).ok()),
+        }))
+    }
+
+    async fn first_place(&self, home: &Home) -> Result<Option<Place>, SourceError> {
+        let first = match home.project {
             Some(home) => Some(home),
             None => self.all_projects().await?.first().copied(),
         };
@@ -155,23 +180,17 @@ impl OpikClient {
     }
 
     /// The project to look into after one that has no more spans.
-    async fn place_after(
-        &self,
-        trace: TraceId,
-        place: &Place,
-    ) -> Result<Option<Place>, SourceError> {
-        let row = self.find_trace(trace).await?;
-        let home = row.as_ref().and_then(|row| row.project_id);
-        if let Some(row) = &row {
-            // The server counts the spans of a trace in every project.
-            let all = row.span_count.and_then(|count| usize::try_from(count).ok());
-            if all.is_none_or(|all| place.seen >= all) {
-                return Ok(None);
-            }
+    async fn place_after(&self, home: &Home, place: &Place) -> Result<Option<Place>, SourceError> {
+        // The server counts the spans of a trace in every project.
+        let all_seen = home.spans.is_none_or(|all| place.seen >= all);
+        if home.project.is_some() && all_seen {
+            return Ok(None);
         }
         let others = self.all_projects().await?;
-        let mut others = others.into_iter().filter(|&project| Some(project) != home);
-        let next = if Some(place.project) == home {
+        let mut others = others
+            .into_iter()
+            .filter(|&project| Some(project) != home.project);
+        let next = if Some(place.project) == home.project {
             others.next()
         } else {
             others.find(|&project| project > place.project)

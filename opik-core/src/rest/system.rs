@@ -1,7 +1,7 @@
 //! The server itself: whether it is alive, who we are to it, links into its web page.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -50,7 +50,7 @@ impl OpikClient {
     #[must_use]
     pub fn trace_url(&self, trace: TraceId) -> String {
         let base = self.base_url().as_str();
-        let path = URL_SAFE_NO_PAD.encode(base);
+        let path = URL_SAFE.encode(base);
         format!("{base}v1/session/redirect/projects/?trace_id={trace}&path={path}")
     }
 

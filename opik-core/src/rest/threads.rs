@@ -11,6 +11,21 @@ use crate::query::{Filter, ProjectSelector};
 use crate::{Project, Thread};
 
 /// A search for threads, newest first by `thread_model_id`.
+///
+/// ```no_run
+/// use opik_core::query::ProjectSelector;
+/// use opik_core::rest::{BaseUrl, OpikClient, ThreadQuery};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let opik = OpikClient::builder(BaseUrl::LOCAL).build()?;
+/// let mut query = ThreadQuery::default();
+/// query.project = ProjectSelector::Name("support".to_owned());
+/// for thread in opik.search_threads(&query).await? {
+///     println!("{:?}: {:?} messages", thread.id, thread.number_of_messages);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ThreadQuery {

@@ -18,6 +18,7 @@ mod attachments;
 mod discretion;
 mod fake;
 mod refusals;
+mod searches;
 mod sending;
 mod statuses;
 

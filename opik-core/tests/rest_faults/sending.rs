@@ -1,7 +1,7 @@
 //! What requests look like.
 
-use opik_core::Exporter;
-use opik_core::rest::OpikClient;
+use opik_core::rest::{ClientError, CommentTarget, OpikClient};
+use opik_core::{Exporter, SpanId, TraceId};
 
 use super::{body, builder, client, requests, server_of, status, traces};
 
@@ -102,4 +102,54 @@ fn the_client_and_its_calls_can_cross_threads() {
     let batch = traces(1);
     call_crosses(client.export(&batch));
     call_crosses(client.find_dataset("x"));
+}
+
+#[tokio::test]
+async fn comments_are_deleted_where_they_were_made() {
+    let server = wiremock::MockServer::start().await;
+    wiremock::Mock::given(wiremock::matchers::method("POST"))
+        .respond_with(status(204))
+        .mount(&server)
+        .await;
+    let client = client(&server);
+    let ids = ["c1".to_owned(), "c2".to_owned()];
+    for (target, path) in [
+        (CommentTarget::Trace(TraceId::generate()), "traces"),
+        (CommentTarget::Span(SpanId::generate()), "spans"),
+        (CommentTarget::Thread("m".to_owned()), "traces/threads"),
+    ] {
+        client.delete_comments(&target, &ids).await.unwrap();
+        let sent = requests(&server).await;
+        let last = sent.last().unwrap();
+        let expected = format!("/api/v1/private/{path}/comments/delete");
+        assert_eq!(last.url.path(), expected);
+        assert_eq!(body(last), serde_json::json!({ "ids": ids }));
+    }
+}
+
+/// Runs itself again in a process that finds no certificates.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_machine_without_certificates_still_talks_to_a_plain_server() {
+    const NAME: &str = "sending::a_machine_without_certificates_still_talks_to_a_plain_server";
+    const NOWHERE: &str = "/nowhere/certificates.pem";
+    #[expect(clippy::disallowed_methods, reason = "tells the two processes apart")]
+    let without = std::env::var_os("SSL_CERT_FILE").is_some_and(|file| file == NOWHERE);
+    if without {
+        builder("http://127.0.0.1:9").build().unwrap();
+        let error = builder("https://127.0.0.1:9").build().unwrap_err();
+        assert!(matches!(error, ClientError::Http(_)), "{error}");
+        return;
+    }
+    let again = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env("SSL_CERT_FILE", NOWHERE)
+        .env("SSL_CERT_DIR", "/nowhere")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&again.stdout);
+    assert!(
+        again.status.success() && told.contains("1 passed"),
+        "{told}"
+    );
 }

@@ -131,6 +131,24 @@ async fn spans_are_found_in_every_project_of_their_trace() {
 }
 
 #[tokio::test]
+async fn a_trace_in_one_project_is_read_in_three_requests() {
+    let Some(stub) = Stub::start("a_trace_in_one_project_is_read_in_three_requests") else {
+        return;
+    };
+    let client = stub.client();
+    let home = trace("p", "t");
+    let mut span = Span::new(SpanId::generate(), home.id, home.start_time);
+    span.project_name.clone_from(&home.project_name);
+    let (id, other) = (home.id, trace("another", "u"));
+    let batch = Batch::new(vec![home, other], vec![span]);
+    client.export(&batch).await.unwrap();
+    let before = stub.requests().len();
+    let tree = load_tree(&client, id).await.unwrap().unwrap();
+    assert_eq!(tree.len(), 1);
+    assert_eq!(stub.requests().len() - before, 3);
+}
+
+#[tokio::test]
 async fn a_trace_that_is_read_can_be_written_again() {
     let Some(stub) = Stub::start("a_trace_that_is_read_can_be_written_again") else {
         return;
