@@ -132,7 +132,7 @@ impl Retention {
     }
 
     /// Forgets the oldest traces until the store's file is no larger than this. The text index has
-    /// its own file, about a tenth of this one, and is not counted.
+    /// a file of its own, which is not counted.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = Some(bytes);
         self

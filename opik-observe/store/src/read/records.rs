@@ -56,8 +56,19 @@ fn size(n: i64) -> Result<usize, StoreError> {
     usize::try_from(n).map_err(|_| StoreError::Damaged("an offset or length is negative"))
 }
 
-pub(super) const TRACE_COLUMNS: &str =
-    "key, id, project, updated, arrived, block, at, len, totals, head";
+/// A statement that reads traces, with the columns that [`trace_record`] expects.
+macro_rules! select_trace {
+    ($condition:literal) => {
+        concat!(
+            "SELECT key, id, project, updated, arrived, block, at, len, totals, head
+             FROM trace WHERE ",
+            $condition
+        )
+    };
+}
+
+pub(super) const TRACE_BY_ID: &str = select_trace!("id = ?1 AND present");
+pub(super) const TRACE_BY_KEY: &str = select_trace!("key = ?1 AND present");
 
 impl Part {
     /// From the columns key, trace id, project, arrived, block, at, dead, head.
@@ -95,7 +106,7 @@ impl Part {
     }
 }
 
-/// A trace with its totals, from [`TRACE_COLUMNS`].
+/// A trace with its totals, from the columns of [`TRACE_BY_ID`].
 pub(super) fn trace_record(
     conn: &Connection,
     projects: &mut Projects,

@@ -10,7 +10,7 @@ use super::candidates::Candidates;
 use super::cursor::{Newest, Sorted};
 use super::page::{FirstOf, NewestFirst};
 use super::plan::{self, Conditions, Made};
-use super::records::{TRACE_COLUMNS, TraceRecord};
+use super::records::{TRACE_BY_ID, TRACE_BY_KEY, TraceRecord};
 use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::Words;
@@ -27,7 +27,7 @@ struct Search<'q> {
 impl Reader {
     /// One trace with everything.
     pub(crate) fn trace(&mut self, id: TraceId) -> Result<Option<Trace>, StoreError> {
-        let Some(mut record) = self.trace_by("id = ?1 AND present", id.as_bytes())? else {
+        let Some(mut record) = self.trace_by(TRACE_BY_ID, id.as_bytes())? else {
             return Ok(None);
         };
         self.fill_trace(&mut record, true)?;
@@ -36,13 +36,12 @@ impl Reader {
 
     fn trace_by(
         &mut self,
-        condition: &'static str,
+        sql: &'static str,
         value: impl rusqlite::ToSql,
     ) -> Result<Option<TraceRecord>, StoreError> {
         // The statement borrows the connection, and making the record may ask for the project.
         let conn = &self.conn;
-        let sql = format!("SELECT {TRACE_COLUMNS} FROM trace WHERE {condition}");
-        let mut statement = conn.prepare_cached(&sql)?;
+        let mut statement = conn.prepare_cached(sql)?;
         let mut rows = statement.query(params![value])?;
         match rows.next()? {
             Some(row) => Ok(Some(super::records::trace_record(
@@ -109,7 +108,7 @@ impl Reader {
         search: &Search<'_>,
         key: i64,
     ) -> Result<Option<TraceRecord>, StoreError> {
-        let Some(mut record) = self.trace_by("key = ?1 AND present", key)? else {
+        let Some(mut record) = self.trace_by(TRACE_BY_KEY, key)? else {
             return Ok(None);
         };
         let is_in_project = match search.project {
@@ -177,7 +176,7 @@ impl Reader {
         let mut skip = start.map_or(0, |start| start.skip);
         let mut anchor = None;
         if let Some(start) = start {
-            anchor = self.trace_by("id = ?1 AND present", start.after)?;
+            anchor = self.trace_by(TRACE_BY_ID, start.after)?;
             if let Some(anchor) = &mut anchor {
                 self.fill_trace(anchor, true)?;
                 let target = ScoreTarget::Trace(anchor.trace.id);
