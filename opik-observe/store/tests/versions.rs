@@ -2,7 +2,6 @@
 //!
 //! `fixtures/v1.sql` is a dump of a file that `make_a_file_of_this_version` wrote when version 1
 //! was the newest. A new version adds a dump; old ones stay as they are.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
