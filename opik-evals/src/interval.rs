@@ -29,7 +29,11 @@ pub fn wilson(successes: u32, trials: u32) -> Option<Interval> {
     let scale = 1.0 + Z * Z / n;
     let middle = (p + Z * Z / (2.0 * n)) / scale;
     let half = Z / scale * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-    Some(Interval { low: (middle - half).max(0.0), value: p, high: (middle + half).min(1.0) })
+    Some(Interval {
+        low: (middle - half).max(0.0),
+        value: p,
+        high: (middle + half).min(1.0),
+    })
 }
 
 /// The percentile bootstrap interval of a mean at 95 % confidence (Efron 1979): the middle 95 % of
@@ -40,11 +44,20 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<Int
     if values.is_empty() || resamples == 0 {
         return None;
     }
-    #[expect(clippy::cast_precision_loss, reason = "counts of cases are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "counts of cases are far below 2^52"
+    )]
     let count = values.len() as f64;
     let mut random = SplitMix(seed);
     let mut means: Vec<f64> = (0..resamples)
-        .map(|_| values.iter().filter_map(|_| random.pick(values)).sum::<f64>() / count)
+        .map(|_| {
+            values
+                .iter()
+                .filter_map(|_| random.pick(values))
+                .sum::<f64>()
+                / count
+        })
         .collect();
     means.sort_by(f64::total_cmp);
     let last = resamples - 1;
@@ -93,7 +106,10 @@ mod tests {
             (1, 29, 0.0061, 0.1718),
         ] {
             let found = wilson(x, n).unwrap();
-            assert!(close(found.low, low) && close(found.high, high), "{x} of {n}: {found:?}");
+            assert!(
+                close(found.low, low) && close(found.high, high),
+                "{x} of {n}: {found:?}"
+            );
         }
         assert_eq!(wilson(0, 0), None);
         assert_eq!(wilson(2, 1), None);
@@ -106,7 +122,10 @@ mod tests {
         assert_eq!(Some(a), bootstrap_mean(&values, 2_000, 7));
         assert!(a.low < 0.5 && 0.5 < a.high && close(a.value, 0.5));
         // The normal approximation: 0.5 -+ 1.96 * 0.5 / sqrt(50).
-        assert!((a.low - 0.3614).abs() < 0.05 && (a.high - 0.6386).abs() < 0.05, "{a:?}");
+        assert!(
+            (a.low - 0.3614).abs() < 0.05 && (a.high - 0.6386).abs() < 0.05,
+            "{a:?}"
+        );
     }
 
     #[test]

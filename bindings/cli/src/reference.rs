@@ -89,8 +89,14 @@ pub(crate) fn tree(source: &dyn TraceSource, id: TraceId) -> Result<TraceTree, F
     block_on(load_tree(source, id))?.ok_or_else(|| no_trace(&id.to_string()))
 }
 
-/// Finds a span of a trace.
+/// Finds a span of a trace, by (a part of) its identifier or by a name that only it has.
 pub(crate) fn span_in(tree: &TraceTree, text: &str) -> Result<NodeId, Failure> {
+    let mut named = tree
+        .nodes()
+        .filter(|&node| tree.span(node).name.as_deref() == Some(text));
+    if let (Some(node), None) = (named.next(), named.next()) {
+        return Ok(node);
+    }
     let text = text.trim().to_ascii_lowercase();
     if let Ok(id) = text.parse::<SpanId>() {
         return tree.find(id).ok_or_else(|| no_span(tree, &text));

@@ -120,7 +120,7 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
                 .end
                 .micros_since(tree.interval(first.node).end);
             claim += &format!(
-                "; {}{with} succeeded {} later",
+                "; {} with {with} succeeded {} later",
                 labels.span(by),
                 duration(later)
             );

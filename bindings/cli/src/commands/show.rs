@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long)]
     tree: bool,
 
-    /// Show one span of the trace
+    /// Show one span of the trace, by its identifier or its name
     #[arg(long, value_name = "SPAN", conflicts_with_all = ["tree", "all", "spans"])]
     span: Option<String>,
 

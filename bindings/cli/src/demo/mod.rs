@@ -27,7 +27,7 @@ use crate::exit::{Code, Failure, Outcome};
 use crate::reference;
 use crate::render::critical::CriticalTimes;
 use crate::render::style::{DIM, ID, STRONG};
-use crate::render::text::{clean_lines, short_id};
+use crate::render::text::{clean_lines, short_id, wrap};
 use crate::render::waterfall::waterfall;
 use agent::{Agent, StepListener};
 use model::{ScriptedModel, ScriptedReply};
@@ -269,14 +269,11 @@ fn show(
     text.push_str(&waterfall(tree, &critical, None, ctx.width, &ctx.glyphs));
     for asked in answers {
         text.push_str(&format!(
-            "\n{STRONG}{}{STRONG:#}\n{}\n",
+            "\n{STRONG}{}{STRONG:#}\n{}",
             asked.question,
-            clean_lines(asked.answer.text.trim_end())
+            wrap(&clean_lines(asked.answer.text.trim_end()), ctx.width)
         ));
     }
-    text.push_str(&format!(
-        "\n{DIM}The answers are computed from the trace; no model was asked.{DIM:#}\n"
-    ));
     text.push_str(&next_steps(tree.id(), rates));
     Ok(ctx.out.text(&text)?)
 }
