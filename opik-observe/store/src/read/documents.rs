@@ -14,7 +14,7 @@ use crate::facet::Entity;
 use crate::text::{self, Progress};
 
 /// How many parts and traces are taken at a time.
-const PARTS: usize = 300;
+const PARTS: usize = 1_000;
 const TRACES: usize = 1_000;
 const GONE: usize = 5_000;
 

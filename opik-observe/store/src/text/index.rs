@@ -24,6 +24,8 @@ CREATE VIRTUAL TABLE span_text USING fts5(
     words, content='', contentless_delete=1, detail=none, tokenize='ascii');
 CREATE VIRTUAL TABLE trace_text USING fts5(
     words, content='', contentless_delete=1, detail=none, tokenize='ascii');
+-- Fewer and larger segments: less merging while a lot comes in.
+INSERT INTO span_text(span_text, rank) VALUES ('hashsize', 8388608);
 CREATE TABLE span_doc(doc INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, hi INTEGER NOT NULL)
     STRICT;
 CREATE TABLE trace_doc(doc INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, hi INTEGER NOT NULL)
