@@ -22,8 +22,9 @@ pub const MAX_ITEMS: usize = 1_000;
 
 /// A client of one Opik server and workspace.
 ///
-/// Cloning is cheap and shares the connections. All calls need a Tokio runtime with time and IO,
-/// are bounded in time, and are repeated as the [`RetryPolicy`] says. A dropped call is abandoned.
+/// Cloning is cheap and shares the connections. All calls need a Tokio runtime with time and IO (any
+/// one, also another one for each call), are bounded in time, and are repeated as the
+/// [`RetryPolicy`] says. A dropped call is abandoned.
 ///
 /// ```
 /// use std::time::Duration;

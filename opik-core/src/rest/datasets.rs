@@ -10,7 +10,7 @@ use crate::model::Extra;
 use crate::{Json, SpanId, Timestamp, TraceId};
 
 /// A dataset (read).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Dataset {
     /// Identifier.
@@ -46,8 +46,10 @@ pub struct Dataset {
     pub extra: Extra,
 }
 
+debug_only!(Dataset: id, name, project_id, dataset_items_count, created_at, last_updated_at);
+
 /// A version of a dataset (read).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct DatasetVersion {
     /// Identifier.
@@ -76,8 +78,10 @@ pub struct DatasetVersion {
     pub extra: Extra,
 }
 
+debug_only!(DatasetVersion: id, version_hash, version_name, items_total, created_at);
+
 /// An item of a dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DatasetItem {
     /// Identifier, version 7; made on writing where absent.
@@ -103,6 +107,8 @@ pub struct DatasetItem {
     #[serde(flatten)]
     pub extra: Extra,
 }
+
+debug_only!(DatasetItem: id, trace_id, span_id, source, data);
 
 impl DatasetItem {
     /// An item with this content.
@@ -145,7 +151,7 @@ pub enum DatasetRef {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct NewDataset {
     id: String,
     name: String,
@@ -156,6 +162,8 @@ pub struct NewDataset {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
 }
+
+debug_only!(NewDataset: id, name, project_name);
 
 impl NewDataset {
     /// A dataset with a name, in the client's project.

@@ -316,13 +316,15 @@ impl std::error::Error for RestError {
 }
 
 impl From<RestError> for ExportError {
-    /// A server that is not Opik (redirect, foreign answer) counts as unavailable, so that records
-    /// are kept until it is; a workspace or address that is not found counts as not authorised.
+    /// A server that is not Opik (a redirect, a foreign answer, 404 for the address) counts as
+    /// unavailable, so that records are kept until it is. An unknown workspace counts as not
+    /// authorised.
     fn from(error: RestError) -> Self {
         let kind = match error.kind {
             RestErrorKind::Timeout => ExportErrorKind::Timeout,
             RestErrorKind::RateLimited => ExportErrorKind::RateLimited,
-            RestErrorKind::Unauthorized | RestErrorKind::Forbidden | RestErrorKind::NotFound => {
+            RestErrorKind::Unauthorized | RestErrorKind::Forbidden => ExportErrorKind::Unauthorized,
+            RestErrorKind::NotFound if error.body.mentions(NO_WORKSPACE) => {
                 ExportErrorKind::Unauthorized
             }
             RestErrorKind::BadRequest | RestErrorKind::Unprocessable | RestErrorKind::Conflict => {
@@ -330,7 +332,8 @@ impl From<RestError> for ExportError {
             }
             RestErrorKind::TooLarge => ExportErrorKind::TooLarge,
             RestErrorKind::InvalidRequest => ExportErrorKind::Internal,
-            RestErrorKind::Connect
+            RestErrorKind::NotFound
+            | RestErrorKind::Connect
             | RestErrorKind::Interrupted
             | RestErrorKind::Server
             | RestErrorKind::Redirect

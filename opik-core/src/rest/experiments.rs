@@ -49,7 +49,7 @@ pub struct PromptVersionLink {
 }
 
 /// An experiment (read).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Experiment {
     /// Identifier.
@@ -101,8 +101,10 @@ pub struct Experiment {
     pub extra: Extra,
 }
 
+debug_only!(Experiment: id, name, dataset_id, dataset_name, status, trace_count, metadata, created_at);
+
 /// One run of an experiment: a trace for an item of the dataset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExperimentItem {
     /// Identifier, version 7.
@@ -126,6 +128,8 @@ pub struct ExperimentItem {
     #[serde(flatten)]
     pub extra: Extra,
 }
+
+debug_only!(ExperimentItem: id, experiment_id, dataset_item_id, trace_id, input, output);
 
 impl ExperimentItem {
     /// A run with a new identifier.
@@ -165,7 +169,7 @@ impl ExperimentItem {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 pub struct NewExperiment {
     id: String,
     dataset_name: String,
@@ -183,6 +187,8 @@ pub struct NewExperiment {
     dataset_version_id: Option<String>,
     r#type: &'static str,
 }
+
+debug_only!(NewExperiment: id, name, dataset_name, project_name, metadata);
 
 impl NewExperiment {
     /// An experiment on a dataset, which is made when there is none.

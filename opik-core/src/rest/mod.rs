@@ -46,6 +46,19 @@
 //! than 10,000 matches, and what the server itself refuses. See
 //! [`OpikClient`'s implementation](OpikClient#impl-TraceSource-for-OpikClient).
 
+/// Writes the `Debug` of a type that holds content: these fields, and a sign that there are more.
+macro_rules! debug_only {
+    ($type:ident: $($field:ident),+) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($type))
+                    $(.field(stringify!($field), &self.$field))+
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
 mod attachments;
 mod base_url;
 mod call;

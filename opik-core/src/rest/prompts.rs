@@ -10,7 +10,7 @@ use crate::model::Extra;
 use crate::{Json, Timestamp};
 
 /// A prompt (read): a name under which versions of a template are kept.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Prompt {
     /// Identifier.
@@ -49,6 +49,8 @@ pub struct Prompt {
     #[serde(flatten)]
     pub extra: Extra,
 }
+
+debug_only!(Prompt: id, name, project_id, version_count, latest_version, requested_version);
 
 /// A version of a prompt (read).
 #[derive(Clone, PartialEq, Deserialize)]

@@ -18,9 +18,10 @@ const MAX_PROJECTS: usize = 100;
 /// Reads from the server, always what it has at this moment and always whole content.
 ///
 /// - Opik searches one project at a time. A query for any project searches up to 100 of them, one
-///   request each; in a larger workspace it is refused and a project has to be named. The spans of
-///   a trace are looked for in its own project, and elsewhere only when its row is missing or
-///   counts more spans.
+///   request each; in a larger workspace it is refused and a project has to be named. The cloud
+///   allows 30 searches a minute, so naming the project is better there in any case. The spans of a
+///   trace are looked for in its own project, and elsewhere only when its row is missing or counts
+///   more spans.
 /// - Newest first is the server's own order. Every other order reads all matches, up to 10,000, and
 ///   sorts them here; more are refused. Each page of such a search costs that much again.
 /// - `from` and `to` are exact to the millisecond, which is what identifiers hold.

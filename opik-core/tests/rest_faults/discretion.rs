@@ -1,6 +1,9 @@
 //! Keys and content stay where they belong.
 
-use opik_core::rest::{ClientError, OpikClient};
+use opik_core::rest::{
+    ClientError, Dataset, DatasetItem, DatasetVersion, Experiment, ExperimentItem, NewDataset,
+    NewExperiment, NewPromptVersion, OpikClient, Prompt, PromptVersion,
+};
 use opik_core::{Exporter, Json, TraceId};
 use serde_json::json;
 use wiremock::matchers::any;
@@ -71,4 +74,48 @@ fn settings_do_not_show_the_key_and_unusable_ones_are_named() {
     assert!(matches!(error, ClientError::Header("workspace")), "{error}");
     let error = OpikClient::builder("localhost:5173").build().unwrap_err();
     assert!(matches!(error, ClientError::BaseUrl(_)), "{error}");
+}
+
+#[test]
+fn records_show_what_identifies_them_and_no_content() {
+    fn shown<T: serde::de::DeserializeOwned + std::fmt::Debug>() -> String {
+        let mut record = json!({
+            "id": "id-1", "name": "name-1", "experiment_id": "e", "dataset_item_id": "d",
+            "trace_id": TraceId::generate(), "source": "sdk", "template": PROMPT,
+            "data": {"a": PROMPT}, "field_of_tomorrow": PROMPT,
+        });
+        for field in [
+            "description",
+            "change_description",
+            "input",
+            "output",
+            "metadata",
+        ] {
+            record[field] = json!(PROMPT);
+        }
+        record["tags"] = json!([PROMPT]);
+        let record: T = serde_json::from_value(record).unwrap();
+        format!("{record:?}")
+    }
+    for text in [
+        shown::<Dataset>(),
+        shown::<DatasetVersion>(),
+        shown::<DatasetItem>(),
+        shown::<Prompt>(),
+        shown::<PromptVersion>(),
+        shown::<Experiment>(),
+        shown::<ExperimentItem>(),
+        format!(
+            "{:?}",
+            NewDataset::new("n").description(PROMPT).tags([PROMPT])
+        ),
+        format!("{:?}", NewExperiment::on("n").tags([PROMPT])),
+        format!(
+            "{:?}",
+            NewPromptVersion::text(PROMPT).change_description(PROMPT)
+        ),
+    ] {
+        assert!(!text.contains("patient"), "{text}");
+        assert!(text.contains("id: ") || text.contains("bytes: "), "{text}");
+    }
 }

@@ -127,6 +127,22 @@ async fn comments_are_deleted_where_they_were_made() {
     }
 }
 
+#[test]
+fn a_client_outlives_the_runtime_of_its_first_call() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let servers = runtime();
+    let server = servers.block_on(server_of(vec![status(204)]));
+    let client = client(&server);
+    for _ in 0..3 {
+        let report = runtime().block_on(client.export(&traces(1)));
+        assert_eq!(report.unwrap().accepted, 1);
+    }
+    assert_eq!(servers.block_on(requests(&server)).len(), 3);
+}
+
 /// Runs itself again in a process that finds no certificates.
 #[cfg(target_os = "linux")]
 #[test]

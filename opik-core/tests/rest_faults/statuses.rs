@@ -110,5 +110,5 @@ async fn repetitions_end_when_their_time_is_over() {
     client.export(&traces(1)).await.unwrap_err();
     let sent = requests(&server).await.len();
     // 200 ms hold at most 20 waits of at least 10 ms.
-    assert!((2..=22).contains(&sent), "{sent} requests");
+    assert!((1..=22).contains(&sent), "{sent} requests");
 }
