@@ -16,6 +16,9 @@
 //!
 //! `opik-testkit` has a conformance suite for each trait: an implementation is one that passes it.
 //!
+//! With the feature `rest`, `rest::OpikClient` talks to an Opik server: it is an exporter, a trace
+//! source and the rest of Opik's API.
+//!
 //! [`model`] holds the records exactly as they travel on Opik's wire, [`query`] the filters and
 //! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
 #![cfg_attr(docsrs, feature(doc_cfg))]

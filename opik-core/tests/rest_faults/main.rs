@@ -6,7 +6,8 @@
 //! | 500, 502, 503, 504, an error line inside a stream | the same |
 //! | 429 with a wait | waits that long; when that is longer than its bounds, says so at once |
 //! | 429 without a wait | tries again like after a 500 |
-//! | 401, 403, 404 | an error at once |
+//! | 401, 403, 404 for the workspace | an error at once, for good |
+//! | 404 for the address | an error at once that may be retried later: Opik may come back there |
 //! | 400, 413, 422 | halves the request until the bad record is alone |
 //! | 409 | success when it is about what was just sent, else like 400 |
 //! | redirects, answers HTML, JSON of another shape, too much | an error at once that repeats nothing of it |

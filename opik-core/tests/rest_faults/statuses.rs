@@ -9,17 +9,28 @@ use opik_core::rest::{RestErrorKind, RetryPolicy};
 use super::{body, builder, client, requests, server_of, status, traces};
 
 #[tokio::test]
-async fn key_and_address_that_are_not_accepted_end_at_once() {
+async fn a_key_or_workspace_that_is_not_accepted_ends_at_once() {
     for code in [401, 403, 404] {
-        let server =
-            server_of(vec![status(code).set_body_json(
-                serde_json::json!({"code": code, "message": "no"}),
-            )])
-            .await;
+        let body = serde_json::json!({"code": code, "message": "Workspace not found"});
+        let server = server_of(vec![status(code).set_body_json(body)]).await;
         let error = client(&server).export(&traces(3)).await.unwrap_err();
         assert_eq!(error.kind(), ExportErrorKind::Unauthorized, "{code}");
         assert!(!error.is_retryable());
         assert!(error.to_string().contains(&code.to_string()), "{error}");
+        assert_eq!(requests(&server).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_address_without_opik_is_worth_another_try_later() {
+    let framework = serde_json::json!({"code": 404, "message": "HTTP 404 Not Found"});
+    for answer in [
+        status(404).set_body_string("default backend"),
+        status(404).set_body_json(framework),
+    ] {
+        let server = server_of(vec![answer]).await;
+        let error = client(&server).export(&traces(3)).await.unwrap_err();
+        assert_eq!(error.kind(), ExportErrorKind::Unavailable);
         assert_eq!(requests(&server).await.len(), 1);
     }
 }
