@@ -73,8 +73,9 @@ pub enum ClientError {
     Http(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Settings of an [`OpikClient`]. Nothing is read from the environment, except the usual proxy
-/// variables (`HTTPS_PROXY`, `NO_PROXY`, …) unless [`proxies`](Self::proxies) says no.
+/// Settings of an [`OpikClient`]. Nothing is read from the environment, except what concerns the
+/// machine: the usual proxy variables (`HTTPS_PROXY`, `NO_PROXY`, …) unless
+/// [`proxies`](Self::proxies) says no, and on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 #[derive(Debug, Clone)]
 #[must_use = "a client is made by `build`"]
 pub struct OpikClientBuilder {

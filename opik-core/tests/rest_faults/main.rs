@@ -16,6 +16,7 @@
 
 mod answers;
 mod attachments;
+mod captures;
 mod discretion;
 mod fake;
 mod refusals;
