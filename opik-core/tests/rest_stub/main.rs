@@ -1,11 +1,6 @@
 //! The REST client against the stub of Opik's server, which is started for each test.
 #![cfg(feature = "rest")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod records;
 mod resources;
