@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use opik_core::model::RecordSource;
 use opik_core::tree::{Interval, NodeId, QualityIssue, QualityKind};
 use opik_core::{Json, Span, SpanId, Timestamp, Trace, TraceId, TraceTree};
 use opik_testkit::fixtures;
@@ -242,6 +243,15 @@ fn several_roots_are_in_order_of_their_start_and_reported_after_the_first() {
             (QualityKind::SeveralRoots, 3, None)
         ]
     );
+}
+
+#[test]
+fn several_top_spans_are_normal_below_a_trace_that_a_client_recorded() {
+    let mut recorded = trace(0, 100);
+    recorded.source = Some(RecordSource::Sdk);
+    let tree = TraceTree::build(recorded, vec![span(1, None, 0, 20), span(2, None, 30, 50)]);
+    assert_eq!(tree.roots().count(), 2);
+    assert_eq!(tree.quality(), []);
 }
 
 #[test]

@@ -180,8 +180,12 @@ fn number(trace: Trace, mut draft: Draft, children: &mut Children) -> TraceTree 
         });
     }
     let (_, others) = children.of(n).split_first().unwrap_or((&n, &[]));
-    for &root in others {
-        draft.report(QualityKind::SeveralRoots, root, None);
+    // A trace that a client of Opik recorded has a record of its own above any number of spans;
+    // elsewhere the trace is its top span, and a second one means that the real one is missing.
+    if trace.source.is_none() {
+        for &root in others {
+            draft.report(QualityKind::SeveralRoots, root, None);
+        }
     }
     let mut slots: Vec<Option<Span>> = std::mem::take(&mut draft.spans)
         .into_iter()
