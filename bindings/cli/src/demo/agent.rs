@@ -130,6 +130,11 @@ impl Agent<'_> {
     async fn gather(&self, span: SpanGuard) {
         type Tool = fn(&Workspace) -> Result<Value, ToolError>;
         let calls: [(&str, Value, Tool); 5] = [
+            (
+                "index_archive",
+                json!({ "path": "archive.log" }),
+                Workspace::index_archive,
+            ),
             ("list_files", json!({}), Workspace::list_files),
             ("read_csv", json!({ "path": "orders-2026-10.csv" }), |w| {
                 w.read_csv("orders-2026-10.csv")
@@ -140,11 +145,6 @@ impl Agent<'_> {
             ("read_csv", json!({ "path": "returns.csv" }), |w| {
                 w.read_csv("returns.csv")
             }),
-            (
-                "index_archive",
-                json!({ "path": "archive.log" }),
-                Workspace::index_archive,
-            ),
         ];
         let mut running = JoinSet::new();
         for (name, arguments, tool) in calls {
