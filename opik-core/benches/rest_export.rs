@@ -103,11 +103,7 @@ fn cpu_seconds() -> f64 {
 
 fn span(number: u64) -> Span {
     let at = Timestamp::from_micros(1_767_225_600_000_000);
-    let mut span = Span::new(
-        SpanId::from_parts(at, number << 2),
-        TraceId::from_parts(at, 4),
-        at,
-    );
+    let mut span = Span::new(SpanId::generate(), TraceId::generate(), at);
     span.project_name = Some("checkout".to_owned());
     span.name = Some("call".to_owned());
     span.r#type = Some(SpanType::Llm);
@@ -121,16 +117,19 @@ fn span(number: u64) -> Span {
         "order", "ship", "the", "invoice", "of", "customer", "later", "total", "and", "pay",
     ];
     let mut seed = number;
-    let text: Vec<&str> = (0..85)
+    let text: Vec<&str> = (0..75)
         .map(|_| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let index = usize::try_from(seed >> 60).unwrap_or(0) % words.len();
             words.get(index).copied().unwrap_or_default()
         })
         .collect();
-    span.input = Some(Json::from_value(
-        &serde_json::json!({"prompt": text.join(" ")}),
-    ));
+    let prompt = format!(
+        "{} {seed:x} {:x}",
+        text.join(" "),
+        seed.rotate_left(23) ^ number
+    );
+    span.input = Some(Json::from_value(&serde_json::json!({ "prompt": prompt })));
     span
 }
 

@@ -10,16 +10,87 @@ use super::error::{RestError, RestErrorKind};
 use super::{rows, validate};
 use crate::exporter::{ExportErrorKind, Rejection};
 use crate::model::ScoreTarget;
-use crate::{Batch, ExportError, ExportReport, Exporter, ProjectId, Timestamp};
+use crate::{Batch, ExportError, ExportReport, Exporter, ProjectId, SpanId, Timestamp, TraceId};
 
 /// Single refusals in a row, with nothing taken yet, after which a request is given up: then it is
 /// not one bad record but all of them.
 const HOPELESS: usize = 32;
 
-/// A record that is ready to be sent.
-struct Row {
-    record: String,
-    json: Vec<u8>,
+/// What a row is of; it is spelled out only when the row is refused.
+#[derive(Clone, Copy)]
+enum Record {
+    Trace(TraceId),
+    Span(SpanId),
+    TraceScore(TraceId),
+    SpanScore(SpanId),
+    ThreadScore,
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Trace(id) => write!(f, "trace {id}"),
+            Self::Span(id) => write!(f, "span {id}"),
+            Self::TraceScore(id) => write!(f, "score of trace {id}"),
+            Self::SpanScore(id) => write!(f, "score of span {id}"),
+            Self::ThreadScore => f.write_str("score of a thread"),
+        }
+    }
+}
+
+/// Rows that are ready to be sent, with a comma between them: a request is a slice of the text.
+#[derive(Default)]
+struct Rows {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    records: Vec<Record>,
+}
+
+impl Rows {
+    fn push(
+        &mut self,
+        record: Record,
+        write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+    ) -> Result<(), &'static str> {
+        let before = self.text.len();
+        if before > 0 {
+            self.text.push(b',');
+        }
+        if write(&mut self.text).is_err() {
+            self.text.truncate(before);
+            return Err("it has no JSON form");
+        }
+        self.ends.push(self.text.len());
+        self.records.push(record);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+        self.records.clear();
+    }
+
+    /// Where a row begins; for the one after the last, where it would.
+    fn start(&self, index: usize) -> usize {
+        let before = index
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
+        before.map_or(0, |end| end + 1)
+    }
+
+    /// The text of some rows, without the comma after them.
+    fn text_of(&self, range: &Range<usize>) -> &[u8] {
+        let end = self.start(range.end).saturating_sub(1);
+        self.text
+            .get(self.start(range.start)..end)
+            .unwrap_or_default()
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        let size = |index| self.start(index + 1) - self.start(index);
+        (0..self.ends.len()).map(size).collect()
+    }
 }
 
 /// Where rows go and what encloses them.
@@ -80,50 +151,51 @@ impl Exporter for OpikClient {
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
         let mut report = ExportReport::default();
         let mut now = Timestamp::now();
-        let mut rows = Vec::with_capacity(batch.traces.len());
+        let mut rows = Rows::default();
         for trace in &batch.traces {
+            let record = Record::Trace(trace.id);
             let named = (trace.project_name.as_deref(), trace.project_id);
-            let made = match self.project_of(named, validate::trace(trace)).await? {
-                Ok(project) => json(rows::trace(trace, project.as_deref(), now)),
+            let kept = match self.project_of(named, validate::trace(trace)).await? {
+                Ok(project) => rows.push(record, |out| {
+                    rows::trace(out, trace, project.as_deref(), now)
+                }),
                 Err(reason) => Err(reason),
             };
+            note(kept, record, &mut report);
             // Rows of one record without a moment keep their order.
             now = now.plus_micros(1);
-            keep(
-                made,
-                || format!("trace {}", trace.id),
-                &mut rows,
-                &mut report,
-            );
         }
         self.deliver(TRACES, &rows, &mut report).await?;
 
         rows.clear();
         for span in &batch.spans {
+            let record = Record::Span(span.id);
             let named = (span.project_name.as_deref(), span.project_id);
-            let made = match self.project_of(named, validate::span(span)).await? {
-                Ok(project) => json(rows::span(span, project.as_deref(), now)),
+            let kept = match self.project_of(named, validate::span(span)).await? {
+                Ok(project) => {
+                    rows.push(record, |out| rows::span(out, span, project.as_deref(), now))
+                }
                 Err(reason) => Err(reason),
             };
+            note(kept, record, &mut report);
             now = now.plus_micros(1);
-            keep(made, || format!("span {}", span.id), &mut rows, &mut report);
         }
         self.deliver(SPANS, &rows, &mut report).await?;
 
-        let (mut of_spans, mut of_threads) = (Vec::new(), Vec::new());
+        let (mut of_spans, mut of_threads) = (Rows::default(), Rows::default());
         rows.clear();
-        for record in &batch.scores {
-            let named = (record.project_name.as_deref(), record.project_id);
-            let made = match self.project_of(named, validate::score(record)).await? {
-                Ok(project) => json(rows::score(record, project.as_deref())),
+        for score in &batch.scores {
+            let (list, record) = match &score.target {
+                ScoreTarget::Trace(id) => (&mut rows, Record::TraceScore(*id)),
+                ScoreTarget::Span(id) => (&mut of_spans, Record::SpanScore(*id)),
+                ScoreTarget::Thread(_) => (&mut of_threads, Record::ThreadScore),
+            };
+            let named = (score.project_name.as_deref(), score.project_id);
+            let kept = match self.project_of(named, validate::score(score)).await? {
+                Ok(project) => list.push(record, |out| rows::score(out, score, project.as_deref())),
                 Err(reason) => Err(reason),
             };
-            let (list, target) = match &record.target {
-                ScoreTarget::Trace(id) => (&mut rows, format!("trace {id}")),
-                ScoreTarget::Span(id) => (&mut of_spans, format!("span {id}")),
-                ScoreTarget::Thread(_) => (&mut of_threads, "a thread".to_owned()),
-            };
-            keep(made, || format!("score of {target}"), list, &mut report);
+            note(kept, record, &mut report);
         }
         self.deliver(TRACE_SCORES, &rows, &mut report).await?;
         self.deliver(SPAN_SCORES, &of_spans, &mut report).await?;
@@ -138,25 +210,13 @@ impl Exporter for OpikClient {
     }
 }
 
-fn json(row: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
-    row.map_err(|_| "it has no JSON form")
-}
-
-fn keep(
-    made: Result<Vec<u8>, &'static str>,
-    record: impl FnOnce() -> String,
-    rows: &mut Vec<Row>,
-    report: &mut ExportReport,
-) {
-    match made {
-        Ok(json) => rows.push(Row {
-            record: record(),
-            json,
-        }),
-        Err(reason) => report.rejected.push(Rejection {
-            record: record(),
+/// Lists a record that is not sent.
+fn note(kept: Result<(), &'static str>, record: Record, report: &mut ExportReport) {
+    if let Err(reason) = kept {
+        report.rejected.push(Rejection {
+            record: record.to_string(),
             reason: reason.to_owned(),
-        }),
+        });
     }
 }
 
@@ -165,30 +225,27 @@ impl OpikClient {
     async fn deliver(
         &self,
         route: Route,
-        rows: &[Row],
+        rows: &Rows,
         report: &mut ExportReport,
     ) -> Result<(), ExportError> {
-        let sizes: Vec<usize> = rows.iter().map(|row| row.json.len() + 1).collect();
-        for range in split(&sizes, self.inner.max_request) {
-            let Some(chunk) = rows.get(range) else {
-                continue;
-            };
-            self.deliver_chunk(route, chunk, report).await?;
+        for range in split(&rows.sizes(), self.inner.max_request) {
+            self.deliver_range(route, rows, range, report).await?;
         }
         Ok(())
     }
 
     /// Sends one request's worth, in halves where it is refused.
-    async fn deliver_chunk(
+    async fn deliver_range(
         &self,
         route: Route,
-        rows: &[Row],
+        rows: &Rows,
+        range: Range<usize>,
         report: &mut ExportReport,
     ) -> Result<(), ExportError> {
         let (mut taken, mut refused) = (0, 0);
-        let mut pending = vec![rows];
+        let mut pending = vec![range];
         while let Some(part) = pending.pop() {
-            let error = match self.put_rows(route, part).await {
+            let error = match self.put_rows(route, rows.text_of(&part)).await {
                 Ok(()) => {
                     taken += part.len();
                     report.accepted += part.len();
@@ -207,26 +264,20 @@ impl OpikClient {
                 report.accepted += part.len();
             } else if part.len() == 1 || (taken == 0 && refused >= HOPELESS) {
                 refused += part.len();
-                reject(part, &error, report);
+                reject(rows, part, &error, report);
             } else {
-                let (first, second) = part.split_at(part.len() / 2);
-                pending.push(second);
-                pending.push(first);
+                let middle = part.start + part.len() / 2;
+                pending.push(middle..part.end);
+                pending.push(part.start..middle);
             }
         }
         Ok(())
     }
 
-    async fn put_rows(&self, route: Route, rows: &[Row]) -> Result<(), RestError> {
-        let size: usize = rows.iter().map(|row| row.json.len() + 1).sum();
-        let mut body = Vec::with_capacity(size + route.list.len() + 8);
+    async fn put_rows(&self, route: Route, rows: &[u8]) -> Result<(), RestError> {
+        let mut body = Vec::with_capacity(rows.len() + route.list.len() + 8);
         body.extend_from_slice(format!("{{\"{}\":[", route.list).as_bytes());
-        for (number, row) in rows.iter().enumerate() {
-            if number > 0 {
-                body.push(b',');
-            }
-            body.extend_from_slice(&row.json);
-        }
+        body.extend_from_slice(rows);
         body.extend_from_slice(b"]}");
         let call = if route.put {
             Call::put(route.path)
@@ -277,16 +328,22 @@ impl OpikClient {
     }
 }
 
-fn reject(rows: &[Row], error: &RestError, report: &mut ExportReport) {
+fn reject(rows: &Rows, part: Range<usize>, error: &RestError, report: &mut ExportReport) {
     let status = error.status().unwrap_or(0);
-    report.rejected.extend(rows.iter().map(|row| Rejection {
-        record: row.record.clone(),
-        reason: if error.kind() == RestErrorKind::TooLarge {
-            format!("{} bytes are more than the server takes", row.json.len())
-        } else {
-            format!("the server refuses it with status {status}")
-        },
-    }));
+    for index in part {
+        let Some(record) = rows.records.get(index) else {
+            continue;
+        };
+        report.rejected.push(Rejection {
+            record: record.to_string(),
+            reason: if error.kind() == RestErrorKind::TooLarge {
+                let size = rows.start(index + 1) - rows.start(index) - 1;
+                format!("{size} bytes are more than the server takes")
+            } else {
+                format!("the server refuses it with status {status}")
+            },
+        });
+    }
 }
 
 /// Cuts a list into ranges of at most [`MAX_ITEMS`] items and `max` bytes; an item that is larger

@@ -76,13 +76,14 @@ struct TraceRow<'a> {
     extra: &'a Extra,
 }
 
-/// The JSON of a trace; `now` stands in for a missing `last_updated_at`.
+/// Writes the JSON of a trace; `now` stands in for a missing `last_updated_at`.
 pub(super) fn trace(
+    out: &mut Vec<u8>,
     trace: &Trace,
     project_name: Option<&str>,
     now: Timestamp,
-) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&TraceRow {
+) -> serde_json::Result<()> {
+    let row = TraceRow {
         id: trace.id,
         project_name,
         name: trace.name.as_deref(),
@@ -99,7 +100,8 @@ pub(super) fn trace(
         source: trace.source.as_ref().unwrap_or(&RecordSource::Sdk),
         environment: trace.environment.as_deref(),
         extra: &trace.extra,
-    })
+    };
+    serde_json::to_writer(out, &row)
 }
 
 #[derive(Serialize)]
@@ -146,13 +148,14 @@ struct SpanRow<'a> {
     extra: &'a Extra,
 }
 
-/// The JSON of a span; `now` stands in for a missing `last_updated_at`.
+/// Writes the JSON of a span; `now` stands in for a missing `last_updated_at`.
 pub(super) fn span(
+    out: &mut Vec<u8>,
     span: &Span,
     project_name: Option<&str>,
     now: Timestamp,
-) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&SpanRow {
+) -> serde_json::Result<()> {
+    let row = SpanRow {
         id: span.id,
         project_name,
         trace_id: span.trace_id,
@@ -176,7 +179,8 @@ pub(super) fn span(
         source: span.source.as_ref().unwrap_or(&RecordSource::Sdk),
         environment: span.environment.as_deref(),
         extra: &span.extra,
-    })
+    };
+    serde_json::to_writer(out, &row)
 }
 
 #[derive(Serialize)]
@@ -202,18 +206,19 @@ struct ScoreRow<'a> {
     source_queue_id: Option<&'a str>,
 }
 
-/// The JSON of a score.
+/// Writes the JSON of a score.
 pub(super) fn score(
+    out: &mut Vec<u8>,
     record: &ScoreRecord,
     project_name: Option<&str>,
-) -> serde_json::Result<Vec<u8>> {
+) -> serde_json::Result<()> {
     let (id, thread_id) = match &record.target {
         ScoreTarget::Trace(id) => (Some(id.to_string()), None),
         ScoreTarget::Span(id) => (Some(id.to_string()), None),
         ScoreTarget::Thread(id) => (None, Some(id.as_str())),
     };
     let score = &record.score;
-    serde_json::to_vec(&ScoreRow {
+    let row = ScoreRow {
         id,
         thread_id,
         project_name,
@@ -225,15 +230,18 @@ pub(super) fn score(
         reason: score.reason.as_deref(),
         author: record.author.as_deref(),
         source_queue_id: score.source_queue_id.as_deref(),
-    })
+    };
+    serde_json::to_writer(out, &row)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn text(row: serde_json::Result<Vec<u8>>) -> String {
-        String::from_utf8(row.unwrap()).unwrap()
+    fn text(write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>) -> String {
+        let mut row = Vec::new();
+        write(&mut row).unwrap();
+        String::from_utf8(row).unwrap()
     }
 
     #[test]
@@ -249,7 +257,7 @@ mod tests {
         });
         let (id, trace) = (small.id, small.trace_id);
         assert_eq!(
-            text(span(&small, None, at)),
+            text(|out| span(out, &small, None, at)),
             format!(r#"{{"id":"{id}","trace_id":"{trace}","type":"general","#)
                 + r#""start_time":"2026-11-20T10:25:15.351281Z","#
                 + r#""error_info":{"exception_type":"Exception","message":"no file","traceback":"no file"},"#
@@ -262,7 +270,7 @@ mod tests {
         let mut full = Trace::new(TraceId::generate(), Timestamp::EPOCH);
         full.input = Some(Json::parse(r#"{"b": 1.0e2,  "a": 12345678901234567890123}"#).unwrap());
         full.extra.insert("of_tomorrow".to_owned(), 1.into());
-        let row = text(trace(&full, Some("p"), Timestamp::EPOCH));
+        let row = text(|out| trace(out, &full, Some("p"), Timestamp::EPOCH));
         assert!(row.contains(r#""input":{"b": 1.0e2,  "a": 12345678901234567890123}"#));
         assert!(row.contains(r#""of_tomorrow":1"#) && row.contains(r#""project_name":"p""#));
     }

@@ -17,9 +17,10 @@ impl OpikClient {
     /// [`RestError`].
     pub async fn create_span(&self, span: &Span) -> Result<(), RestError> {
         let project = span.project_name.as_deref().or(self.project_name());
-        let row = rows::span(span, project, Timestamp::now());
-        self.create(Call::post("spans").json_text(row_text(row, "span")?))
-            .await
+        let row = row_text("span", |out| {
+            rows::span(out, span, project, Timestamp::now())
+        })?;
+        self.create(Call::post("spans").json_text(row)).await
     }
 
     /// Reads one span, with the name of its project.

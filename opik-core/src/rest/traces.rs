@@ -17,9 +17,10 @@ impl OpikClient {
     /// a repetition finds what the first attempt made).
     pub async fn create_trace(&self, trace: &Trace) -> Result<(), RestError> {
         let project = trace.project_name.as_deref().or(self.project_name());
-        let row = rows::trace(trace, project, Timestamp::now());
-        self.create(Call::post("traces").json_text(row_text(row, "trace")?))
-            .await
+        let row = row_text("trace", |out| {
+            rows::trace(out, trace, project, Timestamp::now())
+        })?;
+        self.create(Call::post("traces").json_text(row)).await
     }
 
     /// Reads one trace with its totals; content that became attachments is put back in place.
@@ -44,11 +45,18 @@ impl OpikClient {
     }
 }
 
-pub(super) fn row_text(row: serde_json::Result<Vec<u8>>, what: &str) -> Result<Vec<u8>, RestError> {
-    row.map_err(|error| {
-        let context = format!("the {what} has no JSON form");
-        RestError::new(RestErrorKind::InvalidRequest, context).with_source(error)
-    })
+pub(super) fn row_text(
+    what: &str,
+    write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+) -> Result<Vec<u8>, RestError> {
+    let mut row = Vec::new();
+    match write(&mut row) {
+        Ok(()) => Ok(row),
+        Err(error) => {
+            let context = format!("the {what} has no JSON form");
+            Err(RestError::new(RestErrorKind::InvalidRequest, context).with_source(error))
+        }
+    }
 }
 
 /// A trace without what the server adds on reading.
