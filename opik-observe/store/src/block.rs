@@ -1,7 +1,7 @@
 //! Blocks: bodies of several records, compressed together.
 //!
 //! Small records compress badly alone, so the bodies of a batch are packed into blocks of about
-//! 32 KiB. A part or trace refers to its bodies by block, offset and length. What is replaced or
+//! 16 KiB. A part or trace refers to its bodies by block, offset and length. What is replaced or
 //! deleted is overwritten with zeros and the block compressed again (so no content outlives its
 //! record, and its space is nearly free); a block without a live entry is removed.
 
@@ -12,7 +12,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use crate::error::StoreError;
 
 /// Size from which a block is closed.
-const TARGET: usize = 32 * 1024;
+const TARGET: usize = 16 * 1024;
 /// zstd level 1: most of the ratio of level 3 at little more than half of its time.
 const LEVEL: i32 = 1;
 /// Largest block that will be read; the largest body is a little less.

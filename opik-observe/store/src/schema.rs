@@ -203,11 +203,13 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
     conn.busy_timeout(setup.busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(64);
     // Sizes only matter for a new file, and have to come before the first write.
-    conn.pragma_update(None, "page_size", 8192)?;
+    conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     if matches!(location, Location::File(_)) {
         write_ahead(&conn, setup.busy_timeout)?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        // 32 MiB: pages that most batches touch are copied into the file once for many of them.
+        conn.pragma_update(None, "wal_autocheckpoint", 8192)?;
     }
     conn.pragma_update(
         None,

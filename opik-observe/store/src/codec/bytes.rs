@@ -63,12 +63,21 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn byte(&mut self) -> Result<u8, StoreError> {
-        let (&first, rest) = self.0.split_first().ok_or(SHORT)?;
+        // Not `ok_or`: that makes and drops an error for every byte.
+        let Some((&first, rest)) = self.0.split_first() else {
+            return Err(SHORT);
+        };
         self.0 = rest;
         Ok(first)
     }
 
     pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
+        if let Some((&first, rest)) = self.0.split_first()
+            && first < 0x80
+        {
+            self.0 = rest;
+            return Ok(u64::from(first));
+        }
         let mut n = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -102,7 +111,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], StoreError> {
-        let (bytes, rest) = self.0.split_at_checked(len).ok_or(SHORT)?;
+        let Some((bytes, rest)) = self.0.split_at_checked(len) else {
+            return Err(SHORT);
+        };
         self.0 = rest;
         Ok(bytes)
     }
@@ -117,7 +128,9 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(SHORT)?;
+        let Some((head, rest)) = self.0.split_first_chunk::<N>() else {
+            return Err(SHORT);
+        };
         self.0 = rest;
         Ok(*head)
     }

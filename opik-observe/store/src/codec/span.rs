@@ -334,10 +334,10 @@ fn decode_row<'a>(
     let created = has(CREATED).then(|| moment(reader)).transpose()?;
     let text = |reader: &mut Reader<'a>| -> Result<&'a str, StoreError> {
         let at = reader.len()?;
-        texts
-            .get(at)
-            .copied()
-            .ok_or(StoreError::Damaged("a part refers to a text that it lacks"))
+        let Some(text) = texts.get(at).copied() else {
+            return Err(StoreError::Damaged("a part refers to a text that it lacks"));
+        };
+        Ok(text)
     };
     let mut text_if = |flag| {
         if has(flag) {

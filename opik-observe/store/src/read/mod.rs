@@ -150,7 +150,10 @@ fn begin(conn: &Connection) -> Result<(), StoreError> {
 }
 
 fn end(conn: &Connection) {
-    if let Err(error) = conn.execute_batch("COMMIT") {
+    if let Err(error) = conn
+        .prepare_cached("COMMIT")
+        .and_then(|mut statement| statement.execute([]))
+    {
         // The next question begins where this one is: it sees an old state, and ends it again.
         tracing::debug!(target: "opik_store", %error, "a read did not end");
     }

@@ -39,6 +39,13 @@ pub(super) struct SpanRecord {
     filled: bool,
 }
 
+impl SpanRecord {
+    /// The block that holds the body.
+    pub(super) fn block(&self) -> i64 {
+        self.body.block
+    }
+}
+
 /// A part of a trace, as it is stored.
 #[derive(Debug)]
 pub(super) struct Part {

@@ -87,12 +87,17 @@ impl Reader {
     /// Reads content and scores.
     fn finish_spans(
         &mut self,
-        records: Vec<SpanRecord>,
+        mut records: Vec<SpanRecord>,
         without_content: bool,
     ) -> Result<Vec<Span>, StoreError> {
+        // Neighbours share blocks: each is read once.
+        let mut by_block: Vec<&mut SpanRecord> = records.iter_mut().collect();
+        by_block.sort_by_key(|record| record.block());
+        for record in by_block {
+            self.fill_span(record, !without_content)?;
+        }
         let mut spans = Vec::with_capacity(records.len());
-        for mut record in records {
-            self.fill_span(&mut record, !without_content)?;
+        for record in records {
             let mut span = record.span;
             if without_content {
                 (span.input, span.output, span.metadata) = (None, None, None);
