@@ -11,7 +11,10 @@
 //! - Spans may come before their trace or without one. Scores may come before what they score.
 //! - The totals of a trace are exact at every moment, through every replacement.
 //! - Several processes may use one file at the same time.
-//! - Deleted and replaced content is overwritten in the file.
+//! - Deleted and replaced content is overwritten with zeros in the file (replaced bodies inside
+//!   their block, everything else by SQLite's `secure_delete`). Copies stay in the write-ahead log
+//!   until it is written over or emptied, which [`Store::prune`] does; single words stay in the
+//!   text index until its segments are merged.
 //! - A file of an older schema is brought forward, a newer one is refused ([`StoreError`]). New
 //!   files are readable by their owner only.
 //!
@@ -24,7 +27,7 @@
 //! |---|---|---|
 //! | `trace` | a trace, or spans that wait for one | columns, totals, number of the latest change |
 //! | `part` | some spans of a trace | all their columns in one blob, with its own texts |
-//! | `block` | bodies of neighbours, 32 KiB, zstd | input, output, metadata, text of errors, rare fields |
+//! | `block` | bodies of neighbours, 16 KiB, zstd | input, output, metadata, text of errors, rare fields |
 //! | `facet` | project, kind and value, newest identifier, part or trace | postings for searches |
 //! | `score` | target, name, author | the latest feedback score |
 //! | `counter` | one row | numbers for keys and changes, never used twice |
@@ -37,8 +40,9 @@
 //! Searches take the newest candidates from the postings of one facet (all, model, provider, tag,
 //! error, type of error or span; of traces also name and thread), read their columns, and let
 //! [`opik_core::query::matches`] decide; they stop when nothing newer can come. Other orders look
-//! at every candidate. Words are found through an FTS5 index in a second file, which a background
-//! thread fills within two seconds of a commit at ordinary loads.
+//! at every candidate. Words are found through an inverted index in a second file, which a
+//! background thread fills within two seconds of a commit: each step writes a segment of pages in
+//! the order of the words, and segments of one size are merged in idle moments.
 //!
 //! One thread writes, two read, one indexes: see [`StoreOptions`].
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -202,6 +202,11 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
         .map_err(|error| refused(error.into()))?;
     conn.busy_timeout(setup.busy_timeout)?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Plans must not depend on bound values: SQLite would plan again whenever a LIMIT is bound.
+    conn.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG,
+        true,
+    )?;
     // Sizes only matter for a new file, and have to come before the first write.
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -219,6 +224,7 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
             Durability::PowerLoss => "FULL",
         },
     )?;
+    conn.pragma_update(None, "secure_delete", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(conn)
 }

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     last: Candidate,
     ready: VecDeque<Candidate>,
     size: usize,
+    /// How many were fetched so far.
+    fetched: usize,
     done: bool,
 }
 
@@ -79,6 +81,7 @@ impl Candidates {
             },
             ready: VecDeque::new(),
             size: FIRST,
+            fetched: 0,
             done: false,
         };
         Ok(Self::Postings(fids.into_iter().map(stream).collect()))
@@ -240,7 +243,9 @@ impl Stream {
                 self.ready.push_back(row?);
             }
             self.done = self.ready.len() < self.size;
-            self.size = MORE;
+            self.fetched += self.ready.len();
+            // A page mostly ends within the second time.
+            self.size = self.fetched.clamp(FIRST, MORE);
             if let Some(last) = self.ready.back() {
                 self.last = *last;
             }

@@ -1,7 +1,5 @@
 //! What the text index has to know.
 
-use std::collections::HashSet;
-
 use rusqlite::Row;
 
 use super::Reader;
@@ -11,26 +9,20 @@ use crate::codec::prefix;
 use crate::codec::trace::TraceRow;
 use crate::error::StoreError;
 use crate::facet::Entity;
-use crate::text::{self, Progress};
+use crate::text::{self, Builder, Progress};
 
 /// How many parts and traces are taken at a time.
-const PARTS: usize = 1_000;
-const TRACES: usize = 1_000;
+const PARTS: usize = 4_000;
+const TRACES: usize = 4_000;
 const GONE: usize = 5_000;
-
-/// The words of a part or trace.
-#[derive(Debug)]
-pub(crate) struct Document {
-    pub(crate) key: i64,
-    pub(crate) hi: i64,
-    pub(crate) words: HashSet<String>,
-}
 
 /// What is new since some point.
 #[derive(Debug)]
 pub(crate) struct News {
-    pub(crate) spans: Vec<Document>,
-    pub(crate) traces: Vec<Document>,
+    /// The words of parts.
+    pub(crate) parts: Builder,
+    /// The words of traces.
+    pub(crate) traces: Builder,
     pub(crate) gone: Vec<(Entity, i64)>,
     /// The point that this leads to.
     pub(crate) reached: Progress,
@@ -72,14 +64,12 @@ impl Reader {
         if parts.len() == PARTS {
             reached.part = parts.last().map_or(goal.part, |(part, _)| part.key);
         }
-        let mut spans = Vec::with_capacity(parts.len());
-        for (part, hi) in parts {
-            spans.push(Document {
-                key: part.key,
-                hi,
-                words: self.part_words(&part)?,
-            });
+        let mut words = Builder::default();
+        for (part, hi) in &parts {
+            words.begin(*hi, part.key);
+            self.part_words(part, &mut words)?;
         }
+        drop(parts);
 
         type Changed = (i64, i64, Option<(i64, [u8; 16], i64, i64, i64, Vec<u8>)>);
         let changed: Vec<Changed> = self.collect(
@@ -108,23 +98,18 @@ impl Reader {
         if changed.len() == TRACES {
             reached.seq = changed.last().map_or(goal.seq, |change| change.1);
         }
-        let mut traces = Vec::new();
+        let mut traces = Builder::default();
         for (key, _, content) in changed {
             let Some((_, id, block, at, len, head)) = content else {
                 continue;
             };
-            let mut words = HashSet::new();
+            traces.begin(prefix(&id), key);
             let name = TraceRow::decode(&head)?.name.unwrap_or_default();
-            add(&mut words, name, false);
+            add(&mut traces, name, false);
             let range = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
             let content = self.block(block)?;
             let end = range(at).saturating_add(range(len));
-            add_body(&mut words, content.get(range(at)..end))?;
-            traces.push(Document {
-                key,
-                hi: prefix(&id),
-                words,
-            });
+            add_body(&mut traces, content.get(range(at)..end))?;
         }
 
         let removed: Vec<(i64, i64, i64)> = self.collect(
@@ -148,7 +133,7 @@ impl Reader {
             .map(|(_, code, key)| (entity(code), key))
             .collect();
         Ok(News {
-            spans,
+            parts: words,
             traces,
             gone,
             reached,
@@ -171,26 +156,21 @@ impl Reader {
         Ok(all)
     }
 
-    fn part_words(&mut self, part: &Part) -> Result<HashSet<String>, StoreError> {
-        let mut words = HashSet::new();
+    fn part_words(&mut self, part: &Part, words: &mut Builder) -> Result<(), StoreError> {
         let block = self.block(part.block)?;
         for (_, row) in part.rows()? {
-            add(&mut words, row.name.unwrap_or_default(), false);
-            add_body(&mut words, block.get(part.body(&row)))?;
+            add(words, row.name.unwrap_or_default(), false);
+            add_body(words, block.get(part.body(&row)))?;
         }
-        Ok(words)
+        Ok(())
     }
 }
 
-fn add(words: &mut HashSet<String>, text: &str, json: bool) {
-    text::words(text, json, &mut |word| {
-        if !words.contains(word) {
-            words.insert(word.to_owned());
-        }
-    });
+fn add(words: &mut Builder, text: &str, json: bool) {
+    text::words(text, json, &mut |word| words.add(word));
 }
 
-fn add_body(words: &mut HashSet<String>, body: Option<&[u8]>) -> Result<(), StoreError> {
+fn add_body(words: &mut Builder, body: Option<&[u8]>) -> Result<(), StoreError> {
     let body = Body::parse(body.ok_or(StoreError::Damaged("a body lies outside its block"))?)?;
     for json in [body.input, body.output, body.metadata]
         .into_iter()

@@ -22,8 +22,6 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::block;
 use crate::error::StoreError;
 
-pub(crate) use documents::Document;
-
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
 

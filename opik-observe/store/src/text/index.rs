@@ -1,18 +1,22 @@
 //! Filling the index.
 
-use std::collections::HashSet;
+use rusqlite::{Connection, TransactionBehavior};
 
-use rusqlite::{Connection, TransactionBehavior, params};
-
+use super::merge;
 use crate::error::StoreError;
 use crate::facet::Entity;
-use crate::read::{Document, Reader};
+use crate::read::Reader;
 use crate::schema::{self, Location, Setup};
 
 /// "OPTX" in ASCII.
 const APPLICATION_ID: u32 = 0x4f50_5458;
 
-const V1: &str = "
+const V2: &str = "
+DROP TABLE IF EXISTS span_text;
+DROP TABLE IF EXISTS trace_text;
+DROP TABLE IF EXISTS span_doc;
+DROP TABLE IF EXISTS trace_doc;
+DROP TABLE IF EXISTS progress;
 CREATE TABLE progress(
     id INTEGER PRIMARY KEY CHECK (id = 1),
     part INTEGER NOT NULL,      -- parts up to this key are in the index
@@ -20,19 +24,38 @@ CREATE TABLE progress(
     gone INTEGER NOT NULL       -- and removals up to this one
 ) STRICT;
 INSERT INTO progress VALUES (1, 0, 0, 0);
-CREATE VIRTUAL TABLE span_text USING fts5(
-    words, content='', contentless_delete=1, detail=none, tokenize='ascii');
-CREATE VIRTUAL TABLE trace_text USING fts5(
-    words, content='', contentless_delete=1, detail=none, tokenize='ascii');
--- Fewer and larger segments: less merging while a lot comes in.
-INSERT INTO span_text(span_text, rank) VALUES ('hashsize', 8388608);
-CREATE TABLE span_doc(doc INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, hi INTEGER NOT NULL)
-    STRICT;
-CREATE TABLE trace_doc(doc INTEGER PRIMARY KEY, key INTEGER NOT NULL UNIQUE, hi INTEGER NOT NULL)
-    STRICT;
+CREATE TABLE segment(
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    entity INTEGER NOT NULL,
+    docs INTEGER NOT NULL,
+    newest INTEGER NOT NULL     -- highest bound of a document
+) STRICT;
+CREATE TABLE doc(
+    key INTEGER PRIMARY KEY,    -- segment and number of the chunk
+    list BLOB NOT NULL          -- bound and key of documents
+) STRICT;
+CREATE TABLE page(
+    key INTEGER PRIMARY KEY,
+    segment INTEGER NOT NULL,
+    first BLOB NOT NULL,        -- its first word
+    data BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX page_first ON page(segment, first);
+CREATE TABLE removed(           -- documents that are still in a segment
+    entity INTEGER NOT NULL,
+    key INTEGER NOT NULL,
+    PRIMARY KEY (entity, key)
+) STRICT, WITHOUT ROWID;
 ";
 
-const STEPS: &[(u32, &str)] = &[(1, V1)];
+// Version 1 was made of FTS5 tables. An index is cheap to build again.
+const STEPS: &[(u32, &str)] = &[(2, V2)];
+
+/// Makes the tables of the index in an empty database.
+#[cfg(test)]
+pub(super) fn make(conn: &mut Connection) -> Result<(), StoreError> {
+    schema::migrate(conn, std::path::Path::new("test"), APPLICATION_ID, STEPS)
+}
 
 /// How far the index is, or should be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -135,27 +158,17 @@ impl TextIndex {
             if !goal.has_reached(at) {
                 // The store lost its latest commits (power loss): keys may mean other rows now.
                 tx.execute_batch(
-                    "DELETE FROM span_text; DELETE FROM trace_text;
-                     DELETE FROM span_doc; DELETE FROM trace_doc;",
+                    "DELETE FROM page; DELETE FROM doc; DELETE FROM segment; DELETE FROM removed;",
                 )?;
                 at = Progress::default();
             }
             Ok((store.text_news(at)?, goal))
         })?;
-        // FTS5 writes out its memory whenever a document sorts before the one before.
-        let mut spans = news.spans;
-        spans.sort_by_key(Document::number);
-        for document in &spans {
-            put(&tx, Entity::Part, document)?;
-        }
-        let mut traces = news.traces;
-        traces.sort_by_key(Document::number);
-        for document in &traces {
-            forget(&tx, Entity::Trace, document.key)?;
-            put(&tx, Entity::Trace, document)?;
-        }
-        for &(entity, key) in &news.gone {
-            forget(&tx, entity, key)?;
+        news.parts.store(&tx, Entity::Part)?;
+        news.traces.store(&tx, Entity::Trace)?;
+        for (entity, key) in &news.gone {
+            tx.prepare_cached("INSERT OR IGNORE INTO removed(entity, key) VALUES (?1, ?2)")?
+                .execute([entity.code(), *key])?;
         }
         let now = news.reached;
         tx.prepare_cached("UPDATE progress SET part = ?1, seq = ?2, gone = ?3")?
@@ -163,54 +176,14 @@ impl TextIndex {
         tx.commit()?;
         Ok((now, !now.has_reached(goal)))
     }
-}
 
-impl Document {
-    fn number(&self) -> i64 {
-        super::document(self.hi, self.key)
+    /// Merges some of what many steps left behind. Tells whether there was something.
+    pub(crate) fn tidy(&mut self) -> Result<bool, StoreError> {
+        let tx = self
+            .text
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let any = merge::merge_some(&tx)?;
+        tx.commit()?;
+        Ok(any)
     }
-}
-
-fn put(text: &Connection, entity: Entity, document: &Document) -> Result<(), StoreError> {
-    let (words, docs) = match entity {
-        Entity::Part => (
-            "INSERT INTO span_text(rowid, words) VALUES (?1, ?2)",
-            "INSERT OR REPLACE INTO span_doc(doc, key, hi) VALUES (?1, ?2, ?3)",
-        ),
-        Entity::Trace => (
-            "INSERT INTO trace_text(rowid, words) VALUES (?1, ?2)",
-            "INSERT OR REPLACE INTO trace_doc(doc, key, hi) VALUES (?1, ?2, ?3)",
-        ),
-    };
-    let number = document.number();
-    text.prepare_cached(words)?
-        .execute(params![number, joined(&document.words)])?;
-    text.prepare_cached(docs)?
-        .execute([number, document.key, document.hi])?;
-    Ok(())
-}
-
-fn joined(words: &HashSet<String>) -> String {
-    let mut all = String::with_capacity(words.len() * 8);
-    for word in words {
-        all.push_str(word);
-        all.push(' ');
-    }
-    all
-}
-
-fn forget(text: &Connection, entity: Entity, key: i64) -> Result<(), StoreError> {
-    let (words, docs) = match entity {
-        Entity::Part => (
-            "DELETE FROM span_text WHERE rowid = (SELECT doc FROM span_doc WHERE key = ?1)",
-            "DELETE FROM span_doc WHERE key = ?1",
-        ),
-        Entity::Trace => (
-            "DELETE FROM trace_text WHERE rowid = (SELECT doc FROM trace_doc WHERE key = ?1)",
-            "DELETE FROM trace_doc WHERE key = ?1",
-        ),
-    };
-    text.prepare_cached(words)?.execute([key])?;
-    text.prepare_cached(docs)?.execute([key])?;
-    Ok(())
 }

@@ -1,62 +1,92 @@
 //! Full-text search over names and content.
 //!
-//! The index is an FTS5 table in a file of its own beside the store, so that filling it never
-//! holds up a writer. It knows which words a part or a trace has, not where (`detail=none`), and
-//! the records themselves decide. A background thread fills it from what was committed; when it
-//! is lost it is built again.
+//! The index is in a file of its own beside the store, so that filling it never holds up a
+//! writer. It knows which words a part or a trace has, not where and how often; the records
+//! themselves decide. A background thread fills it from what was committed; when it is lost it is
+//! built again.
+//!
+//! What one step takes in becomes a *segment* ([`segment`]), written once and in order: SQLite
+//! only sees pages of words. Segments of one size are merged when there are eight ([`merge`]), in
+//! idle moments. A question looks into each segment that can hold something newer than what it
+//! found already ([`matches`]).
 //!
 //! A *word* is a run of letters and digits, in lower case, up to [`LONGEST`] bytes. Escapes of
 //! JSON are resolved or separate words; keys of objects count as content.
 
 mod index;
+#[cfg(test)]
+mod index_tests;
+mod matches;
+mod merge;
+mod segment;
 
 use opik_core::Json;
-use rusqlite::{Connection, params};
-
-use crate::error::StoreError;
-use crate::facet::Entity;
 
 pub(crate) use index::{Progress, TextIndex, open, open_to_read, progress};
+pub(crate) use matches::Matches;
+pub(crate) use segment::Builder;
 
 /// Bytes of a word that count. Longer runs are keys, hashes and encoded files.
 const LONGEST: usize = 64;
 
 /// Calls `each` with every word of a text; `json` resolves escapes.
 pub(crate) fn words(text: &str, json: bool, each: &mut dyn FnMut(&str)) {
-    let mut word = String::with_capacity(LONGEST);
-    let mut flush = |word: &mut String| {
-        if !word.is_empty() {
-            each(word);
-            word.clear();
-        }
-    };
-    let mut chars = text.chars();
-    while let Some(next) = chars.next() {
-        let mut letter = next;
-        if json && next == '\\' {
-            letter = match chars.next() {
-                Some('u') => escaped(&mut chars),
-                _ => ' ',
-            };
-        }
-        if !letter.is_alphanumeric() {
-            flush(&mut word);
-        } else if letter.is_ascii() {
-            if word.len() < LONGEST {
-                word.push(letter.to_ascii_lowercase());
+    // The beginning of a word that is not one run of small letters and digits.
+    let mut word = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let run = rest.bytes().position(|byte| !is_plain(byte));
+        let (plain, after) = rest.split_at(run.unwrap_or(rest.len()));
+        let ends = after.as_bytes().first().is_none_or(|&byte| {
+            byte.is_ascii() && !byte.is_ascii_alphanumeric() && !(json && byte == b'\\')
+        });
+        if ends && word.is_empty() && plain.len() <= LONGEST {
+            if !plain.is_empty() {
+                each(plain);
             }
-        } else {
-            for lower in letter
-                .to_lowercase()
-                .filter(|lower| lower.is_alphanumeric())
-            {
-                if word.len() + lower.len_utf8() <= LONGEST {
-                    word.push(lower);
-                }
+            rest = after.get(1..).unwrap_or_default();
+            continue;
+        }
+        let room = LONGEST.saturating_sub(word.len()).min(plain.len());
+        word.push_str(plain.get(..room).unwrap_or_default());
+        let mut chars = after.chars();
+        if let Some(next) = chars.next() {
+            let mut letter = next;
+            if json && next == '\\' {
+                letter = match chars.next() {
+                    Some('u') => escaped(&mut chars),
+                    _ => ' ',
+                };
             }
+            push(&mut word, letter, each);
+        }
+        rest = chars.as_str();
+    }
+    flush(&mut word, each);
+}
+
+/// Adds a character to a word in lower case, or ends the word with it.
+fn push(word: &mut String, letter: char, each: &mut dyn FnMut(&str)) {
+    if !letter.is_alphanumeric() {
+        flush(word, each);
+        return;
+    }
+    for lower in letter
+        .to_lowercase()
+        .filter(|lower| lower.is_alphanumeric())
+    {
+        if word.len() + lower.len_utf8() <= LONGEST {
+            word.push(lower);
         }
     }
-    flush(&mut word);
+}
+
+fn flush(word: &mut String, each: &mut dyn FnMut(&str)) {
+    if !word.is_empty() {
+        each(word);
+        word.clear();
+    }
 }
 
 /// The character of `\uXXXX`; halves of pairs separate words.
@@ -98,99 +128,6 @@ impl Words {
         }
         missing.is_empty()
     }
-
-    /// As FTS5 wants it: every word in quotes, all of them.
-    fn expression(&self) -> String {
-        let quoted: Vec<String> = self.0.iter().map(|word| format!("\"{word}\"")).collect();
-        quoted.join(" ")
-    }
-}
-
-/// Bits of a document's number that tell rows of one moment apart.
-const KEY_BITS: u32 = 21;
-
-/// The number of the document of a row: it sorts by the first 42 bits of the identifier, so that
-/// the newest matches come first out of the index.
-fn document(bound: i64, key: i64) -> i64 {
-    let high = bound.cast_unsigned() ^ (1 << 63);
-    let low = key.cast_unsigned() & ((1 << KEY_BITS) - 1);
-    (((high >> 22) << KEY_BITS) | low).cast_signed()
-}
-
-/// Rows that have all words of a question, newest first.
-#[derive(Debug)]
-pub(crate) struct Matches {
-    sql: &'static str,
-    expression: String,
-    /// Documents above this were read.
-    below: i64,
-    highest: i64,
-    ready: Vec<(i64, i64)>,
-    size: usize,
-    done: bool,
-}
-
-const SPANS: &str = "SELECT span_text.rowid, key, hi FROM span_text
-     JOIN span_doc ON span_doc.doc = span_text.rowid
-     WHERE span_text MATCH ?1 AND span_text.rowid <= ?2 ORDER BY span_text.rowid DESC LIMIT ?3";
-const TRACES: &str = "SELECT trace_text.rowid, key, hi FROM trace_text
-     JOIN trace_doc ON trace_doc.doc = trace_text.rowid
-     WHERE trace_text MATCH ?1 AND trace_text.rowid <= ?2 ORDER BY trace_text.rowid DESC LIMIT ?3";
-
-impl Matches {
-    pub(crate) fn new(entity: Entity, words: &Words, highest: i64) -> Self {
-        Self {
-            sql: match entity {
-                Entity::Part => SPANS,
-                Entity::Trace => TRACES,
-            },
-            expression: words.expression(),
-            below: document(highest, -1),
-            highest,
-            ready: Vec::new(),
-            size: 128,
-            done: false,
-        }
-    }
-
-    /// The next row's bound and key.
-    pub(crate) fn next(&mut self, text: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
-        while self.ready.is_empty() && !self.done {
-            self.fetch(text)?;
-        }
-        Ok(self.ready.pop())
-    }
-
-    /// Reads some documents. Those that share their high bits are in no order among themselves,
-    /// so such a group is taken whole and sorted.
-    fn fetch(&mut self, text: &Connection) -> Result<(), StoreError> {
-        let mut statement = text.prepare_cached(self.sql)?;
-        let size = i64::try_from(self.size).unwrap_or(i64::MAX);
-        let mut rows: Vec<(i64, i64, i64)> = statement
-            .query_map(params![self.expression, self.below, size], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
-            .collect::<Result<_, _>>()?;
-        let group = |doc: i64| doc >> KEY_BITS;
-        self.done = rows.len() < self.size;
-        if let (Some(last), false) = (rows.last().map(|row| group(row.0)), self.done) {
-            let whole = rows.partition_point(|row| group(row.0) > last);
-            if whole == 0 {
-                self.size = self.size.saturating_mul(4);
-                return Ok(());
-            }
-            rows.truncate(whole);
-            self.below = ((last + 1) << KEY_BITS) - 1;
-            self.size = self.size.max(512);
-        }
-        self.ready = rows
-            .into_iter()
-            .map(|(_, key, hi)| (hi, key))
-            .filter(|(hi, _)| *hi <= self.highest)
-            .collect();
-        self.ready.sort_unstable();
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -225,13 +162,5 @@ mod tests {
         assert!(words.all_in(Some("paris"), [Some(&input), None, None]));
         assert!(!words.all_in(None, [Some(&input), None, None]));
         assert!(!Words::of("weat").all_in(None, [Some(&input), None, None]));
-    }
-
-    #[test]
-    fn documents_sort_like_identifiers() {
-        let bounds = [i64::MIN, -1, 0, 1 << 40, i64::MAX];
-        let documents: Vec<i64> = bounds.iter().map(|&bound| document(bound, 7)).collect();
-        assert!(documents.is_sorted());
-        assert!(documents.iter().all(|&document| document >= 0));
     }
 }
