@@ -7,7 +7,7 @@ use opik_store::{Store, StoreOptions};
 
 use crate::args::Global;
 use crate::config;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, opening_hint};
 use crate::output::Output;
 use crate::render::glyphs::Glyphs;
 
@@ -98,12 +98,13 @@ impl Context {
 
 fn open(path: &Path, options: StoreOptions) -> Result<Store, Failure> {
     Store::open(path, options).map_err(|error| {
+        let hint = opening_hint(&error);
         Failure::new(
             Code::Store,
             format!("cannot open the store {}", path.display()),
         )
         .cause(error)
-        .hint("opik-rs doctor, or another file with --db")
+        .hint(hint)
     })
 }
 

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use opik_core::exporter::ExportErrorKind;
 use opik_core::source::SourceErrorKind;
 use opik_core::{ExportError, SourceError};
+use opik_store::StoreError;
 
 /// Why a command did not succeed, as the shell sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +142,20 @@ impl Error for Failure {
     }
 }
 
+/// What helps when the store cannot be opened.
+pub(crate) fn opening_hint(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::NewerSchema { .. } => {
+            "update opik-rs, or name another file with --db or OPIK_DB"
+        }
+        StoreError::Open { .. } | StoreError::Storage(_) => {
+            "make the file and its folder writable, or name another file with --db or OPIK_DB"
+        }
+        StoreError::Busy(_) => "another process holds the store; run the command again",
+        _ => "move the file away, or name another one with --db or OPIK_DB",
+    }
+}
+
 /// Writing the output failed.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -183,6 +198,17 @@ impl From<ExportError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_newer_store_needs_a_newer_program_and_a_closed_folder_a_key() {
+        let newer = StoreError::NewerSchema {
+            found: 9,
+            supported: 1,
+        };
+        assert!(opening_hint(&newer).starts_with("update opik-rs"));
+        let closed = StoreError::Storage("read-only".into());
+        assert!(opening_hint(&closed).contains("writable"));
+    }
 
     #[test]
     fn causes_are_listed_once_and_a_closed_pipe_is_seen_below_them() {

@@ -27,7 +27,8 @@ pub(crate) enum Target {
     Span(TraceId, SpanId),
 }
 
-/// Finds what is meant: a trace, `trace:span`, or the whole identifier of a span.
+/// Finds what is meant: a trace, `trace:span`, or a span by its identifier. What may be short for
+/// either is the trace.
 pub(crate) fn target(source: &dyn TraceSource, text: &str) -> Result<Target, Failure> {
     if let Some((trace, span)) = text.split_once(':') {
         let tree = tree(source, self::trace(source, trace)?)?;
@@ -45,8 +46,52 @@ pub(crate) fn target(source: &dyn TraceSource, text: &str) -> Result<Target, Fai
             }
             Ok(Target::Trace(id))
         }
+        Err(failure) if failure.code() == Code::NotFound => match span_of_any(source, text)? {
+            Some((trace, span)) => Ok(Target::Span(trace, span)),
+            None => Err(failure),
+        },
         Err(failure) => Err(failure),
     }
+}
+
+/// The span of any trace that has this part of an identifier.
+fn span_of_any(source: &dyn TraceSource, text: &str) -> Result<Option<(TraceId, SpanId)>, Failure> {
+    let text = text.trim().to_ascii_lowercase();
+    let Ok(part) = Part::read(&text, "span") else {
+        return Ok(None);
+    };
+    let mut found = Vec::new();
+    for conditions in part.conditions() {
+        let mut query = SpanQuery::default();
+        query.filters = filters(Entity::Span, conditions)?;
+        query.page = PageRequest::first(6);
+        query.without_content = true;
+        let page = block_on(source.search_spans(&query))?;
+        found.extend(page.items.into_iter().map(|span| (span.trace_id, span.id)));
+    }
+    found.sort_unstable();
+    found.dedup();
+    match found.as_slice() {
+        [] => Ok(None),
+        &[one] => Ok(Some(one)),
+        many => {
+            let ids = many.iter().take(5);
+            let ids: Vec<String> = ids
+                .map(|(trace, span)| format!("{}:{span}", short_id(trace)))
+                .collect();
+            Err(ambiguous(&text, "span", &ids))
+        }
+    }
+}
+
+fn filters(entity: Entity, conditions: Vec<(Operator, &str)>) -> Result<Vec<Filter>, Failure> {
+    conditions
+        .into_iter()
+        .map(|(operator, text)| {
+            Filter::new(entity, "id", operator, None, text)
+                .map_err(|error| Failure::new(Code::Usage, "not an identifier").cause(error))
+        })
+        .collect()
 }
 
 /// Finds a trace. A whole identifier is taken as it is.
@@ -62,11 +107,7 @@ pub(crate) fn trace(source: &dyn TraceSource, text: &str) -> Result<TraceId, Fai
     let mut found = Vec::new();
     for conditions in part.conditions() {
         let mut query = TraceQuery::default();
-        for (operator, text) in conditions {
-            let filter = Filter::new(Entity::Trace, "id", operator, None, text)
-                .map_err(|error| Failure::new(Code::Usage, "not an identifier").cause(error))?;
-            query.filters.push(filter);
-        }
+        query.filters = filters(Entity::Trace, conditions)?;
         query.page = PageRequest::first(6);
         query.without_content = true;
         let page = block_on(source.search_traces(&query))?;
@@ -91,15 +132,25 @@ pub(crate) fn tree(source: &dyn TraceSource, id: TraceId) -> Result<TraceTree, F
 
 /// Finds a span of a trace, by (a part of) its identifier or by a name that only it has.
 pub(crate) fn span_in(tree: &TraceTree, text: &str) -> Result<NodeId, Failure> {
-    let mut named = tree
+    let named = tree
         .nodes()
         .filter(|&node| tree.span(node).name.as_deref() == Some(text));
-    if let (Some(node), None) = (named.next(), named.next()) {
-        return Ok(node);
+    let named: Vec<NodeId> = named.take(6).collect();
+    match named.as_slice() {
+        [] => {}
+        &[node] => return Ok(node),
+        many => {
+            let ids = many.iter().take(5);
+            let ids: Vec<String> = ids.map(|&node| tree.span(node).id.to_string()).collect();
+            return Err(ambiguous(text, "span", &ids));
+        }
     }
     let text = text.trim().to_ascii_lowercase();
     if let Ok(id) = text.parse::<SpanId>() {
         return tree.find(id).ok_or_else(|| no_span(tree, &text));
+    }
+    if !Part::may_be(&text) {
+        return Err(no_span(tree, &text));
     }
     let part = Part::read(&text, "span")?;
     let found: Vec<NodeId> = tree
@@ -174,16 +225,30 @@ enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn read(text: &'a str, what: &str) -> Result<Self, Failure> {
-        let ends = text.split_once('…').or_else(|| text.split_once(".."));
-        let (part, length) = match ends {
-            Some((beginning, end)) => (Self::Both(beginning, end), beginning.len() + end.len()),
-            None => (Self::Either(text), text.len()),
-        };
-        let fits = match part {
+    fn split(text: &'a str) -> Self {
+        let ends = ["…", "...", ".."]
+            .iter()
+            .find_map(|gap| text.split_once(gap));
+        ends.map_or(Self::Either(text), |(beginning, end)| {
+            Self::Both(beginning, end)
+        })
+    }
+
+    /// Whether it has only characters that identifiers have.
+    fn may_be(text: &'a str) -> bool {
+        match Self::split(text) {
             Self::Either(text) => is_hex(text),
             Self::Both(beginning, end) => is_hex(beginning) && is_hex(end),
+        }
+    }
+
+    fn read(text: &'a str, what: &str) -> Result<Self, Failure> {
+        let part = Self::split(text);
+        let length = match part {
+            Self::Either(text) => text.len(),
+            Self::Both(beginning, end) => beginning.len() + end.len(),
         };
+        let fits = Self::may_be(text);
         if fits && length >= LEAST {
             return Ok(part);
         }
@@ -243,8 +308,8 @@ fn no_span(tree: &TraceTree, text: &str) -> Failure {
 }
 
 fn ambiguous(text: &str, what: &str, ids: &[String]) -> Failure {
-    let problem = format!("more than one {what} matches {text}");
-    Failure::new(Code::NotFound, problem).hint(format!("one of {}", ids.join(", ")))
+    let problem = format!("more than one {what} matches {}", clean(text));
+    Failure::new(Code::Usage, problem).hint(format!("one of {}", ids.join(", ")))
 }
 
 #[cfg(test)]
@@ -281,13 +346,32 @@ mod tests {
             assert_eq!(tree.span(node).id, child, "{text}");
         }
         let ambiguous = span_in(&tree, whole.get(..8).unwrap()).unwrap_err();
-        assert_eq!(ambiguous.code(), Code::NotFound);
+        assert_eq!(ambiguous.code(), Code::Usage);
         assert!(ambiguous.next_step().unwrap().contains(&whole));
         assert_eq!(
             span_in(&tree, "ffff0000").unwrap_err().code(),
             Code::NotFound
         );
         assert_eq!(span_in(&tree, "abc").unwrap_err().code(), Code::Usage);
-        assert_eq!(span_in(&tree, "hello").unwrap_err().code(), Code::Usage);
+        assert_eq!(
+            span_in(&tree, "hello").unwrap_err().code(),
+            Code::NotFound,
+            "no span has this name"
+        );
+    }
+
+    #[test]
+    fn a_name_of_several_spans_is_refused_with_their_identifiers() {
+        let mut sample = Sample::new();
+        let root = sample.span("root", None, 0, 10);
+        let spans: Vec<SpanId> = (0..7)
+            .map(|at| sample.span("take_lock", Some(root), at, at + 1))
+            .collect();
+        let tree = sample.tree();
+        let failure = span_in(&tree, "take_lock").unwrap_err();
+        assert_eq!(failure.code(), Code::Usage);
+        let hint = failure.next_step().unwrap();
+        let listed = spans.iter().filter(|id| hint.contains(&id.to_string()));
+        assert_eq!(listed.count(), 5, "{hint}");
     }
 }

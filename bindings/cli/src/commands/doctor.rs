@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::config;
 use crate::context::Context;
-use crate::exit::{Code, Failure, Outcome};
+use crate::exit::{Code, Failure, Outcome, opening_hint};
 use crate::render::numbers::{bytes, duration, moment, things};
 use crate::render::style::{BAD, DIM, GOOD, WARN};
 use crate::render::text::clean;
@@ -32,7 +32,7 @@ Examples:
   opik-rs doctor --db other.db   check another store
 
 Reads, and changes nothing. The exit code is 0 when no check failed (warnings are no failure),
-5 when the store is at fault, else 1. Values of keys are never shown.
+5 when the store is at fault (damaged, newer, not writable), else 1. Values of keys are never shown.
 
 JSON: {\"status\": \"ok\", \"warn\" or \"fail\", \"checks\": [{\"name\", \"status\", \"text\", \"hint\"}]}")]
 pub(crate) struct Args {}
@@ -93,7 +93,7 @@ pub(crate) fn run(_args: &Args, ctx: &Context) -> Outcome {
     let store = check_store(&path, &mut checks);
     checks.push(check_folder(&path));
     checks.push(check_disk(&path));
-    checks.extend(check_configuration());
+    checks.extend(check_configuration(&path));
     checks.push(check_clock(store.as_ref()));
     let status = checks
         .iter()
@@ -120,7 +120,9 @@ fn verdict(report: &Report) -> Outcome {
     if count == 0 {
         return Ok(());
     }
-    let of_store = failed().all(|check| check.name == "store" || check.name == "integrity");
+    // A folder or file that cannot be written is a store that cannot be written.
+    let of_store =
+        failed().all(|check| matches!(check.name, "store" | "integrity" | "permissions"));
     let code = if of_store { Code::Store } else { Code::Failed };
     Err(Failure::new(
         code,
@@ -168,10 +170,7 @@ fn check_store(path: &Path, checks: &mut Vec<Check>) -> Option<Store> {
         Ok(store) => store,
         Err(error) => {
             let text = format!("{}: {}", path.display(), chain(&error));
-            checks.push(
-                Check::new("store", Status::Fail, text)
-                    .hint("move the file away, or name another one with --db or OPIK_DB"),
-            );
+            checks.push(Check::new("store", Status::Fail, text).hint(opening_hint(&error)));
             return None;
         }
     };
@@ -194,7 +193,7 @@ fn check_store(path: &Path, checks: &mut Vec<Check>) -> Option<Store> {
 fn check_integrity(store: &Store) -> Check {
     let damaged = |text: String| {
         Check::new("integrity", Status::Fail, text)
-            .hint("opik-rs export --all -o rescue.jsonl saves what can be read")
+            .hint("opik-rs export --all -o rescue.jsonl saves what can be read and counts the rest")
     };
     match store.check() {
         Ok(problems) if problems.is_empty() => {
@@ -280,7 +279,7 @@ fn check_disk(path: &Path) -> Check {
     }
 }
 
-fn check_configuration() -> Vec<Check> {
+fn check_configuration(store: &Path) -> Vec<Check> {
     let variables = config::opik_variables();
     if variables.is_empty() {
         return vec![Check::new(
@@ -293,6 +292,12 @@ fn check_configuration() -> Vec<Check> {
         .into_iter()
         .map(|variable| {
             let text = match variable.value {
+                Some(value) if variable.name == "OPIK_DB" && Path::new(&value) != store => {
+                    format!(
+                        "OPIK_DB = {value}, but --db says {}, which is used",
+                        store.display()
+                    )
+                }
                 Some(value) => format!("{} = {value}", variable.name),
                 None => format!("{} is set (value not shown)", variable.name),
             };

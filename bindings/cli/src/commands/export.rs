@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opik_core::source::{MAX_PAGE, PageRequest};
-use opik_core::{Span, TraceId, TraceSource};
+use opik_core::{Cursor, Span, TraceId, TraceSource};
 use opik_formats::write_opik_jsonl;
 use opik_store::Store;
 use pollster::block_on;
@@ -14,11 +14,15 @@ use serde::Serialize;
 use tempfile::NamedTempFile;
 
 use super::selection::Selection;
+use super::words;
 use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::reference;
 use crate::render::numbers::things;
-use crate::render::style::GOOD;
+use crate::render::style::{GOOD, WARN};
+
+/// Traces that cannot be read and are named; the others are counted.
+const NAMED: u64 = 5;
 
 /// Arguments of `opik-rs export`.
 #[derive(Debug, clap::Args)]
@@ -31,8 +35,9 @@ Examples:
   opik-rs export --all | opik-rs --db copy.db import -
 
 One trace with its spans per line, which opik-rs import reads back. A file appears when it
-is complete, or not at all; --force replaces one that exists. With --json and --output the
-result is {\"traces\", \"spans\", \"file\"}.")]
+is complete, or not at all; --force replaces one that exists. Traces that a damaged store
+cannot give back are left out and counted; the exit code is then 1. With --json and --output
+the result is {\"traces\", \"spans\", \"unreadable\", \"file\"}.")]
 pub(crate) struct Args {
     /// Traces to write
     #[arg(value_name = "TRACE", required_unless_present_any = ["all", "filter", "project", "text", "error", "since"])]
@@ -63,6 +68,11 @@ pub(crate) struct Args {
 struct Tally {
     traces: u64,
     spans: u64,
+    /// Traces that the store cannot give back.
+    unreadable: u64,
+    /// Whether the list of traces itself ended early.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut_short: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
 }
@@ -87,48 +97,108 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     }
     let Some(path) = &args.output else {
         let out = BufWriter::new(io::stdout().lock());
-        write_all(args, &store, &named, out, args.gzip)?;
-        return Ok(());
+        let tally = write_all(args, &store, &named, out, args.gzip, ctx)?;
+        return tally.verdict();
     };
-    let tally = to_file(args, &store, &named, path)?;
+    let tally = to_file(args, &store, &named, path, ctx)?;
     if ctx.out.is_json() {
-        return Ok(ctx.out.json(&tally)?);
+        ctx.out.json(&tally)?;
+        return tally.verdict();
     }
     let (traces, spans) = (things(tally.traces, "trace"), things(tally.spans, "span"));
     let text = format!(
         "{GOOD}wrote{GOOD:#} {traces} with {spans} to {}\n",
         path.display()
     );
-    Ok(ctx.out.text(&text)?)
+    ctx.out.text(&text)?;
+    tally.verdict()
+}
+
+impl Tally {
+    /// What is missing is a failure, though the rest was written.
+    fn verdict(&self) -> Outcome {
+        if self.unreadable == 0 && !self.cut_short {
+            return Ok(());
+        }
+        let missing = match (self.unreadable, self.cut_short) {
+            (0, _) => "the list of traces cannot be read to its end".to_owned(),
+            (n, false) => format!("{} cannot be read", things(n, "trace")),
+            (n, true) => format!(
+                "{}, and the end of the list of traces, cannot be read",
+                things(n, "trace")
+            ),
+        };
+        let text = format!("{missing}; all that can be read was written");
+        Err(Failure::new(Code::Failed, text)
+            .hint("opik-rs import <FILE> --db new.db makes a store of what was written"))
+    }
+}
+
+/// The file to write in the end: what a link points to, and nothing that is no regular file, since
+/// a rename would put a file in its place.
+fn destination(path: &Path, force: bool) -> Result<PathBuf, Failure> {
+    if path.symlink_metadata().is_err() {
+        return Ok(path.to_owned());
+    }
+    let refused = |what: &str| {
+        Failure::new(Code::Failed, format!("{} {what}", path.display()))
+            .hint("name a regular file, or write to standard output and redirect it")
+    };
+    let found = path
+        .metadata()
+        .map_err(|error| refused("is a link that leads nowhere").cause(error))?;
+    if !found.is_file() {
+        return Err(refused("is not a regular file"));
+    }
+    if !force {
+        return Err(exists(path));
+    }
+    path.canonicalize()
+        .map_err(|error| refused("cannot be found").cause(error))
+}
+
+/// The error without the name of the temporary file, which says nothing to a reader.
+fn nameless(error: &io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
+    let error = inner.unwrap_or(error);
+    error
+        .raw_os_error()
+        .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 /// Writes beside the file and renames, so that the file is whole or absent.
-fn to_file(args: &Args, store: &Store, named: &[TraceId], path: &Path) -> Result<Tally, Failure> {
+fn to_file(
+    args: &Args,
+    store: &Store,
+    named: &[TraceId],
+    name: &Path,
+    ctx: &Context,
+) -> Result<Tally, Failure> {
     let failed = |error: io::Error| {
-        Failure::new(Code::Failed, format!("cannot write {}", path.display())).cause(error)
+        Failure::new(Code::Failed, format!("cannot write {}", name.display()))
+            .cause(nameless(&error))
     };
-    if path.exists() && !args.force {
-        return Err(exists(path));
-    }
+    let path = &destination(name, args.force)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let file = NamedTempFile::new_in(folder).map_err(failed)?;
-    let gzip = args.gzip || path.extension().is_some_and(|end| end == "gz");
+    let gzip = args.gzip || name.extension().is_some_and(|end| end == "gz");
     let out = BufWriter::new(file.as_file());
-    let mut tally = write_all(args, store, named, out, gzip)?;
+    let mut tally = write_all(args, store, named, out, gzip, ctx)?;
     file.as_file().sync_all().map_err(failed)?;
     if args.force {
         file.persist(path).map_err(|error| failed(error.error))?;
     } else {
         file.persist_noclobber(path)
             .map_err(|error| match error.error.kind() {
-                io::ErrorKind::AlreadyExists => exists(path),
+                io::ErrorKind::AlreadyExists => exists(name),
                 _ => failed(error.error),
             })?;
     }
-    tally.file = Some(path.to_owned());
+    tally.file = Some(name.to_owned());
     Ok(tally)
 }
 
@@ -143,15 +213,16 @@ fn write_all(
     named: &[TraceId],
     out: impl Write,
     gzip: bool,
+    ctx: &Context,
 ) -> Result<Tally, Failure> {
     if gzip {
         let mut out = GzEncoder::new(out, Compression::default());
-        let tally = write_traces(args, store, named, &mut out)?;
+        let tally = write_traces(args, store, named, &mut out, ctx)?;
         out.finish()?.flush()?;
         Ok(tally)
     } else {
         let mut out = out;
-        let tally = write_traces(args, store, named, &mut out)?;
+        let tally = write_traces(args, store, named, &mut out, ctx)?;
         out.flush()?;
         Ok(tally)
     }
@@ -162,34 +233,74 @@ fn write_traces(
     store: &Store,
     named: &[TraceId],
     out: &mut impl Write,
+    ctx: &Context,
 ) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for &id in named {
-        write_trace(store, id, out, &mut tally)?;
+        write_trace(store, id, out, &mut tally, ctx)?;
     }
-    if named.is_empty() {
-        let mut query = args.selection.query()?;
-        query.page = PageRequest::first(MAX_PAGE);
-        loop {
-            let page = block_on(store.search_traces(&query))?;
-            for trace in &page.items {
-                write_trace(store, trace.id, out, &mut tally)?;
+    if !named.is_empty() {
+        return Ok(tally);
+    }
+    let mut query = args.selection.query()?;
+    if query.text.is_some() {
+        words::wait(store)?;
+        for trace in words::search(store, &query, None)?.traces {
+            write_trace(store, trace.id, out, &mut tally, ctx)?;
+        }
+        return Ok(tally);
+    }
+    let (mut after, mut limit) = (None, MAX_PAGE);
+    loop {
+        query.page = match &after {
+            None => PageRequest::first(limit),
+            Some(cursor) => PageRequest::after(Cursor::clone(cursor), limit),
+        };
+        let page = match block_on(store.search_traces(&query)).map_err(Failure::from) {
+            Ok(page) => page,
+            // Fewer at a time reach what stands before the damage.
+            Err(failure) if failure.code() == Code::Store && limit > 1 => {
+                limit = 1.max(limit / 8);
+                continue;
             }
-            let Some(next) = page.next else { break };
-            query.page = PageRequest::after(next, MAX_PAGE);
+            Err(failure) if failure.code() == Code::Store => {
+                tally.cut_short = true;
+                return Ok(tally);
+            }
+            Err(failure) => return Err(failure),
+        };
+        for trace in &page.items {
+            write_trace(store, trace.id, out, &mut tally, ctx)?;
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(tally);
         }
     }
-    Ok(tally)
 }
 
+/// Writes a trace, or says that it cannot be read.
 fn write_trace(
     store: &Store,
     id: TraceId,
     out: &mut impl Write,
     tally: &mut Tally,
+    ctx: &Context,
 ) -> Result<(), Failure> {
-    let trace = block_on(store.trace(id))?;
-    let spans = all_spans(store, id)?;
+    let read = || -> Result<_, Failure> { Ok((block_on(store.trace(id))?, all_spans(store, id)?)) };
+    let (trace, spans) = match read() {
+        Ok(read) => read,
+        Err(failure) if failure.code() == Code::Store => {
+            tally.unreadable += 1;
+            if !ctx.out.is_json() && tally.unreadable <= NAMED {
+                let why = failure.causes().join(": ");
+                let line = format!("{WARN}left out:{WARN:#} trace {id}: {why}\n");
+                ctx.out.notice(&line);
+            }
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
     if trace.is_none() && spans.is_empty() {
         return Err(
             Failure::new(Code::NotFound, format!("there is no trace {id}"))

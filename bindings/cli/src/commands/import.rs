@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use opik_core::{Batch, Exporter};
+use opik_core::{Batch, Exporter, TraceId};
 use opik_formats::{Format, Item, Problem, ReadError, ReadOptions, Reader};
 use opik_store::Store;
 use pollster::block_on;
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::render::numbers::{bytes, duration, things};
 use crate::render::style::{DIM, GOOD, WARN};
-use crate::render::text::clean;
+use crate::render::text::{clean, short_id};
 
 /// Records per transaction.
 const BATCH: usize = 1_000;
@@ -44,7 +44,7 @@ A bad line is left out, counted and named; the exit code is 4 when nothing was u
 with --strict when anything was bad.
 
 JSON: {\"traces\", \"spans\", \"new_traces\", \"new_spans\", \"problems\", \"first_problems\": [{\"file\", \"line\", \"reason\"}],
-\"rejected\", \"files\", \"bytes\", \"dry_run\", \"store\"}")]
+\"rejected\", \"newest_trace\", \"files\", \"bytes\", \"dry_run\", \"store\"}")]
 pub(crate) struct Args {
     /// Files to read; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
@@ -94,6 +94,9 @@ struct Tally {
     first_problems: Vec<BadLine>,
     /// Records that the store refused.
     rejected: u64,
+    /// Of the traces that were read, the one that was made last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    newest_trace: Option<TraceId>,
     files: usize,
     /// Size of the input, before decompression.
     bytes: u64,
@@ -246,6 +249,9 @@ impl<'a> Pass<'a> {
     ) -> Result<(), Failure> {
         self.tally.traces += batch.traces.len() as u64;
         self.tally.spans += batch.spans.len() as u64;
+        let ids = batch.traces.iter().map(|trace| trace.id);
+        let ids = ids.chain(batch.spans.iter().map(|span| span.trace_id));
+        self.tally.newest_trace = self.tally.newest_trace.max(ids.max());
         self.bar.set_message(things(self.tally.spans, "span"));
         let Some(sink) = sink else { return Ok(()) };
         let refused = sink.write(batch, ctx)?;
@@ -369,14 +375,15 @@ fn summary(tally: &Tally, took: Duration) -> String {
     {
         let (traces, spans) = (things(traces, "trace"), things(spans, "span"));
         text.push_str(&format!(
-            "{traces} and {spans} are new, the rest was there\n"
+            "new: {traces}, {spans}; the others are in the store already or more than once in the input\n"
         ));
     }
     if let Some(store) = &tally.store {
         text.push_str(&format!("{DIM}into {}{DIM:#}\n", store.display()));
     }
-    if !tally.dry_run {
-        text.push_str(&format!("{DIM}try: opik-rs traces{DIM:#}\n"));
+    if let Some(newest) = tally.newest_trace.filter(|_| !tally.dry_run) {
+        let newest = short_id(newest);
+        text.push_str(&format!("{DIM}try: opik-rs show {newest}{DIM:#}\n"));
     }
     text
 }

@@ -13,3 +13,4 @@ pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod tail;
 pub(crate) mod traces;
+mod words;

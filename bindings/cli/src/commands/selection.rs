@@ -18,7 +18,8 @@ pub(crate) struct Selection {
     #[arg(long, short = 'p', value_name = "NAME")]
     pub(crate) project: Option<String>,
 
-    /// Only traces with these words in a name or in recorded content
+    /// Only traces with all these words in the trace or in one span: in the name, input, output
+    /// or metadata, or in the type of an error (not in its message)
     #[arg(long, short = 't', value_name = "WORDS")]
     pub(crate) text: Option<String>,
 

@@ -37,9 +37,9 @@ and again, with what is known by then.
 
 JSON, one line per change: {\"change\": number, \"trace\": {as in `traces --json`}}")]
 pub(crate) struct Args {
-    /// Begin with this many traces that changed last
-    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 0)]
-    last: u16,
+    /// Begin with this many traces that changed last [default: 0, with --once 10]
+    #[arg(long, short = 'n', value_name = "NUMBER")]
+    last: Option<u16>,
 
     /// Only traces of this project
     #[arg(long, short = 'p', value_name = "NAME")]
@@ -70,7 +70,8 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         ctx.open_store()?
     };
     let mut seen = store.last_change().map_err(unreadable)?;
-    for (change, id) in last_changes(&store, usize::from(args.last))? {
+    let last = args.last.unwrap_or(if args.once { 10 } else { 0 });
+    for (change, id) in last_changes(&store, usize::from(last))? {
         print(&store, change, id, args, ctx)?;
     }
     if args.once {

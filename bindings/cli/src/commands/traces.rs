@@ -1,24 +1,19 @@
 //! `opik-rs traces`: a list.
 
-use std::time::Duration;
-
 use opik_core::query::Sort;
 use opik_core::source::PageRequest;
 use opik_core::{Trace, TraceSource};
-use opik_store::Store;
 use pollster::block_on;
 use serde::Serialize;
 
 use super::selection::{Selection, parse_sort};
+use super::words::{self, Found};
 use crate::context::Context;
-use crate::exit::{Code, Failure, Outcome};
+use crate::exit::Outcome;
 use crate::render::numbers::{count, dollars, millis, moment};
 use crate::render::style::{BAD, DIM, ID, STRONG};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::text::{clean, short_id};
-
-/// Longest wait for the text index.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Arguments of `opik-rs traces`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +24,7 @@ Examples:
   opik-rs traces --sort duration --limit 5           the slowest
   opik-rs traces --sort total_estimated_cost         the most expensive
   opik-rs traces -f 'span_count > 50 AND tags contains \"prod\"'
-  opik-rs traces -t \"file not found\"                 words in names and content
+  opik-rs traces -t \"file not found\"                 words in names, content, error types
   opik-rs traces --json | jq -r '.traces[].id'
 
 Filters are Opik's query language: field operator value, joined by AND. Operators are
@@ -116,17 +111,24 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     } else {
         ctx.existing_store()?
     };
-    let indexed = query.text.is_none() || wait_for_words(&store)?;
-    let page = block_on(store.search_traces(&query))?;
-    let more = page.next.is_some();
+    let indexed = query.text.is_none() || words::wait(&store)?;
+    let Found { traces, more } = if query.text.is_some() {
+        words::search(&store, &query, Some(usize::from(args.limit)))?
+    } else {
+        let page = block_on(store.search_traces(&query))?;
+        Found {
+            more: page.next.is_some(),
+            traces: page.items,
+        }
+    };
     if ctx.out.is_json() {
-        let traces = page.items.iter().map(Line::of).collect();
+        let traces = traces.iter().map(Line::of).collect();
         return Ok(ctx.out.json(&Listing { traces, more })?);
     }
-    let mut text = if page.items.is_empty() {
+    let mut text = if traces.is_empty() {
         empty(&args.selection)
     } else {
-        table(&page.items, ctx)
+        table(&traces, ctx)
     };
     if !indexed {
         let note = "the text index is still behind; the newest words may be missing";
@@ -138,15 +140,6 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         ));
     }
     Ok(ctx.out.text(&text)?)
-}
-
-/// Words get into the index a moment after they were written: gives them that moment.
-fn wait_for_words(store: &Store) -> Result<bool, Failure> {
-    store.wait_for_text_index(PATIENCE).map_err(|error| {
-        Failure::new(Code::Store, "cannot read the text index")
-            .cause(error)
-            .hint("opik-rs doctor")
-    })
 }
 
 fn empty(selection: &Selection) -> String {
@@ -178,7 +171,10 @@ fn table(traces: &[Trace], ctx: &Context) -> String {
         columns.push(("COST", Align::Right));
     }
     columns.push(("", Align::Left));
-    let mut table = Table::new(columns, 2);
+    let last = columns.len().saturating_sub(1);
+    let mut table = Table::new(columns, 2).squeezing(last);
+    // Seconds take the room that names need.
+    let precise = if ctx.width < 100 { 16 } else { 19 };
     for trace in traces {
         let running = trace.end_time.is_none();
         let time = trace.duration.map_or_else(
@@ -186,27 +182,28 @@ fn table(traces: &[Trace], ctx: &Context) -> String {
                 if running {
                     "running".to_owned()
                 } else {
-                    String::new()
+                    "-".to_owned()
                 }
             },
             millis,
         );
         let mut row = vec![
             Cell::styled(short_id(trace.id), ID),
-            Cell::styled(moment(trace.start_time), DIM),
+            Cell::styled(
+                moment(trace.start_time).get(..precise).unwrap_or_default(),
+                DIM,
+            ),
             Cell::styled(trace.name.as_deref().unwrap_or("(no name)"), STRONG),
             Cell::new(time),
-            Cell::new(trace.span_count.map(count).unwrap_or_default()),
+            Cell::new(trace.span_count.map_or_else(|| "-".to_owned(), count)),
         ];
         if with_tokens {
-            row.push(Cell::new(
-                trace.usage.total_tokens().map(count).unwrap_or_default(),
-            ));
+            let tokens = trace.usage.total_tokens();
+            row.push(Cell::new(tokens.map_or_else(|| "-".to_owned(), count)));
         }
         if with_cost {
-            row.push(Cell::new(
-                trace.total_estimated_cost.map(dollars).unwrap_or_default(),
-            ));
+            let cost = trace.total_estimated_cost;
+            row.push(Cell::new(cost.map_or_else(|| "-".to_owned(), dollars)));
         }
         let error = trace.error_info.as_ref().map_or_else(String::new, |error| {
             let kind: String = clean(&error.exception_type).chars().take(24).collect();

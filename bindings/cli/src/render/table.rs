@@ -40,10 +40,14 @@ pub(crate) struct Table {
     rows: Vec<Vec<Cell>>,
     /// The column that gives way when the table is too wide.
     flexible: usize,
+    /// The column that gives way next.
+    squeezed: Option<usize>,
 }
 
 /// Between two columns.
 const GAP: &str = "  ";
+/// The flexible column gets as narrow as this before the squeezed one is cut.
+const ENOUGH: usize = 16;
 /// The flexible column never gets narrower than this.
 const LEAST: usize = 8;
 
@@ -54,7 +58,15 @@ impl Table {
             columns,
             rows: Vec::new(),
             flexible,
+            squeezed: None,
         }
+    }
+
+    /// Names a column that is cut when the flexible one is as narrow as is bearable. All that may
+    /// be left of it is its first character.
+    pub(crate) fn squeezing(mut self, column: usize) -> Self {
+        self.squeezed = Some(column);
+        self
     }
 
     /// Adds a row with one cell per column.
@@ -77,7 +89,11 @@ impl Table {
             for (index, (cell, (&wide, (_, align)))) in
                 row.iter().zip(widths.iter().zip(&self.columns)).enumerate()
             {
-                let fitted = fit(&cell.text, wide, glyphs);
+                let fitted = if Some(index) == self.squeezed && wide < 3 {
+                    cell.text.chars().take(wide).collect()
+                } else {
+                    fit(&cell.text, wide, glyphs)
+                };
                 let placed = match align {
                     Align::Right => pad_left(&fitted, wide),
                     Align::Left if index == last => fitted,
@@ -108,9 +124,18 @@ impl Table {
         }
         let gaps = GAP.len() * widths.len().saturating_sub(1);
         let total = widths.iter().sum::<usize>() + gaps;
-        let excess = total.saturating_sub(columns);
-        if let Some(wide) = widths.get_mut(self.flexible) {
-            *wide = wide.saturating_sub(excess).max((*wide).min(LEAST));
+        let mut excess = total.saturating_sub(columns);
+        let steps = [
+            (Some(self.flexible), ENOUGH),
+            (self.squeezed, 1),
+            (Some(self.flexible), LEAST),
+        ];
+        for (column, least) in steps {
+            if let Some(wide) = column.and_then(|column| widths.get_mut(column)) {
+                let narrow = wide.saturating_sub(excess).max((*wide).min(least));
+                excess = excess.saturating_sub(*wide - narrow);
+                *wide = narrow;
+            }
         }
         widths
     }
@@ -163,5 +188,27 @@ mod tests {
         00000001  a b        1,000
         ");
         assert!(plain.lines().all(|line| width(line) <= 26));
+    }
+
+    #[test]
+    fn the_squeezed_column_gives_way_before_the_name_is_unreadable() {
+        let mut table = Table::new(vec![("NAME", Align::Left), ("", Align::Left)], 0).squeezing(1);
+        table.row(vec![
+            Cell::new("a name of twenty-four ch"),
+            Cell::new("✗ ToolError"),
+        ]);
+        let at = |columns| {
+            let text = table.render(columns, &Glyphs::UNICODE);
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        let last = |columns| at(columns).lines().last().map(str::to_owned);
+        for (columns, line) in [
+            (30, "a name of twenty…  ✗ ToolError"),
+            (25, "a name of twent…  ✗ Tool…"),
+            (19, "a name of twent…  ✗"),
+            (12, "a name o…  ✗"),
+        ] {
+            assert_eq!(last(columns).as_deref(), Some(line));
+        }
     }
 }

@@ -66,6 +66,84 @@ fn a_file_is_replaced_only_by_force_and_never_half_written() {
     assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 2);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_and_what_is_no_regular_file_is_left_alone() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+
+    let scratch = with_lines();
+    std::fs::create_dir(scratch.path("elsewhere")).unwrap();
+    let target = scratch.file("elsewhere/real.jsonl", "precious\n");
+    symlink(&target, scratch.path("link.jsonl")).unwrap();
+    assert_eq!(
+        scratch.run(&["export", "--all", "-o", "link.jsonl"]).code,
+        1
+    );
+    scratch.ok(&["export", "--all", "-o", "link.jsonl", "--force"]);
+    let link = scratch.path("link.jsonl").symlink_metadata().unwrap();
+    assert!(link.is_symlink(), "the link stays");
+    assert_eq!(std::fs::read_to_string(&target).unwrap().lines().count(), 2);
+
+    let made = std::process::Command::new("mkfifo")
+        .arg(scratch.path("pipe"))
+        .status()
+        .unwrap();
+    assert!(made.success());
+    symlink("nowhere", scratch.path("dangling")).unwrap();
+    symlink("pipe", scratch.path("to-pipe")).unwrap();
+    for name in ["pipe", "to-pipe", "dangling", "elsewhere"] {
+        let run = scratch.run(&["export", "--all", "-o", name, "--force"]);
+        assert_eq!(run.code, 1, "{name}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("regular file"),
+            "{name}: {}",
+            run.stderr
+        );
+    }
+    let pipe = scratch.path("pipe").symlink_metadata().unwrap();
+    assert!(pipe.file_type().is_fifo(), "it is what it was");
+    let missing = scratch.run(&["export", "--all", "-o", "no/such/folder.jsonl"]);
+    assert_eq!(missing.code, 1);
+    assert!(!missing.stderr.contains(".tmp"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_damaged_store_gives_back_what_can_be_read() {
+    let scratch = Scratch::new();
+    scratch.ok(&["import", &fixture("traces/agentrx/opik.jsonl.gz")]);
+    let whole = std::fs::read(scratch.path("traces.db")).unwrap();
+    let mut rescues = 0;
+    // Somewhere among these places are the contents of traces.
+    for place in 1..20 {
+        let mut damaged = whole.clone();
+        let at = whole.len() / 20 * place;
+        damaged[at..at + 64].fill(0xa5);
+        let db = scratch.file("damaged.db", damaged);
+        for rest in ["damaged.db-wal", "damaged.db-shm"] {
+            drop(std::fs::remove_file(scratch.path(rest)));
+        }
+        let run = scratch.run(&[
+            "export",
+            "--all",
+            "--db",
+            &db,
+            "-o",
+            "rescue.jsonl",
+            "--force",
+        ]);
+        assert!([0, 1, 5].contains(&run.code), "{place}: {}", run.stderr);
+        if run.code != 1 {
+            continue;
+        }
+        assert!(run.stderr.contains("cannot be read"), "{}", run.stderr);
+        let text = std::fs::read_to_string(scratch.path("rescue.jsonl")).unwrap();
+        let lines = text.lines().count();
+        assert!(lines < 34, "{place}: {lines}");
+        rescues += usize::from(lines > 0);
+    }
+    assert!(rescues > 0, "no damage met the content of a trace");
+}
+
 #[test]
 fn nothing_chosen_and_two_ways_of_choosing_are_usage_errors() {
     let scratch = with_lines();

@@ -95,7 +95,16 @@ fn bad_lines_are_named_and_the_good_ones_imported() {
     assert!(run.stderr.contains("a.jsonl, line 2: "), "{}", run.stderr);
     assert!(run.stderr.contains("a.jsonl, line 4: "), "{}", run.stderr);
     assert_eq!(listed(&scratch), 2);
+    assert!(
+        run.stdout.contains("try: opik-rs show 00000002"),
+        "the newest that was imported: {}",
+        run.stdout
+    );
     let result = scratch.json(&["import", &file]);
+    assert_eq!(
+        result["newest_trace"],
+        "01941f29-7c00-7000-8000-000000000002"
+    );
     assert_eq!(result["problems"], 2);
     assert_eq!(result["first_problems"][0]["line"], 2);
 }

@@ -112,6 +112,16 @@ fn doctor_reports_on_everything_and_shows_no_key() {
 }
 
 #[test]
+fn doctor_says_which_store_is_used() {
+    let scratch = Scratch::new();
+    let used = scratch.path("other.db");
+    let text = scratch.ok(&["doctor", "--db", used.to_str().unwrap()]);
+    let line = text.lines().find(|line| line.contains("OPIK_DB")).unwrap();
+    assert!(line.contains("other.db, which is used"), "{text}");
+    assert!(!scratch.ok(&["doctor"]).contains("which is used"));
+}
+
+#[test]
 fn colour_is_for_terminals_and_no_color_turns_it_off() {
     let scratch = Scratch::new();
     let file = scratch.file("a.jsonl", line(1, "one"));

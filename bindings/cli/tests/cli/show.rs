@@ -47,6 +47,56 @@ fn lists_are_filtered_sorted_and_cut() {
 }
 
 #[test]
+fn words_are_looked_for_in_spans_and_types_of_errors_too() {
+    let scratch = with_lines();
+    // A name of spans, the content of one span, a type of error, and words of two spans.
+    assert_eq!(names(&scratch, &["-t", "lookup"]).len(), 3);
+    assert_eq!(names(&scratch, &["-t", "why 2"]), ["beta"]);
+    assert_eq!(names(&scratch, &["-t", "toolerror"]).len(), 3);
+    assert_eq!(names(&scratch, &["-t", "lookup why"]).len(), 0);
+    // Newest first, in any order that was asked for, cut at the limit, with the other conditions.
+    assert_eq!(
+        names(&scratch, &["-t", "lookup", "-n", "1"]),
+        names(&scratch, &["-n", "1"])
+    );
+    assert_eq!(
+        names(&scratch, &["-t", "lookup", "-s", "duration:asc", "-n", "2"]),
+        ["alpha", "beta"]
+    );
+    assert_eq!(
+        names(&scratch, &["-t", "lookup", "-f", "name = \"beta\""]),
+        ["beta"]
+    );
+    let more = |n: &str| scratch.json(&["traces", "-t", "lookup", "-n", n])["more"].clone();
+    assert_eq!((more("2"), more("3")), (true.into(), false.into()));
+    let text = scratch.ok(&["export", "-t", "why 2"]);
+    assert_eq!(text.lines().count(), 1);
+    assert!(text.contains("beta"), "{text}");
+}
+
+#[test]
+fn a_list_of_eighty_columns_keeps_names_readable() {
+    let scratch = Scratch::new();
+    let name = "a-name-of-26-characters-ok";
+    let first = line(1, name).replace(
+        r#""name":"lookup","#,
+        r#""name":"lookup","usage":{"total_tokens":123456},"total_estimated_cost":0.0123,"#,
+    );
+    let file = scratch.file("a.jsonl", first + &line(2, "beta"));
+    scratch.ok(&["import", &file]);
+    let text = scratch.ok(&["traces", "--width", "80"]);
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    assert!(text.contains(&name[..15]), "{text}");
+    assert!(text.contains('✗'), "{text}");
+    // Nothing was recorded is not nothing.
+    let beta = text.lines().find(|line| line.contains("beta")).unwrap();
+    assert!(!beta.contains("$0") && beta.contains('-'), "{text}");
+}
+
+#[test]
 fn a_list_has_a_heading_and_no_control_characters() {
     let scratch = with_lines();
     let text = scratch.ok(&["traces"]);
@@ -109,7 +159,7 @@ fn traces_are_named_by_whole_ids_ends_beginnings_and_age() {
     assert_eq!(shown("last"), "gamma\u{1b}[2J");
     assert_eq!(shown("last~2"), "alpha");
     for (text, code) in [
-        ("01941f29", 3),
+        ("01941f29", 2),
         ("last~3", 3),
         ("ffffffff", 3),
         ("01941f29-7c00-7000-8000-0000000000ff", 3),
@@ -161,13 +211,31 @@ fn a_span_is_shown_with_all_its_fields() {
         &["show", "00000001:000001aa"][..],
         &["show", "00000001", "--span", "000001aa"],
         &["show", "01941f29-7c00-7000-9000-0000000001aa"],
+        &["show", "01941f29…1aa"],
+        &["show", "01941f29...1aa"],
+        &["show", "01941f29…1aa", "--ascii"],
+        &["show", "000001aa"],
+        &["show", "00000001:01941f29…aa"],
+        &["show", "00000001", "--span", "01941f29…aa"],
+        &["show", "00000001", "--span", "agent"],
     ] {
         let text = scratch.ok(args);
         assert!(text.contains("\"question\": \"why 1?\""), "{args:?} {text}");
     }
     let json = scratch.json(&["show", "00000001:000001bb"]);
     assert_eq!(json["span"]["error_info"]["exception_type"], "ToolError");
-    assert_eq!(scratch.run(&["show", "00000001:ffffffff"]).code, 3);
+    for args in [
+        &["show", "00000001:ffffffff"][..],
+        &["show", "00000001", "--span", "take_lock"],
+        &["show", "01941f29…ff7"],
+    ] {
+        assert_eq!(scratch.run(args).code, 3, "{args:?}");
+    }
+    let run = scratch.run(&["show", "9000-00000000…aa"]);
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    let run = scratch.run(&["show", "01941f29…aa"]);
+    assert_eq!(run.code, 2, "of which trace? {}", run.stderr);
+    assert!(run.stderr.contains("00000001:01941f29"), "{}", run.stderr);
 }
 
 #[test]

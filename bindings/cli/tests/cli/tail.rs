@@ -17,7 +17,8 @@ fn what_changed_last_is_printed_once() {
     scratch.ok(&["import", &file]);
     let text = scratch.ok(&["tail", "--once", "--last", "1"]);
     assert!(text.contains("three") && !text.contains("two"), "{text}");
-    assert_eq!(scratch.ok(&["tail", "--once"]), "");
+    assert_eq!(scratch.ok(&["tail", "--once"]).lines().count(), 3);
+    assert_eq!(scratch.ok(&["tail", "--once", "--last", "0"]), "");
     let lines = scratch.ok(&["tail", "--once", "--last", "10", "--json"]);
     let changes: Vec<Value> = lines
         .lines()
