@@ -223,6 +223,36 @@ fn query(field: &str, operator: Operator, value: &str, project: usize) -> SpanQu
     query
 }
 
+/// Two callers that each wait for their batch, so that one encodes while the other's is written.
+fn pipelined(store: &Store, peer: &mut rusqlite::Connection, source: &mut Source, batches: usize) {
+    let batches: Vec<Batch> = (0..2 * batches).map(|_| source.batch(BATCH)).collect();
+    let texts: Vec<Vec<String>> = batches.iter().map(texts).collect();
+    let theirs = timed(|| texts.iter().for_each(|texts| write_raw(peer, texts)));
+    let ours = timed(|| {
+        std::thread::scope(|scope| {
+            for half in batches.chunks(batches.len() / 2) {
+                scope.spawn(move || {
+                    for batch in half {
+                        drop(block_on(store.export(batch)).unwrap());
+                    }
+                });
+            }
+        });
+    });
+    println!(
+        "two callers   ours {:>9.0} spans/s   ratio of sums {:.2}",
+        (batches.len() * BATCH) as f64 / ours.as_secs_f64(),
+        theirs.as_secs_f64() / ours.as_secs_f64()
+    );
+}
+
+/// The rows of the peer.
+fn texts(batch: &Batch) -> Vec<String> {
+    let spans = batch.spans.iter().map(serde_json::to_string);
+    let traces = batch.traces.iter().map(serde_json::to_string);
+    spans.chain(traces).map(Result::unwrap).collect()
+}
+
 fn main() {
     let spans: usize = std::env::var("OPIK_BENCH_SPANS")
         .ok()
@@ -236,18 +266,9 @@ fn main() {
     let mut replay = Vec::new();
     for number in 0..spans.div_ceil(BATCH) {
         let batch = source.batch(BATCH);
-        let mut texts: Vec<String> = batch
-            .spans
-            .iter()
-            .map(|span| serde_json::to_string(span).unwrap())
-            .collect();
-        json_bytes += texts.iter().map(String::len).sum::<usize>();
-        texts.extend(
-            batch
-                .traces
-                .iter()
-                .map(|trace| serde_json::to_string(trace).unwrap()),
-        );
+        let texts = texts(&batch);
+        let spans = texts.iter().take(batch.spans.len());
+        json_bytes += spans.map(String::len).sum::<usize>();
         let mut both: [&mut dyn FnMut(); 2] = [
             &mut || ours.push(timed(|| drop(block_on(store.export(&batch)).unwrap()))),
             &mut || theirs.push(timed(|| write_raw(&mut peer, &texts))),
@@ -369,6 +390,12 @@ fn main() {
     println!(
         "upserts       {:.0} spans/s replaced",
         updated as f64 / time.as_secs_f64()
+    );
+    pipelined(
+        &store,
+        &mut peer,
+        &mut source,
+        (spans / BATCH / 10).clamp(4, 50),
     );
     let small = source.batch(500);
     let times: Vec<Duration> = small

@@ -6,6 +6,7 @@
 //! record, and its space is nearly free); a block without a live entry is removed.
 
 use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
 
 use zstd::bulk::{Compressor, Decompressor};
 
@@ -58,13 +59,54 @@ pub(crate) fn decompress(data: &[u8], raw_len: usize) -> Result<Vec<u8>, StoreEr
     })
 }
 
-/// A block that is ready to be written.
+/// Compressed content; `None` when it could not be made.
+type Data = Arc<OnceLock<Option<Vec<u8>>>>;
+
+/// A block to be written. Its content may still be on the way.
 #[derive(Debug)]
 pub(crate) struct PackedBlock {
-    pub(crate) data: Vec<u8>,
+    data: Data,
     pub(crate) raw_len: usize,
     /// How many entries refer to it.
     pub(crate) entries: i64,
+}
+
+impl PackedBlock {
+    /// The compressed content, as soon as it is there.
+    pub(crate) fn data(&self) -> Result<&[u8], StoreError> {
+        let data = self.data.wait().as_deref();
+        data.ok_or_else(|| StoreError::Internal("a block could not be compressed".into()))
+    }
+}
+
+/// Blocks that have to be compressed. Whoever drops this lets nobody wait.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Compression(Vec<(Vec<u8>, Data)>);
+
+impl Compression {
+    /// Compresses the blocks, first come first served.
+    pub(crate) fn run(self) -> Result<(), StoreError> {
+        for (raw, data) in &self.0 {
+            // It is set here only.
+            drop(data.set(Some(compress(raw)?)));
+        }
+        Ok(())
+    }
+
+    /// Whether there is more than one block.
+    pub(crate) fn is_long(&self) -> bool {
+        self.0.len() > 1
+    }
+}
+
+impl Drop for Compression {
+    fn drop(&mut self) {
+        for (_, data) in &self.0 {
+            // No effect on those that are there.
+            drop(data.set(None));
+        }
+    }
 }
 
 /// Where bodies lie: number of the block within the batch, offset, length.
@@ -81,6 +123,7 @@ pub(crate) struct Packer {
     raw: Vec<u8>,
     entries: i64,
     done: Vec<PackedBlock>,
+    todo: Vec<(Vec<u8>, Data)>,
 }
 
 impl Packer {
@@ -91,7 +134,7 @@ impl Packer {
     }
 
     /// Ends the entry that began at `at`.
-    pub(crate) fn end(&mut self, at: usize) -> Result<Place, StoreError> {
+    pub(crate) fn end(&mut self, at: usize) -> Place {
         let place = Place {
             block: self.done.len(),
             at,
@@ -99,27 +142,29 @@ impl Packer {
         };
         self.entries += 1;
         if self.raw.len() >= TARGET {
-            self.close()?;
+            self.close();
         }
-        Ok(place)
+        place
     }
 
-    fn close(&mut self) -> Result<(), StoreError> {
+    fn close(&mut self) {
         if self.entries > 0 {
+            let data = Data::default();
             self.done.push(PackedBlock {
-                data: compress(&self.raw)?,
+                data: Arc::clone(&data),
                 raw_len: self.raw.len(),
                 entries: self.entries,
             });
-            self.raw.clear();
+            let next = Vec::with_capacity(2 * TARGET);
+            self.todo
+                .push((std::mem::replace(&mut self.raw, next), data));
             self.entries = 0;
         }
-        Ok(())
     }
 
-    /// The blocks, in the order of their numbers.
-    pub(crate) fn finish(mut self) -> Result<Vec<PackedBlock>, StoreError> {
-        self.close()?;
-        Ok(self.done)
+    /// The blocks, in the order of their numbers, and the work that is left to do for them.
+    pub(crate) fn finish(mut self) -> (Vec<PackedBlock>, Compression) {
+        self.close();
+        (self.done, Compression(self.todo))
     }
 }

@@ -1,5 +1,5 @@
 //! From a batch to what the writer stores, on the caller's thread: drop what the batch itself
-//! replaces, group by trace and project, encode, compress, add up.
+//! replaces, group by trace and project, encode, add up, compress.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use opik_core::exporter::Rejection;
 use opik_core::model::ScoreTarget;
 use opik_core::{Batch, ProjectId, ScoreRecord, Span, SpanId, Timestamp, Trace, TraceId};
 
-use crate::block::{MAX_RAW, PackedBlock, Packer, Place};
+use crate::block::{Compression, MAX_RAW, PackedBlock, Packer, Place};
 use crate::codec::span::{self, SpanRow};
 use crate::codec::totals::Totals;
 use crate::codec::trace::TraceRow;
@@ -91,8 +91,8 @@ impl Projects {
     }
 }
 
-/// Encodes a batch that arrived at `now`.
-pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<Packed, StoreError> {
+/// Encodes a batch that arrived at `now`. The writer can begin before its blocks are compressed.
+pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<(Packed, Compression), StoreError> {
     let now = now.as_micros();
     let mut rejected = Vec::new();
     let mut projects = Projects::default();
@@ -172,15 +172,17 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<Packed, StoreError> 
             });
         }
     }
-    Ok(Packed {
+    let (blocks, compression) = packer.finish();
+    let packed = Packed {
         arrived: now,
         projects: projects.known,
-        blocks: packer.finish()?,
+        blocks,
         traces,
         scores,
         accepted: batch.len() - rejected.len(),
         rejected,
-    })
+    };
+    Ok((packed, compression))
 }
 
 fn score_name(target: &ScoreTarget) -> String {
@@ -228,7 +230,7 @@ fn pack_row(
         updated: trace.last_updated_at.map_or(now, Timestamp::as_micros),
         start: row.start,
         head: row.encode(),
-        body: packer.end(at)?,
+        body: packer.end(at),
     })
 }
 
@@ -261,7 +263,7 @@ fn pack_spans(
                 row.body_len = out.len() - at;
                 rows.push(row);
             }
-            let bodies = packer.end(begin)?;
+            let bodies = packer.end(begin);
             parts.push(part(project, &rows, bodies));
         }
     }

@@ -15,6 +15,7 @@ use opik_core::{
 };
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::block::Compression;
 use crate::error::StoreError;
 use crate::options::{PruneReport, Retention, StoreOptions};
 use crate::pack;
@@ -359,19 +360,29 @@ fn size_with_log(path: &Path) -> u64 {
 
 #[async_trait]
 impl Exporter for Store {
-    /// Encodes and compresses on the calling thread (a few microseconds a span) and waits for
-    /// the commit.
+    /// Encodes and compresses on the calling thread (a few microseconds a span), while the writer
+    /// begins, and waits for the commit.
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
         if batch.is_empty() {
             return Ok(ExportReport::default());
         }
-        let packed = pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
+        let (packed, compression) =
+            pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
         let closed = |_| StoreError::Closed.into_export();
         let permit = Arc::clone(&self.0.waiting)
             .acquire_owned()
             .await
             .map_err(closed)?;
         let (answer, wait) = oneshot::channel();
+        let mut compression = Some(compression);
+        let compress = |slot: &mut Option<Compression>| {
+            let run = slot.take().map_or(Ok(()), Compression::run);
+            run.map_err(StoreError::into_export)
+        };
+        // The writer puts the columns in while a larger batch is compressed here.
+        if !compression.as_ref().is_some_and(Compression::is_long) {
+            compress(&mut compression)?;
+        }
         self.0
             .submit(WriteJob::Batch(WaitingBatch {
                 packed: Box::new(packed),
@@ -379,6 +390,7 @@ impl Exporter for Store {
                 permit,
             }))
             .map_err(StoreError::into_export)?;
+        compress(&mut compression)?;
         let packed = wait
             .await
             .unwrap_or(Err(StoreError::Closed))

@@ -1,6 +1,6 @@
 //! Writing blocks, and overwriting what is no longer referred to.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Work;
 use crate::block::{self, PackedBlock, Place};
@@ -44,6 +44,8 @@ pub(super) struct Wipe {
 pub(super) struct Blocks<'p> {
     packed: &'p [PackedBlock],
     keys: Vec<Option<i64>>,
+    /// Key and number of blocks that have a key but were not written.
+    pending: Vec<(i64, usize)>,
     unused: Vec<Place>,
     /// The last block that was looked into.
     open: Option<(usize, Vec<u8>)>,
@@ -54,6 +56,7 @@ impl<'p> Blocks<'p> {
         Self {
             packed,
             keys: vec![None; packed.len()],
+            pending: Vec::new(),
             unused: Vec::new(),
             open: None,
         }
@@ -65,7 +68,8 @@ impl<'p> Blocks<'p> {
             .ok_or(StoreError::Damaged("a batch refers to a block it lacks"))
     }
 
-    /// Stores the block of an entry, unless it is stored already.
+    /// Gives the block of an entry a key, unless it has one. It is written later, since it may
+    /// still be compressed now.
     pub(super) fn store(
         &mut self,
         work: &mut Work<'_>,
@@ -74,18 +78,9 @@ impl<'p> Blocks<'p> {
         let block = match self.keys.get(place.block).copied().flatten() {
             Some(key) => key,
             None => {
-                let packed = self.packed(place.block)?;
+                self.packed(place.block)?;
                 work.block += 1;
-                work.conn
-                    .prepare_cached(
-                        "INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)",
-                    )?
-                    .execute(params![
-                        work.block,
-                        packed.entries,
-                        int(packed.raw_len),
-                        packed.data
-                    ])?;
+                self.pending.push((work.block, place.block));
                 if let Some(slot) = self.keys.get_mut(place.block) {
                     *slot = Some(work.block);
                 }
@@ -109,7 +104,7 @@ impl<'p> Blocks<'p> {
             let packed = self.packed(place.block)?;
             self.open = Some((
                 place.block,
-                block::decompress(&packed.data, packed.raw_len)?,
+                block::decompress(packed.data()?, packed.raw_len)?,
             ));
         }
         self.open
@@ -123,8 +118,26 @@ impl<'p> Blocks<'p> {
         self.unused.push(place);
     }
 
-    /// Overwrites skipped entries of blocks that were stored for the sake of others.
-    pub(super) fn finish(self, work: &mut Work<'_>) {
+    /// Writes the blocks that have a key, so that they can be read.
+    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let mut insert =
+            conn.prepare_cached("INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)")?;
+        for (key, number) in std::mem::take(&mut self.pending) {
+            let packed = self.packed(number)?;
+            insert.execute(params![
+                key,
+                packed.entries,
+                int(packed.raw_len),
+                packed.data()?
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and overwrites skipped entries of blocks that were stored for the sake
+    /// of others.
+    pub(super) fn finish(mut self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        self.flush(work.conn)?;
         for place in self.unused {
             if let Some(block) = self.keys.get(place.block).copied().flatten() {
                 work.release(Stored {
@@ -134,6 +147,7 @@ impl<'p> Blocks<'p> {
                 });
             }
         }
+        Ok(())
     }
 }
 

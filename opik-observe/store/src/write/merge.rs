@@ -91,10 +91,11 @@ impl Work<'_> {
                 out.extend_from_slice(body);
                 moved.push(row);
             }
-            let bodies = packer.end(begin)?;
+            let bodies = packer.end(begin);
             packed.push(pack::part(0, &moved, bodies));
         }
-        let stored = packer.finish()?;
+        let (stored, compression) = packer.finish();
+        compression.run()?;
         let mut blocks = Blocks::new(&stored);
         for part in parts {
             let decoded = span::decode(&part.head)?;
@@ -118,6 +119,6 @@ impl Work<'_> {
                 spans.small.push(key);
             }
         }
-        Ok(())
+        blocks.flush(self.conn)
     }
 }

@@ -128,7 +128,7 @@ impl Work<'_> {
         for trace in &packed.traces {
             self.trace(packed.arrived, &projects, &mut blocks, trace)?;
         }
-        blocks.finish(self);
+        blocks.finish(self)?;
         self.scores(&packed.scores, packed.arrived)
     }
 

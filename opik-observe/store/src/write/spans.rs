@@ -227,6 +227,7 @@ impl Work<'_> {
             changed |= self.update_part(arrived, projects, blocks, part, known, &mut spans)?;
         }
         if changed {
+            blocks.flush(self.conn)?;
             self.merge_small(known, &mut spans)?;
         }
         let seq = if changed { known.seq } else { old_seq };
@@ -318,6 +319,7 @@ impl Work<'_> {
         if old.project != project(projects, part.project)? || comparable != *mine {
             return Ok(false);
         }
+        blocks.flush(self.conn)?;
         let block = self.block_content(old.bodies.block)?;
         let mine = body_of(old.bodies, mine);
         let all = blocks.read(part.bodies)?;

@@ -227,6 +227,7 @@ impl Work<'_> {
         {
             return Ok(true);
         }
+        blocks.flush(self.conn)?;
         let block = self.block_content(known.body.block)?;
         let body = block.get(known.body.at..known.body.at + known.body.len);
         Ok(body != Some(blocks.read(row.body)?))
