@@ -8,7 +8,7 @@ use crate::context_growth::{ContextGrowth, context_growth};
 use crate::critical_path::{CriticalPath, critical_path};
 use crate::errors::{Errors, errors};
 use crate::finding::{Finding, FindingId, FindingKind};
-use crate::outliers::{Outlier, outliers};
+use crate::outliers::{Outlier, outliers_with};
 use crate::per_node::PerNode;
 use crate::repetition::{Repetition, repetitions};
 use crate::self_time::self_times;
@@ -62,12 +62,13 @@ pub fn analyse(tree: &TraceTree) -> Evidence {
     let errors = errors(tree);
     let spend = spend(tree);
     let repetitions = repetitions(tree, &errors, &spend, &Signatures::new(tree));
+    let self_times = self_times(tree);
     let mut evidence = Evidence {
         critical_path: critical_path(tree),
-        self_times: self_times(tree),
         truncated: truncated(tree),
         context_growth: context_growth(tree),
-        outliers: outliers(tree),
+        outliers: outliers_with(tree, &self_times),
+        self_times,
         errors,
         spend,
         repetitions,

@@ -14,7 +14,18 @@
 //!
 //! The segments partition the interval of the root exactly, so their lengths sum up to its
 //! duration. A trace with several roots gets a virtual root from the first start to the last end;
-//! time of its own is time that no span explains.
+//! time of its own is time that no root explains.
+//!
+//! The duration of a trace is [`TraceTree::wall`], from its first start to its last end with its
+//! own record. What of it lies before or after the interval of the roots is in
+//! [`CriticalPath::outside`]: lead-in and tail that no span explains, and spans that went on after
+//! their root. Segments of both kinds together partition the wall time exactly.
+//!
+//! # What the path does not show
+//!
+//! A child that overlaps the one that was chosen is left out as a whole, so the parent's own
+//! segments may contain time in which such a child ran. [`CriticalPath::alone`] is what is left of
+//! them without that time, and [`CriticalPath::hidden`] is whose time it was.
 //!
 //! Clocks of different hosts are not handled here: [`TraceTree`] has moved servers into their
 //! clients before. `O(n log n)`, without recursion.
@@ -25,6 +36,8 @@
 //! something that ran beside it is what the parent waits for. So the trace gets shorter by the
 //! least of `y` and the slack of everything that runs beside the span or beside one of its
 //! ancestors ([`CriticalPath::saving`]). This assumes that the rest keeps its duration.
+
+mod coverage;
 
 use opik_core::tree::{Interval, NodeId};
 use opik_core::{Span, Timestamp, TraceTree};
@@ -92,8 +105,22 @@ pub struct CriticalPath {
     pub parallel: Vec<Parallel>,
     /// The topmost spans that outlived the root, in pre-order.
     pub tail: Vec<Tail>,
-    /// By how much each span could get shorter before its siblings are what counts.
-    room: PerNode<i64>,
+    /// From the first start to the last end of the trace with its own record: its duration.
+    pub wall: Interval,
+    /// What of the wall time lies outside the interval, in order of time: with the span that ran
+    /// then, or `None` where none did.
+    pub outside: Vec<Segment>,
+    /// Microseconds of a span's own segments in which none of its children ran.
+    pub alone: PerNode<i64>,
+    /// Microseconds of the parent's own segments in which this span ran without being on the path.
+    /// Each moment counts for one span.
+    pub hidden: PerNode<i64>,
+    /// Microseconds between roots without any span.
+    gaps: i64,
+    /// The spans that ran between the roots on the path, each with its microseconds of that time.
+    pub(crate) between: Vec<(NodeId, i64)>,
+    /// By how much each span could get shorter before a sibling is what counts, and which.
+    room: PerNode<(i64, Option<NodeId>)>,
 }
 
 impl Default for CriticalPath {
@@ -108,20 +135,30 @@ impl Default for CriticalPath {
             own: PerNode::default(),
             parallel: Vec::new(),
             tail: Vec::new(),
+            wall: nothing,
+            outside: Vec::new(),
+            alone: PerNode::default(),
+            hidden: PerNode::default(),
+            gaps: 0,
+            between: Vec::new(),
             room: PerNode::default(),
         }
     }
 }
 
 impl CriticalPath {
-    /// Microseconds on the path that no span explains, between several roots.
+    /// Microseconds of the wall time in which no span ran: between roots, before the first span
+    /// and after the last.
     #[must_use]
     pub fn uninstrumented(&self) -> i64 {
-        let gaps = self
-            .segments
-            .iter()
-            .filter(|segment| segment.node.is_none());
-        gaps.map(Segment::micros).sum()
+        let outside = self.outside.iter().filter(|part| part.node.is_none());
+        self.between_roots() + outside.map(Segment::micros).sum::<i64>()
+    }
+
+    /// Microseconds between several roots in which no span ran.
+    #[must_use]
+    pub fn between_roots(&self) -> i64 {
+        self.gaps
     }
 
     /// By how many microseconds the trace gets shorter when the time that this span itself
@@ -135,9 +172,33 @@ impl CriticalPath {
     pub fn saving(&self, tree: &TraceTree, node: NodeId, share: f64) -> i64 {
         let own = self.own.get(node).copied().unwrap_or(0);
         let wanted = (own as f64 * share.clamp(0.0, 1.0)) as i64;
+        let room = self.room(tree, node).map_or(i64::MAX, |(room, _)| room);
+        wanted.min(room)
+    }
+
+    /// In how many microseconds of a span's own segments any of its children ran, and the child
+    /// that accounts for most of them; `None` where that is less than a tenth of the segments.
+    pub(crate) fn longest_hidden(&self, tree: &TraceTree, node: NodeId) -> Option<(i64, NodeId)> {
+        let own = self.own.get(node).copied()?;
+        let covered = own - self.alone.get(node).copied()?;
+        if covered * 10 < own || covered == 0 {
+            return None;
+        }
+        let hidden = |child: &NodeId| self.hidden.get(*child).copied().unwrap_or(0);
+        let most = tree
+            .children(node)
+            .max_by_key(|child| (hidden(child), std::cmp::Reverse(*child)))?;
+        Some((hidden(&most), most))
+    }
+
+    /// By how many microseconds this span or an ancestor can get shorter before a span that runs
+    /// beside it is what counts, and that span; `None` where nothing runs beside them.
+    #[must_use]
+    pub fn room(&self, tree: &TraceTree, node: NodeId) -> Option<(i64, NodeId)> {
         let above = std::iter::once(node).chain(tree.ancestors(node));
-        let room = above.filter_map(|node| self.room.get(node).copied()).min();
-        wanted.min(room.unwrap_or(i64::MAX))
+        let rooms = above.filter_map(|node| self.room.get(node).copied());
+        let limits = rooms.filter_map(|(room, limit)| Some((room, limit?)));
+        limits.min_by_key(|&(room, _)| room)
     }
 }
 
@@ -145,6 +206,7 @@ impl CriticalPath {
 #[must_use]
 pub fn critical_path(tree: &TraceTree) -> CriticalPath {
     let roots: Vec<NodeId> = tree.roots().collect();
+    let wall = tree.wall();
     let Some(interval) = roots
         .iter()
         .map(|&root| tree.interval(root))
@@ -153,7 +215,16 @@ pub fn critical_path(tree: &TraceTree) -> CriticalPath {
             end: a.end.max(b.end),
         })
     else {
-        return CriticalPath::default();
+        let moment = Interval {
+            start: wall.start,
+            end: wall.start,
+        };
+        return CriticalPath {
+            interval: moment,
+            wall,
+            outside: coverage::outside(tree, moment),
+            ..CriticalPath::default()
+        };
     };
     let mut walk = Walk {
         tree,
@@ -166,14 +237,24 @@ pub fn critical_path(tree: &TraceTree) -> CriticalPath {
             own: PerNode::filled(tree, 0),
             parallel: Vec::new(),
             tail: tail(tree, interval),
-            room: PerNode::filled(tree, i64::MAX),
+            wall,
+            outside: coverage::outside(tree, interval),
+            alone: PerNode::default(),
+            hidden: PerNode::default(),
+            gaps: 0,
+            between: Vec::new(),
+            room: PerNode::filled(tree, (i64::MAX, None)),
         },
     };
     match roots.as_slice() {
         &[root] => walk.run(Some(root), interval),
         _ => walk.run(None, interval),
     }
-    walk.path
+    let mut path = walk.path;
+    let coverage = coverage::Coverage::of(tree, &path.segments, &path.own);
+    (path.alone, path.hidden) = (coverage.alone, coverage.hidden);
+    (path.gaps, path.between) = (coverage.gaps, coverage.between);
+    path
 }
 
 /// The interval of every node cut to those of its ancestors; `None` for what is left out.
@@ -348,9 +429,11 @@ impl Walk<'_> {
             slack,
         });
         if let Some(chosen) = beside {
-            self.path
-                .room
-                .update(chosen, |room| *room = slack.min(*room));
+            self.path.room.update(chosen, |room| {
+                if slack < room.0 {
+                    *room = (slack, Some(node));
+                }
+            });
         }
     }
 

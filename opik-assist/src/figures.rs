@@ -1,11 +1,12 @@
 //! Numbers as people read them.
 
-/// A duration: `0.35 ms`, `340 ms`, `2.41 s`, `3 min 20 s`, `2 h 5 min`.
+/// A duration: `350 us`, `1.25 ms`, `340 ms`, `2.41 s`, `3 min 20 s`, `2 h 5 min`.
 pub(crate) fn duration(micros: i64) -> String {
     let millis = millis(micros);
     match micros.unsigned_abs() {
         0 => "0 ms".to_owned(),
-        1..=9_999 => format!("{millis:.2} ms"),
+        1..=999 => format!("{micros} us"),
+        1_000..=9_999 => format!("{millis:.2} ms"),
         10_000..=99_999 => format!("{millis:.1} ms"),
         100_000..=999_499 => format!("{millis:.0} ms"),
         999_500..=119_994_999 => format!("{:.2} s", millis / 1_000.0),
@@ -118,7 +119,7 @@ mod tests {
         .join("; ");
         assert_eq!(
             text,
-            "0 ms; 0.35 ms; 100.0 ms; 340 ms; 999 ms; 2.41 s; 3 min 20 s; 2 h 5 min"
+            "0 ms; 350 us; 100.0 ms; 340 ms; 999 ms; 2.41 s; 3 min 20 s; 2 h 5 min"
         );
     }
 

@@ -4,7 +4,7 @@
 //! as no other span of the trace shares: `llm plan (01a1f87d…3c)`.
 
 use opik_core::tree::NodeId;
-use opik_core::{SpanId, TraceTree};
+use opik_core::{SpanId, SpanType, TraceTree};
 
 use crate::quote::clean;
 
@@ -46,8 +46,9 @@ impl<'a> Labels<'a> {
     pub(crate) fn name(&self, node: NodeId) -> String {
         let span = self.tree.span(node);
         let name = clean(span.name.as_deref().unwrap_or_default(), NAME);
-        let kind = clean(span.kind().as_str(), 12);
+        let kind = clean(kind_word(span.kind()), 12);
         match name.as_str() {
+            "" if span.kind() == &SpanType::General => "step without a name".to_owned(),
             "" => format!("{kind} span"),
             name => format!("{kind} {name}"),
         }
@@ -91,6 +92,14 @@ impl<'a> Labels<'a> {
     }
 }
 
+/// The type of a span as a word: a general one is a step.
+pub(crate) fn kind_word(kind: &SpanType) -> &str {
+    match kind {
+        SpanType::General => "step",
+        other => other.as_str(),
+    }
+}
+
 /// The last sixteen hexadecimal digits in reverse order.
 fn ending(id: SpanId) -> u64 {
     let (_, low) = id.as_bytes().split_at(8);
@@ -129,6 +138,6 @@ mod tests {
             ["01941f29…5ca", "01941f29…cca", "01941f29…45", "01941f29…f0"]
         );
         let node = tree.find(ids[3].parse().unwrap()).unwrap();
-        assert_eq!(labels.span(node), "general ab (01941f29…f0)");
+        assert_eq!(labels.span(node), "step ab (01941f29…f0)");
     }
 }

@@ -4,13 +4,18 @@
 //! the score is `0.6745 * (ln x - median) / MAD` over logarithms (Iglewicz and Hoaglin), with a
 //! MAD of at least 5 % of the value. A span stands out with a score above 3.5 when it also took
 //! at least 5 % of the trace's time longer than the median. Only slow spans are reported.
+//!
+//! A span that contains others of its group (an agent that calls itself) counts with its self time:
+//! it is longer than what it contains by nature.
 
 use std::collections::HashMap;
 
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
+use crate::PerNode;
 use crate::figures::{millis, real};
+use crate::self_time::self_times;
 
 /// Least size of a group.
 const LEAST: usize = 8;
@@ -27,6 +32,10 @@ const FLOOR: f64 = 0.048_79;
 pub struct Outlier {
     /// The span.
     pub node: NodeId,
+    /// How long it took, in microseconds; its self time when it contains others of its group.
+    pub micros: i64,
+    /// Whether it contains others of its group, so that its self time counts.
+    pub nested: bool,
     /// Its robust score; above 3.5.
     pub score: f64,
     /// The median duration of its group in microseconds.
@@ -43,6 +52,11 @@ type Group<'a> = (&'a str, Option<&'a str>, Option<&'a str>);
 /// Finds the spans that stand out, the largest excess first.
 #[must_use]
 pub fn outliers(tree: &TraceTree) -> Vec<Outlier> {
+    outliers_with(tree, &self_times(tree))
+}
+
+/// The same with self times that are known.
+pub(crate) fn outliers_with(tree: &TraceTree, self_times: &PerNode<i64>) -> Vec<Outlier> {
     let mut groups: HashMap<Group<'_>, Vec<NodeId>> = HashMap::new();
     for node in tree.nodes() {
         let span = tree.span(node);
@@ -56,14 +70,32 @@ pub fn outliers(tree: &TraceTree) -> Vec<Outlier> {
     let wall = real(tree.wall().micros());
     let mut found = Vec::new();
     for group in groups.values().filter(|group| group.len() >= LEAST) {
-        let logarithm = |node: NodeId| real(tree.interval(node).micros().max(1)).ln();
-        let mut logs: Vec<f64> = group.iter().map(|&node| logarithm(node)).collect();
+        // Pre-order: what a span contains of its group comes right after it.
+        let members: Vec<(NodeId, bool, i64)> = group
+            .iter()
+            .enumerate()
+            .map(|(place, &node)| {
+                let next = group.get(place + 1);
+                let nested = next.is_some_and(|&next| tree.is_ancestor(node, next));
+                let micros = if nested {
+                    self_times.at(node)
+                } else {
+                    tree.interval(node).micros()
+                };
+                (node, nested, micros)
+            })
+            .collect();
+        let logarithm = |micros: i64| real(micros.max(1)).ln();
+        let mut logs: Vec<f64> = members
+            .iter()
+            .map(|&(_, _, micros)| logarithm(micros))
+            .collect();
         let middle = median(&mut logs);
         let mut deviations: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
         let spread = median(&mut deviations).max(FLOOR);
-        for &node in group {
-            let score = 0.6745 * (logarithm(node) - middle) / spread;
-            let excess = real(tree.interval(node).micros()) - middle.exp();
+        for (node, nested, micros) in members {
+            let score = 0.6745 * (logarithm(micros) - middle) / spread;
+            let excess = real(micros) - middle.exp();
             if score > SCORE && excess >= EXCESS * wall {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -71,6 +103,8 @@ pub fn outliers(tree: &TraceTree) -> Vec<Outlier> {
                 )]
                 found.push(Outlier {
                     node,
+                    micros,
+                    nested,
                     score,
                     median: middle.exp().round() as i64,
                     group: group.len(),
@@ -79,7 +113,7 @@ pub fn outliers(tree: &TraceTree) -> Vec<Outlier> {
             }
         }
     }
-    let excess = |outlier: &Outlier| tree.interval(outlier.node).micros() - outlier.median;
+    let excess = |outlier: &Outlier| outlier.micros - outlier.median;
     found.sort_by_key(|outlier| (std::cmp::Reverse(excess(outlier)), outlier.node));
     found
 }

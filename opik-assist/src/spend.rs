@@ -45,6 +45,9 @@ pub struct Spend {
     pub subtree: PerNode<Amount>,
     /// By the whole trace.
     pub total: Amount,
+    /// The sum of what every span says, wrappers that repeat their calls included: the totals
+    /// that Opik shows.
+    pub recorded: Amount,
     /// Whether any span has a cost.
     pub has_cost: bool,
     /// Whether any span has tokens.
@@ -63,6 +66,7 @@ pub fn spend(tree: &TraceTree) -> Spend {
     for node in tree.nodes().rev() {
         let below = spend.subtree.at(node);
         let own = own(tree, node, below);
+        spend.recorded.add(recorded(tree, node));
         spend.has_cost |= own.dollars > 0.0;
         spend.has_tokens |= own.tokens > 0;
         spend.own.set(node, own);
@@ -75,6 +79,19 @@ pub fn spend(tree: &TraceTree) -> Spend {
         }
     }
     spend
+}
+
+/// What a span says.
+fn recorded(tree: &TraceTree, node: NodeId) -> Amount {
+    let span = tree.span(node);
+    let cost = span.total_estimated_cost.unwrap_or(0.0);
+    let tokens = |count: Option<i64>| count.unwrap_or(0).max(0);
+    Amount {
+        dollars: if cost.is_finite() { cost.max(0.0) } else { 0.0 },
+        tokens: tokens(span.usage.total_tokens()),
+        prompt_tokens: tokens(span.usage.prompt_tokens()),
+        completion_tokens: tokens(span.usage.completion_tokens()),
+    }
 }
 
 fn own(tree: &TraceTree, node: NodeId, below: Amount) -> Amount {
@@ -131,6 +148,7 @@ mod tests {
         let spend = spend(&tree);
         assert_eq!((spend.total.dollars, spend.total.tokens), (3.5, 35));
         let root = tree.roots().next().unwrap();
+        assert_eq!((spend.recorded.dollars, spend.recorded.tokens), (6.5, 65));
         assert_eq!(spend.own.at(root), Amount::default());
         assert_eq!(spend.subtree.at(root).tokens, 35);
     }

@@ -155,8 +155,8 @@ fn the_cause_of_an_error_with_who_asked_for_it() {
     assert!(answer.sufficient);
     insta::assert_snapshot!(answer, @r#"
     The error began in tool orders (00000000…05).
-    - tool orders (00000000…05) failed with TimeoutError: "no answer from 10.0.0.2 after 2000 ms"; it went up to general agent (00000000…01), which failed with RuntimeError: "step failed: no answer from 10.0.0.9 after 9000 ms". The same error occurred 3 times in all. [F1]
-    - tool profile (00000000…04) returned an error as its output, "HTTP 404: no profile of ann"; general agent (00000000…01) reports another error and went on. [F3]
+    - tool orders (00000000…05) failed with TimeoutError: "no answer from 10.0.0.2 after 2000 ms"; it went up to step agent (00000000…01), which failed with RuntimeError: "step failed: no answer from 10.0.0.9 after 9000 ms". The same error occurred 3 times in all. [F1]
+    - tool profile (00000000…04) returned an error as its output, "HTTP 404: no profile of ann"; step agent (00000000…01) reports another error and went on. [F3]
     - llm plan (00000000…02) asked for the call that failed, tool orders (00000000…05): its output holds the same arguments. [F2]
     - 3 errors of tool orders (00000000…05), tool orders (00000000…06), 1 more: nothing came in time. Remedy: raise the time limit, or make the call smaller. [F14]
     - 1 error of tool profile (00000000…04): what was asked for does not exist. Remedy: check the name or the path that was asked for. [F15]
@@ -175,10 +175,10 @@ fn why_a_trace_is_slow() {
     assert_eq!(answer.intent, Intent::Slow);
     insta::assert_snapshot!(answer, @r#"
     The trace took 10.00 s; for 30 % of it, it waited for llm plan (00000000…02) itself.
-    - The critical path takes 10.00 s through 7 spans; 92 % of it: llm plan (00000000…02) 3.00 s (30 %); tool search[2J (00000000…03) 3.00 s (30 %); tool orders (00000000…07) 1.20 s (12 %); tool orders (00000000…05) 1.00 s (10 %); tool orders (00000000…06) 1.00 s (10 %). [F5]
-    - 3 spans named tool orders take 3.20 s of the critical path (32 %), 1.07 s each on average. [F6]
+    - The critical path takes 10.00 s through 7 spans; 92 % of the trace: llm plan (00000000…02) 3.00 s (30 %); tool search[2J (00000000…03) 3.00 s (30 %); tool orders (00000000…07) 1.20 s (12 %); tool orders (00000000…05) 1.00 s (10 %); tool orders (00000000…06) 1.00 s (10 %). [F5]
+    - 3 spans named tool orders take 3.20 s of the critical path (32 % of the trace), 1.07 s each on average. [F6]
     - If llm plan (00000000…02) were 30 % faster, the trace would be 900 ms shorter (9 %); without it, 3.00 s. [F7]
-    - If tool search[2J (00000000…03) were 30 % faster, the trace would be 900 ms shorter (9 %); without it, 1.00 s. [F8]
+    - If tool search[2J (00000000…03) were 30 % faster, the trace would be 900 ms shorter (9 %); without it, 1.00 s, no more, because tool profile (00000000…04) then is what the trace waits for. [F8]
     - tool orders (00000000…05) was tried 3 times with the same input, and all failed; waits grew from 100 ms to 200 ms. It took 3.50 s (35 % of the trace) before the outcome. [F10]
     (Computed from the recorded spans; no model was asked.)
     "#);
@@ -203,11 +203,11 @@ fn a_summary_also_when_the_question_is_not_understood() {
     let tree = failed_run().tree();
     let answer = ask(&tree, "Give me a summary");
     insta::assert_snapshot!(answer, @r#"
-    Asked: "Where is my order?".
-    - The trace "support chat" has 8 spans (1 general, 2 llm, 5 tool) and took 10.00 s, 6,350 tokens, $0.0500; 4 errors began in it (3 fatal, 1 swallowed, 0 recovered), and it failed. [F17]
-    - tool orders (00000000…05) failed with TimeoutError: "no answer from 10.0.0.2 after 2000 ms"; it went up to general agent (00000000…01), which failed with RuntimeError: "step failed: no answer from 10.0.0.9 after 9000 ms". The same error occurred 3 times in all. [F1]
-    - tool profile (00000000…04) returned an error as its output, "HTTP 404: no profile of ann"; general agent (00000000…01) reports another error and went on. [F3]
-    - The critical path takes 10.00 s through 7 spans; 92 % of it: llm plan (00000000…02) 3.00 s (30 %); tool search[2J (00000000…03) 3.00 s (30 %); tool orders (00000000…07) 1.20 s (12 %); tool orders (00000000…05) 1.00 s (10 %); tool orders (00000000…06) 1.00 s (10 %). [F5]
+    Asked: "Where is my order?". No answer was recorded.
+    - The trace "support chat" has 8 spans (1 general, 2 llm, 5 tool) and took 10.00 s, 6,350 tokens, $0.0500; 4 errors began in it (3 fatal, 1 swallowed), and it failed. [F17]
+    - tool orders (00000000…05) failed with TimeoutError: "no answer from 10.0.0.2 after 2000 ms"; it went up to step agent (00000000…01), which failed with RuntimeError: "step failed: no answer from 10.0.0.9 after 9000 ms". The same error occurred 3 times in all. [F1]
+    - tool profile (00000000…04) returned an error as its output, "HTTP 404: no profile of ann"; step agent (00000000…01) reports another error and went on. [F3]
+    - The critical path takes 10.00 s through 7 spans; 92 % of the trace: llm plan (00000000…02) 3.00 s (30 %); tool search[2J (00000000…03) 3.00 s (30 %); tool orders (00000000…07) 1.20 s (12 %); tool orders (00000000…05) 1.00 s (10 %); tool orders (00000000…06) 1.00 s (10 %). [F5]
     - The trace cost $0.0500 in 2 spans, 60 % of it by gpt-5; most in: llm write (00000000…08) $0.0300 (60 %); llm plan (00000000…02) $0.0200 (40 %). [F11]
     (Computed from the recorded spans; no model was asked.)
     "#);
@@ -230,7 +230,7 @@ fn a_question_about_one_span() {
     let whole = ask(&tree, &format!("what caused the error in {}?", id(0)));
     assert!(
         whole.text.starts_with(
-            "The error of general agent (00000000…01) began in tool orders (00000000…07)"
+            "The error of step agent (00000000…01) began in tool orders (00000000…07)"
         ),
         "{whole}"
     );
@@ -294,7 +294,7 @@ fn a_recorded_run_of_agents_with_a_failing_tool() {
     let tree = recorded("who_and_when", 7);
     insta::assert_snapshot!(ask(&tree, "What caused this error?"), @r#"
     The trace reports no failure: after every error in it, a later call of the same name succeeded.
-    - tool Computer_terminal (01941f29…5f) returned an error as its output, FileNotFoundError: "[Errno 2] No such file or directory: 'seattle_weather.csv'"; tool Computer_terminal (01941f29…6b)other input succeeded 2.00 s later. [F7]
+    - tool Computer_terminal (01941f29…5f) returned an error as its output, FileNotFoundError: "[Errno 2] No such file or directory: 'seattle_weather.csv'"; tool Computer_terminal (01941f29…6b) with other input succeeded 2.00 s later. [F7]
     - 1 error of tool Computer_terminal (01941f29…5f): what was asked for does not exist. Remedy: check the name or the path that was asked for. [F6]
     - Step 1 by Verification_Expert (01941f29…b4) is a suspect with 39 % of the suspicion: it wrote the code that the result rests on. [F10]
     - Step 5 by DataAnalysis_Expert (01941f29…a4) is a suspect with 22 % of the suspicion: it wrote the code that the result rests on. [F11]
@@ -303,13 +303,13 @@ fn a_recorded_run_of_agents_with_a_failing_tool() {
     "#);
     insta::assert_snapshot!(ask(&tree, "Why is this trace slow?"), @r#"
     The times of this trace are synthetic, so nothing can be said about its real speed. By its order alone:
-    - The critical path takes 10.00 s through 10 spans; 50 % of it: llm DataAnalysis_Expert (01941f29…1c) 1.00 s (10 %); llm Verification_Expert (01941f29…b4) 1.00 s (10 %); tool Computer_terminal (01941f29…5f) 1.00 s (10 %); llm Verification_Expert (01941f29…9d) 1.00 s (10 %); tool Computer_terminal (01941f29…6b) 1.00 s (10 %). [F1]
-    - 4 spans named llm Verification_Expert take 4.00 s of the critical path (40 %), 1.00 s each on average. [F2]
+    - The critical path takes 10.00 s through 10 spans; 50 % of the trace: llm DataAnalysis_Expert (01941f29…1c) 1.00 s (10 %); llm Verification_Expert (01941f29…b4) 1.00 s (10 %); tool Computer_terminal (01941f29…5f) 1.00 s (10 %); llm Verification_Expert (01941f29…9d) 1.00 s (10 %); tool Computer_terminal (01941f29…6b) 1.00 s (10 %). [F1]
+    - 4 spans named llm Verification_Expert take 4.00 s of the critical path (40 % of the trace), 1.00 s each on average. [F2]
     (Computed from the recorded spans; no model was asked.)
     "#);
     insta::assert_snapshot!(ask(&tree, "Summarise this trace"), @r#"
     Asked: "Based on recent years (2020-2023), how likely am I to hit a rainy day (at least 0.5mm of precipitation) if I travel to Seattle during the first week of Septembe…".
-    - The trace "failed task" has 11 spans (1 general, 7 llm, 3 tool) and took 10.00 s; 1 error began in it (0 fatal, 0 swallowed, 1 recovered), and it ended without reporting one. [F9]
+    - The trace "failed task" has 11 spans (1 general, 7 llm, 3 tool) and took 10.00 s; 1 error began in it (1 recovered), and it ended without reporting one. [F9]
     (Computed from the recorded spans; no model was asked.)
     "#);
 }
@@ -319,7 +319,7 @@ fn a_recorded_customer_service_run() {
     let tree = recorded("agentrx", 32);
     insta::assert_snapshot!(ask(&tree, "What went wrong?"), @r#"
     The trace reports no failure: after every error in it, a later call of the same name succeeded.
-    - tool tool (01941f29…bb) returned an error as its output, "Error: non-delivered order cannot be exchanged"; tool tool (01941f29…52)other input succeeded 4.00 s later. [F3]
+    - tool tool (01941f29…bb) returned an error as its output, "Error: non-delivered order cannot be exchanged"; tool tool (01941f29…52) with other input succeeded 4.00 s later. [F3]
     - Step 4 by assistant (01941f29…6b) is a suspect with 11 % of the suspicion: nothing speaks for it. [F8]
     - Step 14 by assistant (01941f29…cb) is a suspect with 10 % of the suspicion: nothing speaks for it. [F9]
     The suspects are a guess from clues in the text, in case the result is wrong.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use opik_assist::critical_path::{CriticalPath, critical_path};
+use opik_assist::critical_path::{CriticalPath, Segment, critical_path};
 use opik_core::{Json, Span, SpanId, Timestamp, Trace, TraceId, TraceTree};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -345,7 +345,13 @@ proptest! {
         let path = critical_path(&tree);
         assert_partition(&path);
         let own: i64 = path.own.iter().sum();
-        prop_assert_eq!(own + path.uninstrumented(), path.interval.micros());
+        let length = |parts: &[Segment], of_none: bool| -> i64 {
+            let parts = parts.iter().filter(|part| part.node.is_none() || !of_none);
+            parts.map(Segment::micros).sum()
+        };
+        prop_assert_eq!(own + length(&path.segments, true), path.interval.micros());
+        let outside = length(&path.outside, false);
+        prop_assert_eq!(path.interval.micros() + outside, tree.wall().micros());
         for node in tree.nodes() {
             let saving = path.saving(&tree, node, 1.0);
             prop_assert!(0 <= saving && saving <= path.own.at(node));

@@ -26,11 +26,11 @@ fn spans_and_time_of_any_two_runs_are_accounted_for() {
         assert_eq!(diff.pairs.len() + spans(&diff.removed), a.len(), "{source}");
         assert_eq!(diff.pairs.len() + spans(&diff.added), b.len(), "{other}");
         let time = diff.time;
-        let root = |tree: &TraceTree| tree.interval(tree.roots().next().unwrap()).micros();
-        assert_eq!(time.total_us, root(b) - root(a), "{source} {other}");
+        let wall = |tree: &TraceTree| tree.wall().micros();
+        assert_eq!(time.total_us, wall(b) - wall(a), "{source} {other}");
         assert_eq!(
             time.total_us,
-            time.matched_us + time.added_us - time.removed_us,
+            time.matched_us + time.added_us - time.removed_us + time.uninstrumented_us,
             "{source} {other}"
         );
         assert!(!diff.findings().is_empty());

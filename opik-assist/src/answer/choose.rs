@@ -207,7 +207,7 @@ fn suspects(ctx: &AnswerContext<'_>) -> Vec<Finding> {
 
 fn slow(ctx: &AnswerContext<'_>, labels: &Labels<'_>, mut findings: Vec<Finding>) -> Parts {
     let path = &ctx.evidence.critical_path;
-    let total = path.interval.micros();
+    let total = ctx.tree.wall().micros();
     // Repeats that cost no time are no reason for slowness.
     findings.retain(|finding| {
         let wasted = finding.quantity("wasted");
@@ -219,10 +219,23 @@ fn slow(ctx: &AnswerContext<'_>, labels: &Labels<'_>, mut findings: Vec<Finding>
         .nodes()
         .max_by_key(|&node| (path.own.at(node), std::cmp::Reverse(node)));
     let head = match top {
+        _ if total > 0 && path.uninstrumented() > top.map_or(0, |top| path.own.at(top)) => format!(
+            "The trace took {}; in {} of it no span ran.",
+            duration(total),
+            percent(time_share(path.uninstrumented(), total))
+        ),
         Some(top) if total > 0 => {
             let (name, share) = (labels.span(top), time_share(path.own.at(top), total));
             let took = format!("The trace took {}", duration(total));
-            if share >= 10.0 {
+            let within = path.longest_hidden(ctx.tree, top);
+            if let Some((micros, child)) = within.filter(|_| share >= 10.0) {
+                format!(
+                    "{took}; for {} of it, it waited for {name}, in {} of which {} ran.",
+                    percent(share),
+                    duration(micros),
+                    labels.span(child)
+                )
+            } else if share >= 10.0 {
                 format!(
                     "{took}; for {} of it, it waited for {name} itself.",
                     percent(share)
@@ -301,10 +314,7 @@ fn summary(ctx: &AnswerContext<'_>, mut findings: Vec<Finding>) -> Parts {
         .input
         .as_ref()
         .or_else(|| root.and_then(|root| root.input.as_ref()));
-    let output = trace
-        .output
-        .as_ref()
-        .or_else(|| root.and_then(|root| root.output.as_ref()));
+    let output = trace.output.as_ref().or_else(|| answer_of_roots(ctx));
     let mut head = String::new();
     if let Some(input) = input {
         head += &format!("Asked: {}.", quoted(&main_text(input), QUOTE));
@@ -312,6 +322,9 @@ fn summary(ctx: &AnswerContext<'_>, mut findings: Vec<Finding>) -> Parts {
     if let Some(output) = output {
         let gap = if head.is_empty() { "" } else { " " };
         head += &format!("{gap}Answered: {}.", quoted(&main_text(output), QUOTE));
+    }
+    if !head.is_empty() && output.is_none() {
+        head += " No answer was recorded.";
     }
     if head.is_empty() {
         head = "No input or output of the trace was recorded.".to_owned();
@@ -322,6 +335,24 @@ fn summary(ctx: &AnswerContext<'_>, mut findings: Vec<Finding>) -> Parts {
         note: String::new(),
         sufficient: !ctx.tree.is_empty(),
     }
+}
+
+/// The output of the only root, or of the last one to end unless the trace failed: the first of
+/// several is a step on the way.
+fn answer_of_roots<'a>(ctx: &AnswerContext<'a>) -> Option<&'a opik_core::Json> {
+    let tree = ctx.tree;
+    let origins = &ctx.evidence.errors.origins;
+    let failed = tree.trace().error_info.is_some()
+        || origins
+            .iter()
+            .any(|origin| origin.outcome == Outcome::FailedTrace);
+    if failed && tree.roots().nth(1).is_some() {
+        return None;
+    }
+    let last = tree
+        .roots()
+        .max_by_key(|&root| (tree.interval(root).end, root))?;
+    tree.span(last).output.as_ref()
 }
 
 /// The text of an input or output: of a JSON string, of an object around one text, else the JSON.

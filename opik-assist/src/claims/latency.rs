@@ -3,6 +3,7 @@
 use opik_core::tree::NodeId;
 
 use super::{Claims, Rank};
+use crate::critical_path::Segment;
 use crate::figures::{count, duration, millis, number, percent, time_share, whole};
 use crate::finding::{Confidence, Finding, FindingKind, Unit};
 
@@ -42,22 +43,49 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
 }
 
 fn critical_path(claims: &mut Claims<'_>, top: &[(i64, NodeId)], on_path: usize) {
+    if top.is_empty() {
+        return;
+    }
     let total = claims.duration();
+    let path = &claims.evidence.critical_path;
     let part = |&(own, node): &(i64, NodeId)| {
         let share = percent(time_share(own, total));
-        format!("{} {} ({share})", claims.labels.span(node), duration(own))
+        let part = format!("{} {} ({share})", claims.labels.span(node), duration(own));
+        match ran_within(claims, node) {
+            Some((micros, child)) => format!(
+                "{part}, in {} of which {} ran",
+                duration(micros),
+                claims.labels.span(child)
+            ),
+            None => part,
+        }
     };
     let parts: Vec<String> = top.iter().map(part).collect();
     let sum: i64 = top.iter().map(|(own, _)| own).sum();
+    let length = path.interval.micros();
+    let of = if length == total {
+        String::new()
+    } else {
+        format!(" of the {} of the trace", duration(total))
+    };
+    let between = path.between.iter().max_by_key(|(_, micros)| micros);
+    let beside = between.map_or(String::new(), |&(node, micros)| {
+        format!(
+            "; in {} that no span on the path explains, {} ran",
+            duration(micros),
+            claims.labels.span(node)
+        )
+    });
     let claim = format!(
-        "The critical path takes {} through {}; {} of it: {}.",
-        duration(total),
+        "The critical path takes {}{of} through {}; {} of the trace: {}{beside}.",
+        duration(length),
         count(on_path, "span"),
         percent(time_share(sum, total)),
         parts.join("; ")
     );
     let mut finding = Finding::new(FindingKind::CriticalPath, claim)
         .number("duration", millis(total), Unit::Milliseconds)
+        .number("path", millis(length), Unit::Milliseconds)
         .number("spans_on_path", number(on_path), Unit::Count)
         .confidence(Confidence::Exact)
         .method("walk back from the end of the root: the child that ends last explains the time up to its start, and so on; segments partition the root's interval; the numbers are each span's own segments");
@@ -98,7 +126,7 @@ fn by_name(claims: &mut Claims<'_>) {
     }
     let mean = sum / i64::try_from(nodes.len()).unwrap_or(i64::MAX);
     let mut claim = format!(
-        "{} named {} take {} of the critical path ({}), {} each on average",
+        "{} named {} take {} of the critical path ({} of the trace), {} each on average",
         count(nodes.len(), "span"),
         claims.labels.name(first),
         duration(sum),
@@ -136,14 +164,31 @@ fn what_if(claims: &mut Claims<'_>, top: &[(i64, NodeId)]) {
         let path = &claims.evidence.critical_path;
         let saved = path.saving(claims.tree, node, FASTER);
         let gone = path.saving(claims.tree, node, 1.0);
-        let claim = format!(
-            "If {} were {} faster, the trace would be {} shorter ({}); without it, {}.",
+        let mut claim = format!(
+            "If {} were {} faster, the trace would be {} shorter ({}); without it, {}",
             claims.labels.span(node),
             percent(FASTER * 100.0),
             duration(saved),
             percent(time_share(saved, total)),
             duration(gone),
         );
+        if let Some((room, limit)) = path.room(claims.tree, node)
+            && room < own
+        {
+            claim += &format!(
+                ", no more, because {} then is what the trace waits for",
+                claims.labels.span(limit)
+            );
+        }
+        if let Some((micros, child)) = ran_within(claims, node) {
+            claim += &format!(
+                "; in {} of the {} of its own on the path {} ran, so that may be what has to be faster",
+                duration(micros),
+                duration(own),
+                claims.labels.span(child)
+            );
+        }
+        claim.push('.');
         let finding = Finding::new(FindingKind::WhatIf, claim)
             .number("faster", FASTER * 100.0, Unit::Percent)
             .number("saved", millis(saved), Unit::Milliseconds)
@@ -155,6 +200,12 @@ fn what_if(claims: &mut Claims<'_>, top: &[(i64, NodeId)]) {
     }
 }
 
+/// How much of the own segments of a span its children ran in, and the child with most of it.
+fn ran_within(claims: &Claims<'_>, node: NodeId) -> Option<(i64, NodeId)> {
+    let path = &claims.evidence.critical_path;
+    path.longest_hidden(claims.tree, node)
+}
+
 /// Time that belongs to no step: of roots and wrappers themselves, between roots, and outside.
 fn uninstrumented(claims: &mut Claims<'_>) {
     let total = claims.duration();
@@ -164,9 +215,9 @@ fn uninstrumented(claims: &mut Claims<'_>) {
         .tree
         .nodes()
         .filter(wrapper)
-        .max_by_key(|&node| (path.own.at(node), std::cmp::Reverse(node)));
+        .max_by_key(|&node| (path.alone.at(node), std::cmp::Reverse(node)));
     if let Some(node) = largest {
-        let own = path.own.at(node);
+        let own = path.alone.at(node);
         if time_share(own, total) >= 2.0 * WORTH {
             let claim = format!(
                 "{} of {} on the critical path ({}) are covered by none of its child spans.",
@@ -180,12 +231,12 @@ fn uninstrumented(claims: &mut Claims<'_>) {
                 .spans(claims.ids(&[node]))
                 .confidence(Confidence::Exact)
                 .method(
-                    "own segments on the critical path of the span with children that has most",
+                    "own segments on the critical path without the union of the children's intervals, of the span with children that has most",
                 );
             claims.add(Rank::Oddity, finding);
         }
     }
-    let between = path.uninstrumented();
+    let between = path.between_roots();
     if time_share(between, total) >= WORTH {
         let claim = format!(
             "{} ({}) lie between the {} root spans, where nothing was recorded.",
@@ -196,25 +247,54 @@ fn uninstrumented(claims: &mut Claims<'_>) {
         let finding = Finding::new(FindingKind::Uninstrumented, claim)
             .number("between_roots", millis(between), Unit::Milliseconds)
             .confidence(Confidence::Exact)
-            .method("segments of the critical path that belong to no span");
+            .method(
+                "segments of the critical path that belong to no span, without those in which a span ran",
+            );
         claims.add(Rank::Oddity, finding);
     }
-    let wall = claims.tree.wall();
-    let inside = path.interval;
-    let before = inside.start.micros_since(wall.start).max(0);
-    let trace_end = claims.tree.trace().end_time.unwrap_or(inside.end);
-    let after = trace_end.micros_since(inside.end).max(0);
-    if time_share(before + after, total) >= WORTH {
+    let outside = |after: bool| {
+        let parts = path.outside.iter();
+        let parts =
+            parts.filter(|part| part.node.is_none() && after == (part.start >= path.interval.end));
+        parts.map(Segment::micros).sum::<i64>()
+    };
+    if claims.tree.is_empty() {
         let claim = format!(
-            "The trace is longer than its spans: {} before the first and {} after the last are not recorded.",
-            duration(before),
-            duration(after)
+            "The trace took {} by its own record, and no span of it was recorded.",
+            duration(total)
+        );
+        let finding = Finding::new(FindingKind::Uninstrumented, claim)
+            .number("after", millis(total), Unit::Milliseconds)
+            .confidence(Confidence::Exact)
+            .method("interval of the trace's record");
+        claims.add(Rank::Oddity, finding);
+        return;
+    }
+    let (before, after) = (outside(false), outside(true));
+    if time_share(before + after, total) >= WORTH {
+        let mut parts = Vec::new();
+        if before > 0 {
+            parts.push(format!("{} before the first span", duration(before)));
+        }
+        if after > 0 {
+            let roots = claims.tree.roots().count();
+            let roots = if roots == 1 {
+                "root span"
+            } else {
+                "root spans"
+            };
+            parts.push(format!("{} after the {roots}", duration(after)));
+        }
+        let claim = format!(
+            "In {} ({} of the trace) no span ran.",
+            parts.join(" and "),
+            percent(time_share(before + after, total))
         );
         let finding = Finding::new(FindingKind::Uninstrumented, claim)
             .number("before", millis(before), Unit::Milliseconds)
             .number("after", millis(after), Unit::Milliseconds)
             .confidence(Confidence::Exact)
-            .method("interval of the trace's record against that of its root spans");
+            .method("wall time of the trace, its own record included, outside the interval of its root spans, without that of spans which ran then");
         claims.add(Rank::Oddity, finding);
     }
 }
@@ -265,10 +345,11 @@ fn tail(claims: &mut Claims<'_>) {
         return;
     }
     let claim = format!(
-        "{} went on after the trace had ended; the last, {}, by {}. They do not count for its duration.",
+        "{} went on after the root span had ended; the last, {}, for another {} ({} of the trace).",
         count(tail.len(), "span"),
         claims.labels.span(last.node),
-        duration(last.micros)
+        duration(last.micros),
+        percent(time_share(last.micros, claims.duration()))
     );
     let nodes: Vec<NodeId> = tail.iter().map(|late| late.node).collect();
     let finding = Finding::new(FindingKind::AsyncTail, claim)

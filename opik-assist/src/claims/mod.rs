@@ -72,9 +72,8 @@ impl Claims<'_> {
         ids.map(|&node| self.tree.span(node).id).collect()
     }
 
-    /// Microseconds that count as the trace's duration: the path's, or the record's when that is
-    /// longer.
+    /// The duration of the trace in microseconds, the one that every sentence speaks of.
     fn duration(&self) -> i64 {
-        self.evidence.critical_path.interval.micros()
+        self.tree.wall().micros()
     }
 }

@@ -19,10 +19,11 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
 fn outliers(claims: &mut Claims<'_>) {
     for outlier in claims.evidence.outliers.iter().take(OUTLIERS) {
         let node = outlier.node;
-        let micros = claims.tree.interval(node).micros();
+        let micros = outlier.micros;
+        let itself = if outlier.nested { " itself" } else { "" };
         let ratio = millis(micros) / millis(outlier.median.max(1));
         let mut claim = format!(
-            "{} took {}, {ratio:.1} times the median of its {} ({})",
+            "{} took {}{itself}, {ratio:.1} times the median of its {} ({})",
             claims.labels.span(node),
             duration(micros),
             count(outlier.group, "span"),
@@ -48,7 +49,7 @@ fn outliers(claims: &mut Claims<'_>) {
             .number("group", number(outlier.group), Unit::Count)
             .spans(claims.ids(&[node]))
             .confidence(Confidence::Medium)
-            .method("robust z of the logarithm of the duration among spans of the same kind, name and model, above 3.5, and an excess of at least 5 % of the trace");
+            .method("robust z of the logarithm of the duration among spans of the same kind, name and model (self time of those that contain others of them), above 3.5, and an excess of at least 5 % of the trace");
         claims.add(Rank::Oddity, finding);
     }
 }

@@ -32,9 +32,21 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
     claim += &format!(" and took {}", duration(claims.duration()));
     if spend.has_tokens {
         claim += &format!(", {} tokens", whole(spend.total.tokens));
+        if spend.recorded.tokens > spend.total.tokens {
+            claim += &format!(
+                " (Opik's totals, which add up every span, say {})",
+                whole(spend.recorded.tokens)
+            );
+        }
     }
     if spend.has_cost {
         claim += &format!(", {}", dollars(spend.total.dollars));
+        if spend.recorded.dollars > spend.total.dollars * 1.000_001 {
+            claim += &format!(
+                " (Opik's totals, which add up every span, say {})",
+                dollars(spend.recorded.dollars)
+            );
+        }
     }
     let origins = &claims.evidence.errors.origins;
     let with = |wanted: fn(&Outcome) -> bool| origins.iter().filter(|o| wanted(&o.outcome)).count();
@@ -50,10 +62,22 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
         } else {
             "it ended without reporting one"
         };
-        format!(
-            "; {} began in it ({fatal} fatal, {swallowed} swallowed, {recovered} recovered), and {end}.",
-            count(origins.len(), "error")
-        )
+        let parts = [
+            (fatal, "fatal"),
+            (swallowed, "swallowed"),
+            (recovered, "recovered"),
+        ];
+        let parts = parts.iter().filter(|(number, _)| *number > 0);
+        let parts: Vec<String> = parts.map(|(n, word)| format!("{n} {word}")).collect();
+        if parts.is_empty() {
+            format!("; {end}, and no span says why.")
+        } else {
+            format!(
+                "; {} began in it ({}), and {end}.",
+                count(origins.len(), "error"),
+                parts.join(", ")
+            )
+        }
     };
     let roots: Vec<_> = tree.roots().take(1).collect();
     let finding = Finding::new(FindingKind::Overview, claim)

@@ -44,6 +44,20 @@ fn hot_spots(claims: &mut Claims<'_>, money: bool) {
         }
     };
     let total = value(spend.total);
+    let recorded = value(spend.recorded);
+    // Sums of prices are not exact.
+    let note = if recorded > total * 1.000_001 {
+        format!(
+            " (Opik's totals, which add up every span, say {})",
+            if money {
+                dollars(recorded)
+            } else {
+                whole(spend.recorded.tokens)
+            }
+        )
+    } else {
+        String::new()
+    };
     let mut top: Vec<NodeId> = claims
         .tree
         .nodes()
@@ -77,13 +91,13 @@ fn hot_spots(claims: &mut Claims<'_>, money: bool) {
         .collect();
     let mut claim = if money {
         format!(
-            "The trace cost {} in {}",
+            "The trace cost {}{note} in {}",
             text(spend.total),
             count(spenders, "span")
         )
     } else {
         format!(
-            "The trace used {}, {} of them in prompts, in {}",
+            "The trace used {}{note}, {} of them in prompts, in {}",
             text(spend.total),
             percent(share(
                 real(spend.total.prompt_tokens),
@@ -107,6 +121,7 @@ fn hot_spots(claims: &mut Claims<'_>, money: bool) {
     };
     let mut finding = Finding::new(kind, claim)
         .number(name, total, unit)
+        .number(format!("{name}_of_all_spans"), recorded, unit)
         .number("spans", number(spenders), Unit::Count)
         .confidence(Confidence::Exact)
         .method("what was recorded for each span itself; a wrapper that repeats the sum of its model calls counts once");

@@ -10,7 +10,7 @@ use super::span::{Delta, SpanDiff, SpanRef};
 use super::text::TextDiff;
 use super::trace::{SpanPair, Subtree, TraceDiff};
 use crate::figures::{count, dollars, duration, millis, number, real, whole};
-use crate::finding::{Confidence, Finding, FindingKind, Unit};
+use crate::finding::{Confidence, Finding, FindingId, FindingKind, Unit};
 use crate::quote::{clean, quoted};
 
 /// Most findings of one kind, for example about added subtrees.
@@ -30,14 +30,21 @@ impl SpanDiff {
         };
         let mut found = Vec::new();
         if !self.duration_us.is_zero() || !self.self_time_us.is_zero() {
+            let by = if self.duration_us.is_zero() {
+                String::new()
+            } else {
+                format!(
+                    ": {} ({})",
+                    signed(self.duration_us.change()),
+                    percent(self.duration_us)
+                )
+            };
             let claim = format!(
-                "{} took {} and {} {}: {} ({}). Its own work without its children: {}.",
+                "{} took {} and {} {}{by}. Its own work without its children: {}.",
                 label(&self.before),
                 duration(self.duration_us.before),
                 label(&self.after),
                 duration(self.duration_us.after),
-                signed(self.duration_us.change()),
-                percent(self.duration_us),
                 change(self.self_time_us),
             );
             found.push(
@@ -93,14 +100,14 @@ impl SpanDiff {
             );
             found.push(finding(claim).method("comparison of all recorded fields"));
         }
-        found
+        numbered(found)
     }
 
     fn tokens_and_cost(&self, finding: &dyn Fn(String) -> Finding) -> Option<Finding> {
         let mut parts = Vec::new();
         let mut numbers = Vec::new();
         for count in &self.usage {
-            let tokens = |n: Option<i64>| n.map_or("none".to_owned(), whole);
+            let tokens = |n: Option<i64>| n.map_or("none recorded".to_owned(), whole);
             let name = count.name.replace('_', " ");
             parts.push(format!(
                 "{name} {} to {}",
@@ -115,11 +122,11 @@ impl SpanDiff {
             ));
         }
         if let Some(cost) = self.cost_usd.filter(|cost| !cost.is_zero()) {
-            parts.push(format!(
-                "cost {} to {}",
-                dollars(cost.before),
-                dollars(cost.after)
-            ));
+            parts.push(match self.cost_recorded {
+                [true, false] => format!("cost {} to none recorded", dollars(cost.before)),
+                [false, true] => format!("cost none recorded to {}", dollars(cost.after)),
+                _ => format!("cost {} to {}", dollars(cost.before), dollars(cost.after)),
+            });
             numbers.push(("cost_change".to_owned(), cost.change(), Unit::Dollars));
         }
         if parts.is_empty() {
@@ -155,7 +162,7 @@ impl TraceDiff {
                 self.spans.before,
                 duration(self.duration_us.before)
             );
-            return vec![difference(claim).confidence(Confidence::Exact)];
+            return numbered(vec![difference(claim).confidence(Confidence::Exact)]);
         }
         let mut found = vec![self.time_finding()];
         found.extend(self.first_divergence.as_ref().map(divergence_finding));
@@ -179,34 +186,42 @@ impl TraceDiff {
                 found.push(difference(claim).confidence(Confidence::Exact));
             }
         }
-        found
+        numbered(found)
     }
 
     fn time_finding(&self) -> Finding {
         let time = self.time;
-        let mut claim = format!(
-            "The second trace takes {} and the first {}: {} ({}). Spans that both have account for {}, {} added for {}, {} removed for {}",
-            duration(self.duration_us.after),
-            duration(self.duration_us.before),
-            signed(time.total_us),
-            percent(self.duration_us),
-            signed(time.matched_us),
-            self.added
-                .iter()
-                .map(|subtree| subtree.spans)
-                .sum::<usize>(),
-            signed(time.added_us),
-            self.removed
-                .iter()
-                .map(|subtree| subtree.spans)
-                .sum::<usize>(),
-            signed(-time.removed_us),
-        );
-        if time.uninstrumented_us != 0 {
-            claim.push_str(", time without any span for ");
-            claim.push_str(&signed(time.uninstrumented_us));
+        let mut claim = if self.duration_us.is_zero() {
+            format!("Both traces take {}.", duration(self.duration_us.before))
+        } else {
+            format!(
+                "The second trace takes {} and the first {}: {} ({}).",
+                duration(self.duration_us.after),
+                duration(self.duration_us.before),
+                signed(time.total_us),
+                percent(self.duration_us),
+            )
+        };
+        let spans = |list: &[Subtree]| list.iter().map(|subtree| subtree.spans).sum::<usize>();
+        let parts = [
+            ("spans that both have".to_owned(), time.matched_us),
+            (
+                format!("{} added", count(spans(&self.added), "span")),
+                time.added_us,
+            ),
+            (
+                format!("{} removed", count(spans(&self.removed), "span")),
+                -time.removed_us,
+            ),
+            ("time without any span".to_owned(), time.uninstrumented_us),
+        ];
+        let parts = parts.iter().filter(|(_, micros)| *micros != 0);
+        let parts: Vec<String> = parts
+            .map(|(what, micros)| format!("{what} {}", signed(*micros)))
+            .collect();
+        if !parts.is_empty() {
+            claim += &format!(" By part: {}.", parts.join(", "));
         }
-        claim.push('.');
         let part = |finding: Finding, name, micros| {
             finding.number(name, millis(micros), Unit::Milliseconds)
         };
@@ -216,7 +231,7 @@ impl TraceDiff {
         finding = part(finding, "added", time.added_us);
         finding = part(finding, "removed", -time.removed_us);
         finding = part(finding, "uninstrumented", time.uninstrumented_us);
-        finding.method("critical path of both traces; each span's share compared with that of its partner; the parts add up exactly")
+        finding.method("critical path of both traces with what lies outside of it, up to the wall time; each span's share compared with that of its partner; the parts add up exactly")
     }
 
     /// The pairs whose share of the critical path changed most.
@@ -312,14 +327,39 @@ impl TraceDiff {
         if self.tokens.is_zero() && self.cost_usd.is_zero() {
             return None;
         }
-        let claim = format!(
-            "The second trace uses {} tokens and the first {} ({}); it costs {} and the first {}.",
-            whole(self.tokens.after),
-            whole(self.tokens.before),
-            percent(self.tokens),
-            dollars(self.cost_usd.after),
-            dollars(self.cost_usd.before)
-        );
+        let tokens = (!self.tokens.is_zero()).then(|| match self.recorded.tokens {
+            [true, false] => format!(
+                "Tokens were recorded in the first trace only: {}.",
+                whole(self.tokens.before)
+            ),
+            [false, true] => format!(
+                "Tokens were recorded in the second trace only: {}.",
+                whole(self.tokens.after)
+            ),
+            _ => format!(
+                "The second trace uses {} tokens and the first {} ({}).",
+                whole(self.tokens.after),
+                whole(self.tokens.before),
+                percent(self.tokens)
+            ),
+        });
+        let cost = (!self.cost_usd.is_zero()).then(|| match self.recorded.cost {
+            [true, false] => format!(
+                "Cost was recorded in the first trace only: {}.",
+                dollars(self.cost_usd.before)
+            ),
+            [false, true] => format!(
+                "Cost was recorded in the second trace only: {}.",
+                dollars(self.cost_usd.after)
+            ),
+            _ => format!(
+                "The second trace costs {} and the first {}.",
+                dollars(self.cost_usd.after),
+                dollars(self.cost_usd.before)
+            ),
+        });
+        let parts: Vec<String> = tokens.into_iter().chain(cost).collect();
+        let claim = parts.join(" ");
         let finding = difference(claim)
             .number("tokens_change", real(self.tokens.change()), Unit::Tokens)
             .number("cost_change", self.cost_usd.change(), Unit::Dollars)
@@ -327,6 +367,14 @@ impl TraceDiff {
             .method("sums over the spans");
         Some(finding)
     }
+}
+
+/// Numbers findings from `F1`.
+fn numbered(mut findings: Vec<Finding>) -> Vec<Finding> {
+    for (finding, number) in findings.iter_mut().zip(1u32..) {
+        finding.id = FindingId(number);
+    }
+    findings
 }
 
 fn difference(claim: String) -> Finding {
@@ -524,7 +572,10 @@ fn name(name: &str) -> String {
 fn label(span: &SpanRef) -> String {
     let id: SpanId = span.span;
     if span.name.is_empty() {
-        format!("the {} span {id}", span.kind)
+        match span.kind.as_str() {
+            "general" => format!("the step {id}"),
+            kind => format!("the {kind} span {id}"),
+        }
     } else {
         format!("{} ({id})", quote(&span.name))
     }
@@ -545,6 +596,9 @@ fn percent(delta: Delta<i64>) -> String {
 }
 
 fn signed(micros: i64) -> String {
+    if micros == 0 {
+        return duration(0);
+    }
     let sign = if micros < 0 { "-" } else { "+" };
     let micros = i64::try_from(micros.unsigned_abs()).unwrap_or(i64::MAX);
     format!("{sign}{}", duration(micros))

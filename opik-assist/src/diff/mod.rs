@@ -34,4 +34,4 @@ pub use divergence::Divergence;
 pub use json::{Excerpt, JsonChange, JsonDiff, JsonOp, MAX_CHANGES, diff_json};
 pub use span::{CountChange, Delta, FieldChange, SpanDiff, SpanRef, diff_spans};
 pub use text::{Hunk, MAX_HUNKS, TextDiff, TextMethod, diff_texts};
-pub use trace::{SpanPair, Subtree, TimeDecomposition, TraceDiff, diff_traces};
+pub use trace::{Recorded, SpanPair, Subtree, TimeDecomposition, TraceDiff, diff_traces};

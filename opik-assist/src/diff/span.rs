@@ -139,6 +139,9 @@ pub struct SpanDiff {
     /// Cost in US dollars, where one of them has it; the other counts as 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Delta<f64>>,
+    /// Whether a cost was recorded, in the first and in the second span.
+    #[serde(skip)]
+    pub cost_recorded: [bool; 2],
     /// What went in.
     pub input: ContentDiff,
     /// What came out.
@@ -193,6 +196,7 @@ pub fn diff_spans(
         usage: diff_usage(old, new),
         cost_usd: has_cost
             .then(|| Delta::new(cost.before.unwrap_or(0.0), cost.after.unwrap_or(0.0))),
+        cost_recorded: [cost.before.is_some(), cost.after.is_some()],
         input: diff_contents(old.input.as_ref(), new.input.as_ref()),
         output: diff_contents(old.output.as_ref(), new.output.as_ref()),
         metadata: diff_contents(old.metadata.as_ref(), new.metadata.as_ref()),

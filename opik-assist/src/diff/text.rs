@@ -48,7 +48,8 @@ pub struct Hunk {
     pub before_at: usize,
     /// Byte offset in the second text.
     pub after_at: usize,
-    /// The shared text just before the difference.
+    /// The shared text just before the difference, without what the hunk before has as its
+    /// `trail`.
     pub lead: String,
     /// What only the first text has; the middle of a long piece is left out.
     pub before: String,
@@ -106,24 +107,27 @@ pub fn diff_texts(before: &str, after: &str) -> TextDiff {
     let total = before.len() + after.len();
     let ops = glue(ops);
     let mut hunks = Vec::with_capacity(ops.len().min(MAX_HUNKS));
-    let mut shared_from = 0;
+    let mut shown_to = 0;
     for (index, (old, new)) in ops.iter().enumerate().take(MAX_HUNKS) {
         let shared_to = ops
             .get(index + 1)
             .map_or(before.len(), |(next, _)| next.start);
-        let lead = before.get(shared_from..old.start).unwrap_or_default();
+        // What the hunk before shows behind it is not shown again.
+        let lead = before.get(shown_to..old.start).unwrap_or_default();
         let trail = before.get(old.end..shared_to).unwrap_or_default();
         let lead_at = lead.char_indices().rev().take(CONTEXT).last();
         let lead_at = lead_at.map_or(0, |(at, _)| at);
+        let trail_end = trail.char_indices().nth(CONTEXT);
+        let trail_end = trail_end.map_or(trail.len(), |(at, _)| at);
         hunks.push(Hunk {
             before_at: old.start,
             after_at: new.start,
             lead: lead.get(lead_at..).unwrap_or_default().to_owned(),
             before: excerpt(before.get(old.clone()).unwrap_or_default()),
             after: excerpt(after.get(new.clone()).unwrap_or_default()),
-            trail: trail.chars().take(CONTEXT).collect(),
+            trail: trail.get(..trail_end).unwrap_or_default().to_owned(),
         });
-        shared_from = old.end;
+        shown_to = old.end + trail_end;
     }
     TextDiff {
         method,

@@ -100,8 +100,31 @@ pub struct TimeDecomposition {
     pub added_us: i64,
     /// The share of the spans that only the first trace has.
     pub removed_us: i64,
-    /// Change of the time in which no span ran; 0 for traces with one root.
+    /// Change of the time in which no span ran: between roots, before the first span and after the
+    /// last.
     pub uninstrumented_us: i64,
+}
+
+/// What was recorded by any span, in the first and in the second trace; a sum of 0 does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// Token counts.
+    pub tokens: [bool; 2],
+    /// Cost.
+    pub cost: [bool; 2],
+}
+
+impl Recorded {
+    fn of(before: &TraceTree, after: &TraceTree) -> Self {
+        let any = |has: fn(&opik_core::Span) -> bool| {
+            [before, after].map(|tree| tree.nodes().any(|node| has(tree.span(node))))
+        };
+        Self {
+            tokens: any(|span| span.usage.total_tokens().is_some()),
+            cost: any(|span| span.total_estimated_cost.is_some()),
+        }
+    }
 }
 
 /// The difference of two traces.
@@ -112,7 +135,7 @@ pub struct TraceDiff {
     pub before: TraceId,
     /// The second trace.
     pub after: TraceId,
-    /// How long the critical path is, in microseconds: for a trace with one root, its duration.
+    /// From the first start to the last end with the trace's own record, in microseconds.
     pub duration_us: Delta<i64>,
     /// Number of spans.
     pub spans: Delta<i64>,
@@ -122,6 +145,9 @@ pub struct TraceDiff {
     pub tokens: Delta<i64>,
     /// Cost in US dollars, summed over the spans.
     pub cost_usd: Delta<f64>,
+    /// Whether tokens and cost were recorded at all.
+    #[serde(skip)]
+    pub recorded: Recorded,
     /// What the traces were given.
     pub input: ContentDiff,
     /// What the traces gave back.
@@ -194,7 +220,7 @@ pub fn diff_traces(before: &TraceTree, after: &TraceTree) -> TraceDiff {
     let added = subtrees(after, &new, &is_matched);
     let first_divergence = first_divergence(before, after, &pairs, &added, &removed);
     let time = TimeDecomposition {
-        total_us: new.path - old.path,
+        total_us: new.wall - old.wall,
         matched_us: pairs.iter().map(|pair| pair.on_path_us.change()).sum(),
         added_us: added.iter().map(|subtree| subtree.on_path_us).sum(),
         removed_us: removed.iter().map(|subtree| subtree.on_path_us).sum(),
@@ -204,7 +230,7 @@ pub fn diff_traces(before: &TraceTree, after: &TraceTree) -> TraceDiff {
     TraceDiff {
         before: before.id(),
         after: after.id(),
-        duration_us: Delta::new(old.path, new.path),
+        duration_us: Delta::new(old.wall, new.wall),
         spans: Delta::new(count(before), count(after)),
         errors: Delta::new(total(before, failed), total(after, failed)),
         tokens: Delta::new(total(before, tokens), total(after, tokens)),
@@ -212,6 +238,7 @@ pub fn diff_traces(before: &TraceTree, after: &TraceTree) -> TraceDiff {
             before.nodes().map(|node| cost(before, node)).sum(),
             after.nodes().map(|node| cost(after, node)).sum(),
         ),
+        recorded: Recorded::of(before, after),
         input: diff_contents(before.trace().input.as_ref(), after.trace().input.as_ref()),
         output: diff_contents(
             before.trace().output.as_ref(),
@@ -229,7 +256,7 @@ pub fn diff_traces(before: &TraceTree, after: &TraceTree) -> TraceDiff {
 struct Figures {
     self_times: PerNode<i64>,
     on_path: PerNode<i64>,
-    path: i64,
+    wall: i64,
     uninstrumented: i64,
 }
 
@@ -238,16 +265,19 @@ impl Figures {
         let mut figures = Self {
             self_times: self_times(tree),
             on_path: PerNode::filled(tree, 0),
-            path: 0,
+            wall: tree.wall().micros(),
             uninstrumented: 0,
         };
-        for segment in critical_path(tree).segments {
-            let micros = segment.end.micros_since(segment.start);
-            figures.path += micros;
-            match segment.node {
-                Some(node) => figures.on_path[node] += micros,
-                None => figures.uninstrumented += micros,
+        let path = critical_path(tree);
+        // Between roots, the spans that ran there account for their part of the time.
+        figures.uninstrumented = path.uninstrumented();
+        for segment in path.segments.iter().chain(&path.outside) {
+            if let Some(node) = segment.node {
+                figures.on_path[node] += segment.micros();
             }
+        }
+        for (node, micros) in path.between {
+            figures.on_path[node] += micros;
         }
         figures
     }

@@ -116,12 +116,14 @@ pub(super) fn align(before: &TraceTree, after: &TraceTree) -> Alignment {
 /// Matches the nodes of two lists of siblings and queues the matched pairs.
 fn align_siblings(
     a: &Side<'_>,
-    mut old: Vec<NodeId>,
+    old: Vec<NodeId>,
     b: &Side<'_>,
-    mut new: Vec<NodeId>,
+    new: Vec<NodeId>,
     alignment: &mut Alignment,
     queue: &mut Vec<(NodeId, NodeId)>,
 ) {
+    let siblings = old.clone();
+    let (mut old, mut new) = (old, new);
     let mut accept = |alignment: &mut Alignment, pairs: Vec<(NodeId, NodeId)>, kind: MatchKind| {
         for (x, y) in pairs {
             if alignment.free(x, y) {
@@ -147,6 +149,65 @@ fn align_siblings(
     if keep_free(alignment, &mut old, &mut new) {
         let pairs = renamed(a, &old, b, &new);
         accept(alignment, pairs, MatchKind::Renamed);
+    }
+    forget_noise(a, &siblings, b, alignment);
+}
+
+/// Siblings that run at the same time start in any order: a pair counts as reordered only when it
+/// ran after a sibling that it ran before, without an overlap in either trace.
+fn forget_noise(a: &Side<'_>, siblings: &[NodeId], b: &Side<'_>, alignment: &mut Alignment) {
+    /// When a span begins, and when it is over; a moment takes one microsecond.
+    fn times(tree: &TraceTree, node: NodeId) -> (i64, i64) {
+        let times = tree.interval(node);
+        let start = times.start.as_micros();
+        (start, times.end.as_micros().max(start.saturating_add(1)))
+    }
+    let partner = |node: NodeId| alignment.forward.get(node.index()).copied().flatten();
+    let reordered: Vec<(NodeId, NodeId)> = siblings
+        .iter()
+        .filter_map(|&node| Some((node, partner(node)?)))
+        .filter(|(_, (_, kind))| *kind == MatchKind::Reordered)
+        .map(|(node, (other, _))| (node, other))
+        .collect();
+    if reordered.is_empty() {
+        return;
+    }
+    let pairs = siblings
+        .iter()
+        .filter_map(|&node| Some((times(a.tree, node), times(b.tree, partner(node)?.0))));
+    let mut by_start: Vec<((i64, i64), (i64, i64))> = pairs.collect();
+    let mut by_end = by_start.clone();
+    by_start.sort_unstable_by_key(|((start, _), _)| std::cmp::Reverse(*start));
+    by_end.sort_unstable_by_key(|((_, end), _)| *end);
+    // Of the pairs that begin last in the first trace, the earliest end in the second; of those
+    // that end first, the latest start.
+    let first_end: Vec<i64> = by_start
+        .iter()
+        .scan(i64::MAX, |least, (_, (_, end))| {
+            *least = (*least).min(*end);
+            Some(*least)
+        })
+        .collect();
+    let last_start: Vec<i64> = by_end
+        .iter()
+        .scan(i64::MIN, |most, (_, (start, _))| {
+            *most = (*most).max(*start);
+            Some(*most)
+        })
+        .collect();
+    let last_of = |values: &[i64], number: usize| {
+        let place = number.checked_sub(1)?;
+        values.get(place).copied()
+    };
+    for (node, other) in reordered {
+        let ((start, end), (other_start, other_end)) = (times(a.tree, node), times(b.tree, other));
+        let later = by_start.partition_point(|((from, _), _)| *from >= end);
+        let earlier = by_end.partition_point(|((_, to), _)| *to <= start);
+        let overtaken = last_of(&first_end, later).is_some_and(|end| end <= other_start)
+            || last_of(&last_start, earlier).is_some_and(|start| start >= other_end);
+        if !overtaken {
+            alignment.set(node, other, MatchKind::Aligned);
+        }
     }
 }
 
