@@ -308,7 +308,7 @@ fn a_recorded_run_of_agents_with_a_failing_tool() {
     (Computed from the recorded spans; no model was asked.)
     "#);
     insta::assert_snapshot!(ask(&tree, "Summarise this trace"), @r#"
-    Asked: "Based on recent years (2020-2023), how likely am I to hit a rainy day (at least 0.5mm of precipitation) if I travel to Seattle during the first week of Septembe…".
+    Asked: "Based on recent years (2020-2023), how likely am I to hit a rainy day (at least 0.5mm of precipitation) if I travel to Seattle during the first week of Septembe…". No answer was recorded.
     - The trace "failed task" has 11 spans (1 general, 7 llm, 3 tool) and took 10.00 s; 1 error began in it (1 recovered), and it ended without reporting one. [F9]
     (Computed from the recorded spans; no model was asked.)
     "#);
