@@ -9,8 +9,7 @@ use crate::codec::prefix;
 struct Entry<T> {
     id: Id,
     bound: i64,
-    /// Records are large, and the heap moves its entries about.
-    item: Box<T>,
+    item: T,
 }
 
 impl<T> PartialEq for Entry<T> {
@@ -74,7 +73,6 @@ impl<T> NewestFirst<T> {
     }
 
     pub(super) fn offer(&mut self, id: Id, bound: i64, item: T) {
-        let item = Box::new(item);
         self.heap.push(Reverse(Entry { id, bound, item }));
         // One more than fits tells that there is a next page.
         if self.heap.len() > self.limit + 1
@@ -102,7 +100,7 @@ impl<T> NewestFirst<T> {
         (
             entries
                 .into_iter()
-                .map(|Reverse(entry)| *entry.item)
+                .map(|Reverse(entry)| entry.item)
                 .collect(),
             next,
         )

@@ -25,7 +25,8 @@ pub(super) struct Place {
 /// A trace whose content has not been read yet.
 #[derive(Debug)]
 pub(super) struct TraceRecord {
-    pub(super) trace: Trace,
+    /// Boxed, as it is large and goes through many hands.
+    pub(super) trace: Box<Trace>,
     pub(super) key: i64,
     body: Place,
     filled: bool,
@@ -34,7 +35,8 @@ pub(super) struct TraceRecord {
 /// A span whose content has not been read yet.
 #[derive(Debug)]
 pub(super) struct SpanRecord {
-    pub(super) span: Span,
+    /// Boxed, as it is large and goes through many hands.
+    pub(super) span: Box<Span>,
     body: Place,
     filled: bool,
 }
@@ -123,7 +125,7 @@ pub(super) fn trace_record(
     let columns = TraceRow::decode(blob(9)?)?;
     let project = projects.get(conn, row.get(2)?)?;
     let id = TraceId::from_bytes(row.get(1)?);
-    let mut trace = columns.to_trace(id, project, row.get(3)?, row.get(4)?);
+    let mut trace = Box::new(columns.to_trace(id, project, row.get(3)?, row.get(4)?));
     Totals::decode(blob(8)?)?.fill(&mut trace);
     let at = size(row.get(6)?)?;
     Ok(TraceRecord {
@@ -162,7 +164,7 @@ impl Reader {
     ) -> Result<SpanRecord, StoreError> {
         let project = self.projects.get(&self.conn, part.project)?;
         Ok(SpanRecord {
-            span: row.to_span(part.trace, project, part.arrived),
+            span: Box::new(row.to_span(part.trace, project, part.arrived)),
             body: Place {
                 block: part.block,
                 range: part.body(row),

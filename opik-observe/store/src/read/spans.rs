@@ -98,7 +98,7 @@ impl Reader {
         }
         let mut spans = Vec::with_capacity(records.len());
         for record in records {
-            let mut span = record.span;
+            let mut span = *record.span;
             if without_content {
                 (span.input, span.output, span.metadata) = (None, None, None);
             }

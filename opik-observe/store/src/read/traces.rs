@@ -55,7 +55,7 @@ impl Reader {
 
     /// Adds what is joined on reading.
     fn finish_trace(&mut self, record: TraceRecord) -> Result<Trace, StoreError> {
-        let mut trace = record.trace;
+        let mut trace = *record.trace;
         self.join_scores(&ScoreTarget::Trace(trace.id), &mut trace.feedback_scores)?;
         self.join_span_scores(record.key, &mut trace)?;
         Ok(trace)
