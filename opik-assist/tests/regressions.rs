@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use opik_assist::answer::{Answer, AnswerContext, answer};
+use opik_assist::answer::{Answer, AnswerContext, Intent, answer};
 use opik_assist::critical_path::{Segment, critical_path};
 use opik_assist::diff::diff_traces;
 use opik_assist::{FindingKind, analyse};
@@ -311,4 +311,95 @@ fn a_text_difference_shows_shared_text_once() {
         (first.trail.as_str(), second.lead.as_str()),
         (" b c d e ", "")
     );
+}
+
+#[test]
+fn a_second_trace_makes_a_comparison_of_the_question() {
+    let tree = |length| TraceTree::build(trace(0..length), vec![span(0, None, "p", 0..length)]);
+    let (first, second) = (tree(1_000), tree(2_000));
+    let (a, b) = (analyse(&first), analyse(&second));
+    let one = AnswerContext::new(&first, &a);
+    let two = one.compared_with(&second, &b);
+    for question in ["why slower", "what changed", "compare", "hm?"] {
+        assert_eq!(
+            answer(question, &two).intent,
+            Intent::Difference,
+            "{question}"
+        );
+    }
+    assert_eq!(answer("why slower", &one).intent, Intent::Slow);
+    assert_eq!(
+        answer("how can I make it faster", &two).intent,
+        Intent::Slow
+    );
+    let hint = answer("what changed", &one);
+    assert!(!hint.sufficient);
+    assert!(
+        hint.text
+            .contains("Give a second trace, or name two of its spans"),
+        "{hint}"
+    );
+}
+
+#[test]
+fn one_name_stands_for_the_first_and_the_last_span_of_that_name() {
+    let tree = |takes: usize| {
+        let mut spans = vec![span(0, None, "root", 0..10_000)];
+        spans.extend((1..=takes).map(|n| {
+            let from = i64::try_from(n).unwrap() * 1_000;
+            span(n, Some(0), "take_lock", from..from + from / 2)
+        }));
+        TraceTree::build(trace(0..10_000), spans)
+    };
+    let question = "what is the difference between the two takes of take_lock?";
+    let two = ask(&tree(2), question);
+    assert_eq!(two.citations, [id(1), id(2)], "{two}");
+    let many = ask(&tree(4), question);
+    assert_eq!(many.citations, [id(1), id(4)], "{many}");
+    assert!(
+        many.text
+            .starts_with("There are 4 spans named \"take_lock\""),
+        "{many}"
+    );
+    assert!(!ask(&tree(1), question).sufficient);
+}
+
+#[test]
+fn a_what_if_names_the_span_that_limits_it() {
+    let spans = vec![
+        span(0, None, "root", 0..10_000),
+        span(1, Some(0), "slow", 0..10_000),
+        span(2, Some(0), "beside", 0..9_000),
+    ];
+    let tree = TraceTree::build(trace(0..10_000), spans);
+    let found = claims(&tree, FindingKind::WhatIf).concat();
+    let limit = "without it, 1.00 s, no more, because step beside (00000000…03) then is what";
+    assert!(found.contains(limit), "{found}");
+}
+
+#[test]
+fn suspects_have_a_reason_and_a_tenth_of_the_suspicion() {
+    let step = |number: usize, text: &str| {
+        let from = i64::try_from(number).unwrap() * 10;
+        let mut span = span(number, None, "agent", from..from + 10);
+        span.r#type = Some(SpanType::Llm);
+        span.output = Some(Json::string(text));
+        span
+    };
+    let plain = "this is a longer sentence that says nothing of interest at all, number";
+    let mut spans: Vec<Span> = (0..30).map(|n| step(n, &format!("{plain} {n}"))).collect();
+    let tree = TraceTree::build(trace(0..300), spans.clone());
+    let text = ask(&tree, "what went wrong?").text;
+    assert!(
+        !text.contains("suspect") && !text.contains("nothing speaks"),
+        "{text}"
+    );
+    spans.truncate(4);
+    spans.push(step(
+        4,
+        "so I run this: ```python print(1)``` and then it is done, I believe",
+    ));
+    let tree = TraceTree::build(trace(0..300), spans);
+    let text = ask(&tree, "what went wrong?").text;
+    assert!(text.contains("Step 4 (counted from 0) by agent"), "{text}");
 }

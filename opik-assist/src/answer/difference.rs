@@ -1,20 +1,39 @@
 //! Answers about differences.
 //!
 //! Compared are, in this order: the two spans that were given, two spans that the question names,
-//! one named span with its namesake in the second trace, the two traces.
+//! one named span with its namesake in the second trace, the first and the last span of a name
+//! that the question names, the two traces.
 
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
+use super::mention::can_be_named;
 use super::{AnswerContext, Parts};
 use crate::diff::{diff_spans, diff_traces};
+use crate::figures::count;
 use crate::finding::{Finding, FindingId};
+use crate::quote::{clean, quoted};
 
 /// Findings in an answer.
 const MOST: usize = 7;
 
-pub(super) fn difference(ctx: &AnswerContext<'_>, named: &[NodeId]) -> Parts {
-    let pair = given(ctx).or_else(|| in_question(ctx, named));
+pub(super) fn difference(ctx: &AnswerContext<'_>, named: &[NodeId], by_name: bool) -> Parts {
+    let mut pair = given(ctx).or_else(|| in_question(ctx, named));
+    let mut among = String::new();
+    if let (None, None, &[only]) = (pair, ctx.spans, named)
+        && by_name
+        && let Some((first, last, number)) = namesakes(ctx.tree, only)
+    {
+        pair = Some((first, ctx.tree, last));
+        if number > 2 {
+            let name = ctx.tree.span(only).name.as_deref().unwrap_or_default();
+            among = format!(
+                "There are {} named {}; these are the first and the last. ",
+                count(number, "span"),
+                quoted(name, 60)
+            );
+        }
+    }
     if let Some((first, tree, second)) = pair {
         let head = if std::ptr::eq(tree, ctx.tree) {
             "The two spans compared, the first to the second:"
@@ -23,7 +42,7 @@ pub(super) fn difference(ctx: &AnswerContext<'_>, named: &[NodeId]) -> Parts {
         };
         return parts(
             ctx,
-            head,
+            &format!("{among}{head}"),
             diff_spans(ctx.tree, first, tree, second).findings(),
         );
     }
@@ -39,8 +58,48 @@ pub(super) fn difference(ctx: &AnswerContext<'_>, named: &[NodeId]) -> Parts {
                 found,
             )
         }
-        None => nothing("To compare, name two spans of this trace, or give a second trace."),
+        None => nothing(&hint(ctx.tree)),
     }
+}
+
+/// The first and the last span with the name of this one, and how many there are; `None`
+/// for a single one.
+fn namesakes(tree: &TraceTree, node: NodeId) -> Option<(NodeId, NodeId, usize)> {
+    let span = tree.span(node);
+    let mut nodes: Vec<NodeId> = tree
+        .nodes()
+        .filter(|&node| tree.span(node).name == span.name)
+        .collect();
+    nodes.sort_by_key(|&node| (tree.interval(node).start, node));
+    match nodes.as_slice() {
+        &[first, .., last] => Some((first, last, nodes.len())),
+        _ => None,
+    }
+}
+
+/// How to ask for a difference, with names of this trace.
+fn hint(tree: &TraceTree) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for node in tree.nodes().skip(1) {
+        let name = tree.span(node).name.as_deref().unwrap_or_default();
+        if can_be_named(name) && name.chars().count() <= 40 && !names.contains(&name) {
+            names.push(name);
+        }
+        if names.len() == 2 {
+            break;
+        }
+    }
+    let example = match names.as_slice() {
+        &[first, second] => format!(
+            ", for example: what is the difference between {} and {}?",
+            clean(first, 40),
+            clean(second, 40)
+        ),
+        _ => ".".to_owned(),
+    };
+    format!(
+        "There is nothing to compare this trace with. Give a second trace, or name two of its spans by their names or ids{example}"
+    )
 }
 
 /// The spans that the caller gave.

@@ -32,7 +32,7 @@ const STEMS: [(Intent, &[&str], &[&str]); 7] = [
     (
         Intent::Difference,
         &["differ", "diff", "compar", "versus", "vs", "diverg"],
-        &["between", "chang", "other", "regress"],
+        &["between", "changed", "changes", "other", "regress"],
     ),
     (
         Intent::Error,
@@ -48,6 +48,12 @@ const STEMS: [(Intent, &[&str], &[&str]); 7] = [
             "culprit",
             "blame",
             "swallow",
+            "mistake",
+            "fault",
+            "guilty",
+            "responsible",
+            "timeout",
+            "timed",
         ],
         &["caus", "problem", "issue", "abort", "reason", "debug"],
     ),
@@ -89,29 +95,31 @@ const STEMS: [(Intent, &[&str], &[&str]); 7] = [
             "abnormal",
             "quality",
         ],
-        &["unexpected", "notice"],
+        &["unexpected", "notice", "anything"],
     ),
     (
         Intent::Loops,
         &[
             "loop", "repeat", "repet", "retry", "retri", "stuck", "duplicat", "redundan",
         ],
-        &["again", "many", "twice"],
+        &["again", "often", "twice"],
     ),
     (
         Intent::Summary,
         &["summar", "overview", "tldr", "recap", "describ"],
-        &["happen", "explain", "about", "show", "did", "do"],
+        &[
+            "happen", "explain", "about", "show", "did", "do", "many", "number", "count",
+        ],
     ),
 ];
 
 /// The intent of a question; `None` when its words say nothing.
 pub(crate) fn intent(question: &str) -> Option<Intent> {
-    let lower = question.to_lowercase();
-    let words: Vec<&str> = lower
-        .split(|character: char| !character.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let lower = question
+        .to_lowercase()
+        .replace("time out", "timeout")
+        .replace("many times", "often");
+    let words = words(&lower);
     let score = |stems: &[&str]| {
         words
             .iter()
@@ -126,6 +134,34 @@ pub(crate) fn intent(question: &str) -> Option<Intent> {
         }
     }
     best.map(|(intent, _)| intent)
+}
+
+fn words(lower: &str) -> Vec<&str> {
+    let words = lower.split(|character: char| !character.is_alphanumeric());
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// Words that compare, whatever is compared.
+const COMPARING: [&str; 21] = [
+    "differ", "compar", "versus", "vs", "diverg", "regress", "changed", "changes", "than",
+    "slower", "worse", "better", "longer", "shorter", "bigger", "larger", "costlier", "pricier",
+    "same", "previous", "before",
+];
+/// Words that compare, or ask for advice.
+const EITHER: [&str; 5] = ["faster", "quicker", "cheaper", "more", "less"];
+/// Words of someone who asks for advice.
+const ADVICE: [&str; 6] = ["how", "can", "could", "should", "make", "save"];
+
+/// Whether the words of a question compare one thing with another.
+pub(crate) fn is_comparison(question: &str) -> bool {
+    let lower = question.to_lowercase();
+    let words = words(&lower);
+    let has = |stems: &[&str]| {
+        words
+            .iter()
+            .any(|word| stems.iter().any(|stem| matches(word, stem)))
+    };
+    has(&COMPARING) || has(&EITHER) && !has(&ADVICE)
 }
 
 /// A word has a stem when it begins with it; stems of three letters or less are whole words, but
@@ -167,10 +203,32 @@ mod tests {
             ("is the agent stuck in a loop?", Some(Intent::Loops)),
             ("Give me a summary", Some(Intent::Summary)),
             ("what happened?", Some(Intent::Summary)),
+            ("how many spans are there?", Some(Intent::Summary)),
+            ("how many tool calls", Some(Intent::Summary)),
+            ("how many times was it called", Some(Intent::Loops)),
+            ("who made the mistake", Some(Intent::Error)),
+            ("timeout?", Some(Intent::Error)),
+            ("did it time out", Some(Intent::Error)),
+            ("is there anything I should change", Some(Intent::Anomalies)),
+            ("what changed", Some(Intent::Difference)),
             ("Wie spät ist es?", None),
             ("", None),
         ] {
             assert_eq!(intent(question), wanted, "{question}");
+        }
+    }
+
+    #[test]
+    fn comparisons_are_told_from_advice() {
+        for (question, wanted) in [
+            ("why slower", true),
+            ("what changed", true),
+            ("is it more expensive?", true),
+            ("why is it slow", false),
+            ("how can I make it faster", false),
+            ("what should cost less", false),
+        ] {
+            assert_eq!(is_comparison(question), wanted, "{question}");
         }
     }
 }

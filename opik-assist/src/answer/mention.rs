@@ -33,14 +33,19 @@ const WORDS: [&str; 20] = [
     "trace",
 ];
 
-/// The spans that a question names, in its order.
-pub(crate) fn mentions(question: &str, tree: &TraceTree) -> Vec<NodeId> {
+/// The spans that a question names, in its order, and whether by their names.
+pub(crate) fn mentions(question: &str, tree: &TraceTree) -> (Vec<NodeId>, bool) {
     let ids = by_id(question, tree);
     if ids.is_empty() {
-        by_name(question, tree)
+        (by_name(question, tree), true)
     } else {
-        ids
+        (ids, false)
     }
+}
+
+/// Whether a name can be found in a question.
+pub(crate) fn can_be_named(name: &str) -> bool {
+    name.len() >= 4 && !WORDS.contains(&name.to_lowercase().as_str())
 }
 
 fn by_id(question: &str, tree: &TraceTree) -> Vec<NodeId> {
@@ -83,8 +88,9 @@ fn by_name(question: &str, tree: &TraceTree) -> Vec<NodeId> {
         .into_iter()
         .filter_map(|(name, node)| {
             let name = name.to_lowercase();
-            let counts = name.len() >= 4 && !WORDS.contains(&name.as_str());
-            let at = counts.then(|| word_at(&question, &name)).flatten()?;
+            let at = can_be_named(&name)
+                .then(|| word_at(&question, &name))
+                .flatten()?;
             Some((at, std::cmp::Reverse(name.len()), node))
         })
         .collect();

@@ -114,14 +114,15 @@ pub fn answer(question: &str, ctx: &AnswerContext<'_>) -> Answer {
     let known = intent::intent(question);
     let can_differ = ctx.other.is_some() || ctx.spans.is_some();
     let intent = match known {
+        Some(_) if can_differ && intent::is_comparison(question) => Intent::Difference,
         Some(intent) => intent,
         None if can_differ => Intent::Difference,
         None => Intent::Summary,
     };
     let labels = Labels::new(ctx.tree);
-    let named: Vec<NodeId> = mention::mentions(question, ctx.tree);
+    let (named, by_name): (Vec<NodeId>, bool) = mention::mentions(question, ctx.tree);
     let parts = match intent {
-        Intent::Difference => difference::difference(ctx, &named),
+        Intent::Difference => difference::difference(ctx, &named, by_name),
         other => choose::choose(other, ctx, &labels, &named),
     };
     let unknown = known.is_none().then_some(

@@ -30,6 +30,8 @@ pub struct Suspect {
     pub node: NodeId,
     /// The number of the step: as recorded, or its place in order of time.
     pub step: i64,
+    /// The number of the first step of the trace.
+    pub first_step: i64,
     /// Who took the step: `metadata.agent`, or the name of the span.
     pub agent: String,
     /// Its share of the suspicion, 0 to 1; those of all suspects add up to 1.
@@ -76,10 +78,11 @@ pub struct Reason {
 pub fn localise(tree: &TraceTree) -> Vec<Suspect> {
     let steps = step::steps(tree);
     let clues = Clues::of(tree, &steps);
+    let first = steps.first().map_or(0, |step| step.number);
     let mut suspects: Vec<Suspect> = steps
         .iter()
         .zip(clues.points)
-        .filter_map(|(step, points)| Some(suspect(step, &points?)))
+        .filter_map(|(step, points)| Some(suspect(step, first, &points?)))
         .collect();
     let most = suspects
         .iter()
@@ -98,7 +101,7 @@ pub fn localise(tree: &TraceTree) -> Vec<Suspect> {
 }
 
 /// A suspect whose score is still in points.
-fn suspect(step: &Step<'_>, points: &[Reason]) -> Suspect {
+fn suspect(step: &Step<'_>, first: i64, points: &[Reason]) -> Suspect {
     let mut reasons: Vec<Reason> = points
         .iter()
         .copied()
@@ -108,25 +111,28 @@ fn suspect(step: &Step<'_>, points: &[Reason]) -> Suspect {
     Suspect {
         node: step.node,
         step: step.number,
+        first_step: first,
         agent: step.agent.clone(),
         score: points.iter().map(|reason| reason.points).sum(),
         reasons,
     }
 }
 
-/// The first suspects as findings of low confidence.
+/// The least share of the suspicion that makes a step worth reading first.
+const LEAST: f64 = 0.1;
+
+/// The first suspects as findings of low confidence. Those with less than a tenth of the
+/// suspicion, and those that no clue speaks against, are left out: the latter are suspects only
+/// because others have something in their favour.
 #[must_use]
 pub fn findings(tree: &TraceTree, suspects: &[Suspect], most: usize) -> Vec<Finding> {
     suspects
         .iter()
+        .filter(|suspect| suspect.score >= LEAST && !suspect.reasons.is_empty())
         .take(most)
         .map(|suspect| {
             let reasons: Vec<&str> = suspect.reasons.iter().map(|reason| reason.text).collect();
-            let reasons = if reasons.is_empty() {
-                "nothing speaks for it".to_owned()
-            } else {
-                reasons.join("; ")
-            };
+            let reasons = reasons.join("; ");
             let agent: String = suspect
                 .agent
                 .chars()
@@ -135,8 +141,9 @@ pub fn findings(tree: &TraceTree, suspects: &[Suspect], most: usize) -> Vec<Find
                 .collect();
             let span = tree.span(suspect.node).id;
             let claim = format!(
-                "Step {} by {agent} ({span}) is a suspect with {:.0} % of the suspicion: {reasons}.",
+                "Step {} (counted from {}) by {agent} ({span}) is a suspect with {:.0} % of the suspicion: {reasons}.",
                 suspect.step,
+                suspect.first_step,
                 suspect.score * 100.0,
             );
             Finding::new(FindingKind::Culprit, claim)

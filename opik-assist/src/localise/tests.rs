@@ -127,7 +127,7 @@ fn shares_add_up_to_one_and_equal_runs_give_equal_answers() {
     assert!((sum - 1.0).abs() < 1e-9);
     assert_eq!(suspects, localise(&tree));
     let found = findings(&tree, &suspects, 1);
-    insta::assert_snapshot!(found[0].claim, @"Step 2 by Expert (03030303-0303-0303-0303-030303030303) is a suspect with 61 % of the suspicion: it brings figures that nothing before it contains.");
+    insta::assert_snapshot!(found[0].claim, @"Step 2 (counted from 0) by Expert (03030303-0303-0303-0303-030303030303) is a suspect with 61 % of the suspicion: it brings figures that nothing before it contains.");
 }
 
 #[test]
