@@ -11,15 +11,16 @@ use crate::demo;
 
 const AFTER_HELP: &str = "\
 Start here:
-  opik-rs demo                          record a small agent run and ask about it
-  opik-rs import traces.jsonl.gz        bring traces in (Opik, OTLP, Jaeger, Vyasa)
+  opik-rs demo                          record a small agent run, ask about it
+  opik-rs import traces.jsonl.gz        bring traces in (Opik, OTLP, Jaeger ...)
   opik-rs traces --error                list the traces that failed
   opik-rs show last                     the newest trace as a waterfall
   opik-rs ask last \"why is it slow?\"    computed evidence, no model, no key
 
 How to name a trace:
-  a whole id, the beginning or the end of one (4 characters or more), `last`, or
-  `last~1` for the one before. Lists show the end of each id. `trace:span` is a span.
+  a whole id, the beginning or the end of one (4 characters or more), the
+  short form that answers cite (01a1f953...55b), `last`, or `last~1` for the
+  one before. Lists show the end of each id. `trace:span` is a span.
 
 Exit codes:
   0  done                       3  no such trace, span or file

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Failure;
 use crate::render::style::{BAD, DIM, STRONG};
+use crate::render::text::wrap;
 
 /// A failure under `--json`, on standard error.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,7 @@ pub(crate) fn print(failure: &Failure, ctx: &Context) {
     let text = if ctx.out.is_json() {
         json(failure)
     } else {
-        text(failure)
+        text(failure, ctx.width)
     };
     ctx.out.notice(&text);
 }
@@ -47,10 +48,11 @@ pub(crate) fn json(failure: &Failure) -> String {
     serde_json::to_string(&Report { error: body }).unwrap_or_default() + "\n"
 }
 
-fn text(failure: &Failure) -> String {
+fn text(failure: &Failure, columns: usize) -> String {
     let mut text = format!("{BAD}error:{BAD:#} {STRONG}{failure}{STRONG:#}\n");
     for cause in failure.causes() {
         // A cause of several lines stays one block.
+        let cause = wrap(cause.trim_end(), columns.saturating_sub(11));
         let cause = cause.trim_end().replace('\n', "\n           ");
         text.push_str(&format!("  {DIM}because:{DIM:#} {cause}\n"));
     }
@@ -72,7 +74,7 @@ mod tests {
         let failure = Failure::new(Code::Store, "cannot open /data/traces.db")
             .cause(io::Error::other("the disk is full\nreally"))
             .hint("opik-rs doctor");
-        let plain = anstream::adapter::strip_str(&text(&failure)).to_string();
+        let plain = anstream::adapter::strip_str(&text(&failure, 80)).to_string();
         insta::assert_snapshot!(plain, @r"
         error: cannot open /data/traces.db
           because: the disk is full

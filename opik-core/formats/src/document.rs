@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::foreign::Assembler;
-use crate::problem::json_reason;
+use crate::problem::{json_reason, json_reason_in};
 use crate::sink::Sink;
 use crate::vyasa::Jobs;
 use crate::{Format, elements, flat, jaeger, opik, otlp};
@@ -101,7 +101,7 @@ fn read_one(text: &str, format: Option<Format>, state: &mut State, sink: &mut Si
     }
     let head: Head<'_> = match serde_json::from_str(text) {
         Ok(head) => head,
-        Err(error) => return sink.problem(text, json_reason(&error)),
+        Err(error) => return sink.problem(text, json_reason_in(text, &error)),
     };
     match format.or_else(|| head.format()) {
         Some(Format::Opik) => opik::read(text, &head, sink),

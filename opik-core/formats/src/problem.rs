@@ -75,6 +75,30 @@ pub(crate) fn json_reason(error: &serde_json::Error) -> String {
     }
 }
 
+/// As [`json_reason`], for an error in this text: names the numbers that JSON does not have.
+pub(crate) fn json_reason_in(text: &str, error: &serde_json::Error) -> String {
+    let reason = json_reason(error);
+    let line = text.lines().nth(error.line().saturating_sub(1));
+    // The parser may have taken the first letter already.
+    let known = [error.column().checked_sub(1), error.column().checked_sub(2)]
+        .into_iter()
+        .flatten()
+        .filter_map(|at| line.and_then(|line| line.get(at..)))
+        .find_map(|rest| {
+            let names = ["NaN", "Infinity"];
+            names.into_iter().find(|name| rest.starts_with(name))
+        });
+    match known {
+        Some(name) if error.is_syntax() => {
+            format!(
+                "not JSON: {name} is no number of JSON, at column {}",
+                error.column()
+            )
+        }
+        _ => reason,
+    }
+}
+
 /// The parts of serde's message that are names of ours and kinds of JSON values.
 fn data_reason(message: &str) -> Option<String> {
     if let Some(rest) = message.strip_prefix("missing field `") {
@@ -113,6 +137,26 @@ fn data_reason(message: &str) -> Option<String> {
 mod tests {
     use super::*;
     use opik_core::Trace;
+
+    #[test]
+    fn numbers_that_json_lacks_are_named() {
+        let reason = |text: &str| {
+            let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
+            json_reason_in(text, &error)
+        };
+        for (text, name) in [
+            (r#"{"a": NaN}"#, "NaN"),
+            ("{\n \"a\": [1, Infinity]}", "Infinity"),
+            (r#"{"a":-Infinity}"#, "Infinity"),
+        ] {
+            let reason = reason(text);
+            assert!(
+                reason.starts_with(&format!("not JSON: {name} is no number")),
+                "{reason}"
+            );
+        }
+        assert!(reason(r#"{"a": Nope}"#).starts_with("not JSON: syntax error"));
+    }
 
     #[test]
     fn reasons_name_members_and_kinds_and_never_content() {

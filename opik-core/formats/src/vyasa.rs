@@ -174,7 +174,9 @@ fn new_span(
     span.error_info = match said {
         Some(said) => {
             let error_type = metadata.get("error_type").and_then(text);
-            let error_type = error_type.unwrap_or_else(|| kind.to_owned());
+            // The kind of an event is no type of an error, unless the event is one.
+            let error_type =
+                error_type.unwrap_or_else(|| if failed { kind } else { "NodeError" }.to_owned());
             Some(ErrorInfo::new(error_type, said))
         }
         None => failed.then(|| ErrorInfo::of_type(kind)),

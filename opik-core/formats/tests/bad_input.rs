@@ -69,7 +69,10 @@ fn a_bad_line_is_named_and_the_others_are_read() {
         "trace: a member is of type integer, expected an object",
     );
     let line = |input: &str| with_input(input).into_bytes();
-    one_bad_line(&line("NaN"), "not JSON: syntax error at column 67");
+    one_bad_line(
+        &line("NaN"),
+        "not JSON: NaN is no number of JSON, at column 67",
+    );
     one_bad_line(
         &line(r#""\ud800 secret""#),
         "trace: input: half of a surrogate pair in a string at column 8",

@@ -26,11 +26,11 @@ Examples:
   opik-rs ask last \"what is different?\" --with last~1    two traces
   opik-rs ask last \"what is different?\" --span 34cc45 --span 8d7f8e
 
-Answers are computed from the trace: no model is asked, nothing leaves the machine. Every
+Answers are computed from the trace: no model is asked, nothing leaves the machine. Every \
 answer cites spans, and says so when the evidence is not enough.
 
-JSON: {\"trace_id\", \"with_trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\",
-\"evidence\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\", \"confidence\", \"method\"}],
+JSON: {\"trace_id\", \"with_trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\", \
+\"evidence\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\", \"confidence\", \"method\"}], \
 \"citations\", \"computed\", \"sufficient\"}}")]
 pub(crate) struct Args {
     /// The trace

@@ -12,9 +12,11 @@ use crate::exit::Outcome;
 #[command(after_help = "\
 Examples:
   opik-rs completions bash > ~/.local/share/bash-completion/completions/opik-rs
-  opik-rs completions zsh > ~/.zfunc/_opik-rs       (with fpath+=~/.zfunc before compinit)
+  opik-rs completions zsh > ~/.zfunc/_opik-rs
   opik-rs completions fish > ~/.config/fish/completions/opik-rs.fish
-  opik-rs completions powershell >> $PROFILE")]
+  opik-rs completions powershell >> $PROFILE
+
+For zsh, fpath+=~/.zfunc stands before compinit. The script is no JSON, with --json too.")]
 pub(crate) struct Args {
     /// The shell
     #[arg(value_enum)]

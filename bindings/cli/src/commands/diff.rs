@@ -10,23 +10,23 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome};
 use crate::reference::{self, Target};
-use crate::render::changes;
 use crate::render::numbers::{count, dollars, duration, moment};
 use crate::render::style::{DIM, ID, STRONG};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::text::{clean, shorten_ids, wrap};
+use crate::render::{changes, trace};
 
 /// Arguments of `opik-rs diff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  opik-rs diff last~1 last                 the newest trace beside the one before
+  opik-rs diff last~1 last                 the newest and the one before
   opik-rs diff f1790444 b6c83a00           two traces
   opik-rs diff last:34cc45 last:8d7f8e     two spans of one trace
   opik-rs diff last~1:34cc45 last:8d7f8e   two spans of two traces
 
-Two traces are aligned span by span; the difference of their durations is split exactly into
-the spans that caused it, and the first place where they part is named. Two spans are
+Two traces are aligned span by span; the difference of their durations is split exactly into \
+the spans that caused it, and the first place where they part is named. Two spans are \
 compared field by field, their input and output by JSON path and word by word.
 
 JSON: {\"kind\": \"traces\" or \"spans\", \"diff\": {...}, \"findings\": [...]}")]
@@ -95,7 +95,8 @@ fn traces(before: &TraceTree, after: &TraceTree, ctx: &Context) -> Outcome {
         return json("traces", &diff, &findings, ctx);
     }
     let mut text = format!("{}{}\n", side("before", before), side("after", after));
-    text.push_str(&figures(&diff, ctx));
+    text.push_str(&figures(&diff, before, after, ctx));
+    text.push_str(&trace::synthetic(&[before, after]));
     text.push_str(&claims(&findings, ctx.width));
     for (label, content) in [("input", &diff.input), ("output", &diff.output)] {
         text.push_str(&changes::content(label, content, &ctx.glyphs));
@@ -114,7 +115,7 @@ fn side(label: &str, tree: &TraceTree) -> String {
     )
 }
 
-fn figures(diff: &TraceDiff, ctx: &Context) -> String {
+fn figures(diff: &TraceDiff, before: &TraceTree, after: &TraceTree, ctx: &Context) -> String {
     let mut table = Table::new(
         vec![
             ("", Align::Left),
@@ -144,9 +145,28 @@ fn figures(diff: &TraceDiff, ctx: &Context) -> String {
     row("duration", diff.duration_us, &duration);
     row("spans", diff.spans, &|n| count(n));
     row("errors", diff.errors, &|n| count(n));
-    row("tokens", diff.tokens, &|n| count(n));
+    let (first, second) = (before.trace(), after.trace());
+    let known = [first, second].map(|trace| trace.usage.total_tokens().is_some());
+    match known {
+        [true, true] => row("tokens", diff.tokens, &|n| count(n)),
+        [false, false] => {}
+        [before, after] => table.row(vec![
+            Cell::styled("tokens", DIM),
+            recorded(before, count(diff.tokens.before)),
+            recorded(after, count(diff.tokens.after)),
+            Cell::new("-"),
+        ]),
+    }
     let cost = diff.cost_usd;
-    if cost.before != 0.0 || cost.after != 0.0 {
+    let known = [first, second].map(|trace| trace.total_estimated_cost.is_some());
+    if known == [true, false] || known == [false, true] {
+        table.row(vec![
+            Cell::styled("cost", DIM),
+            recorded(first.total_estimated_cost.is_some(), dollars(cost.before)),
+            recorded(second.total_estimated_cost.is_some(), dollars(cost.after)),
+            Cell::new("-"),
+        ]);
+    } else if cost.before != 0.0 || cost.after != 0.0 {
         let change = cost.change();
         let sign = if change < 0.0 { "-" } else { "+" };
         table.row(vec![
@@ -164,6 +184,11 @@ fn figures(diff: &TraceDiff, ctx: &Context) -> String {
         ]);
     }
     table.render(ctx.width, &ctx.glyphs)
+}
+
+/// What was recorded, or the mark for what was not.
+fn recorded(known: bool, text: String) -> Cell {
+    Cell::new(if known { text } else { "-".to_owned() })
 }
 
 fn spans(diff: &SpanDiff, ctx: &Context) -> Outcome {

@@ -31,7 +31,7 @@ Examples:
   opik-rs doctor --json | jq '.checks[] | select(.status != \"ok\")'
   opik-rs doctor --db other.db   check another store
 
-Reads, and changes nothing. The exit code is 0 when no check failed (warnings are no failure),
+Reads, and changes nothing. The exit code is 0 when no check failed (warnings are no failure), \
 5 when the store is at fault (damaged, newer, not writable), else 1. Values of keys are never shown.
 
 JSON: {\"status\": \"ok\", \"warn\" or \"fail\", \"checks\": [{\"name\", \"status\", \"text\", \"hint\"}]}")]

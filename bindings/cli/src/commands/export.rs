@@ -34,13 +34,13 @@ Examples:
   opik-rs export -p shop -f 'span_count > 50' -o shop.jsonl
   opik-rs export --all | opik-rs --db copy.db import -
 
-One trace with its spans per line, which opik-rs import reads back. A file appears when it
-is complete, or not at all; --force replaces one that exists. Traces that a damaged store
-cannot give back are left out and counted; the exit code is then 1. With --json and --output
+One trace with its spans per line, which opik-rs import reads back. A file appears when it \
+is complete, or not at all; --force replaces one that exists. Traces that a damaged store \
+cannot give back are left out and counted; the exit code is then 1. With --json and --output \
 the result is {\"traces\", \"spans\", \"unreadable\", \"file\"}.")]
 pub(crate) struct Args {
     /// Traces to write
-    #[arg(value_name = "TRACE", required_unless_present_any = ["all", "filter", "project", "text", "error", "since"])]
+    #[arg(value_name = "TRACE")]
     traces: Vec<String>,
 
     /// Write every trace
@@ -79,6 +79,10 @@ struct Tally {
 
 /// Writes traces.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
+    if args.traces.is_empty() && !args.all && args.selection.is_empty() {
+        return Err(Failure::new(Code::Usage, "no trace is chosen")
+            .hint("opik-rs export --all, or opik-rs export last, or an option such as --error"));
+    }
     let store = if args.selection.text.is_some() {
         ctx.existing_store_with_text()?
     } else {

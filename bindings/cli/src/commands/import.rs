@@ -30,20 +30,20 @@ const NAMED: usize = 5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  opik-rs import traces.jsonl.gz                 Opik JSONL, one trace with its spans a line
+  opik-rs import traces.jsonl.gz                 Opik JSONL, a trace a line
   opik-rs import *.json --project shop           several files into one project
   curl -s http://localhost:16686/api/traces/ab12 | opik-rs import -
   opik-rs import export.jsonl --strict           all lines or none
   opik-rs import export.jsonl --dry-run          read and report, write nothing
 
-Formats, seen by their content: opik (JSONL, also the bodies of Opik's batch requests), otlp
-(OTLP JSON), jaeger (Jaeger JSON), flat (lists of spans), vyasa (telemetry.jsonl). Gzip is
+Formats, seen by their content: opik (JSONL, also the bodies of Opik's batch requests), otlp \
+(OTLP JSON), jaeger (Jaeger JSON), flat (lists of spans), vyasa (telemetry.jsonl). Gzip is \
 seen by its content too. Importing the same file again changes nothing.
 
-A bad line is left out, counted and named; the exit code is 4 when nothing was usable, or
+A bad line is left out, counted and named; the exit code is 4 when nothing was usable, or \
 with --strict when anything was bad.
 
-JSON: {\"traces\", \"spans\", \"new_traces\", \"new_spans\", \"problems\", \"first_problems\": [{\"file\", \"line\", \"reason\"}],
+JSON: {\"traces\", \"spans\", \"new_traces\", \"new_spans\", \"problems\", \"first_problems\": [{\"file\", \"line\", \"reason\", \"problems\"}], \
 \"rejected\", \"newest_trace\", \"files\", \"bytes\", \"dry_run\", \"store\"}")]
 pub(crate) struct Args {
     /// Files to read; `-` is standard input
@@ -89,9 +89,12 @@ struct Tally {
     new_traces: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     new_spans: Option<u64>,
-    /// Parts of the input that were left out.
+    /// Lines of the input that something was left out of.
     problems: u64,
     first_problems: Vec<BadLine>,
+    /// The line that is counted last.
+    #[serde(skip)]
+    last_line: Option<(String, u64)>,
     /// Records that the store refused.
     rejected: u64,
     /// Of the traces that were read, the one that was made last.
@@ -110,7 +113,11 @@ struct BadLine {
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
+    /// The first thing that is wrong.
     reason: String,
+    /// How much is wrong with the line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<u64>,
 }
 
 /// Imports files.
@@ -179,6 +186,7 @@ impl Sink {
             file: rejection.record,
             line: None,
             reason: rejection.reason,
+            problems: None,
         });
         Ok(refused.collect())
     }
@@ -268,11 +276,22 @@ impl<'a> Pass<'a> {
     }
 
     fn problem(&mut self, file: &str, problem: Problem) {
+        // The problems of a line follow each other.
+        let place = (file.to_owned(), problem.line);
+        if self.tally.last_line.as_ref() == Some(&place) {
+            let last = self.tally.first_problems.last_mut();
+            if let Some(last) = last.filter(|it| (&it.file, it.line) == (&place.0, Some(place.1))) {
+                last.problems = Some(last.problems.unwrap_or(1) + 1);
+            }
+            return;
+        }
+        self.tally.last_line = Some(place);
         self.tally.problems += 1;
         self.name(BadLine {
             file: file.to_owned(),
             line: Some(problem.line),
             reason: problem.reason,
+            problems: None,
         });
     }
 
@@ -336,8 +355,12 @@ fn nothing_usable(tally: &Tally, args: &Args) -> Failure {
 
 fn describe(line: &BadLine) -> String {
     let file = clean(&line.file);
+    let reason = match line.problems {
+        Some(n) => format!("{n} problems, the first: {}", line.reason),
+        None => line.reason.clone(),
+    };
     match line.line {
-        Some(number) => format!("{file}, line {number}: {}", clean(&line.reason)),
+        Some(number) => format!("{file}, line {number}: {}", clean(&reason)),
         None => format!("{file}: {}", clean(&line.reason)),
     }
 }

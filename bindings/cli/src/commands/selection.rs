@@ -66,9 +66,13 @@ impl Selection {
         query.without_content = true;
         if let Some(text) = &self.filter {
             query.filters = oql::parse(Entity::Trace, text).map_err(|error| {
+                let hint = unknown_field(&error.to_string()).map_or_else(
+                    || "--filter 'duration > 1000 AND name contains \"agent\"'".to_owned(),
+                    |name| format!("the nearest fields are {}", nearest(name).join(", ")),
+                );
                 Failure::new(Code::Usage, "the filter cannot be read")
                     .cause(error)
-                    .hint("--filter 'duration > 1000 AND name contains \"agent\"'")
+                    .hint(hint)
             })?;
         }
         if self.error {
@@ -96,8 +100,48 @@ pub(crate) fn parse_sort(text: &str) -> Result<Sort, String> {
     };
     Sort::by(Entity::Trace, name, direction).ok_or_else(|| {
         let names: Vec<&str> = Field::all(Entity::Trace).map(Field::name).collect();
-        format!("not a field to sort by; there are {}", names.join(", "))
+        format!(
+            "not a field to sort by; the nearest are {}\n\nthere are {}",
+            nearest(name).join(", "),
+            names.join(", ")
+        )
     })
+}
+
+/// The name in a message about an unknown field.
+fn unknown_field(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("unknown field '")?;
+    rest.split_once('\'').map(|(name, _)| name)
+}
+
+/// The three fields whose names are most like this one.
+fn nearest(name: &str) -> Vec<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let mut names: Vec<&str> = Field::all(Entity::Trace).map(Field::name).collect();
+    names.sort_by_key(|known| {
+        let part = known.contains(&name) || name.contains(known);
+        (!part, distance(&name, known))
+    });
+    names.truncate(3);
+    names
+}
+
+/// How many characters must be changed to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (at, left) in a.chars().enumerate() {
+        let mut before = at + 1;
+        let mut next = vec![before];
+        for (right, pair) in b.chars().zip(row.windows(2)) {
+            let &[diagonal, above] = pair else { continue };
+            before = (diagonal + usize::from(left != right))
+                .min(above + 1)
+                .min(before + 1);
+            next.push(before);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
 }
 
 /// `90s`, `30m`, `12h`, `7d`, `2w`, a date, or a date with time.
@@ -148,6 +192,20 @@ mod tests {
         assert_eq!(sort.direction(), Direction::Ascending);
         assert!(parse_sort("size").unwrap_err().contains("duration"));
         assert!(parse_sort("duration:up").unwrap_err().contains("asc"));
+    }
+
+    #[test]
+    fn fields_like_a_misspelt_one_are_named_first() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(nearest("duraton").first(), Some(&"duration"));
+        assert_eq!(nearest("cost").first(), Some(&"total_estimated_cost"));
+        let selection = Selection {
+            filter: Some("nam = \"a\"".to_owned()),
+            ..Selection::default()
+        };
+        let failure = selection.query().unwrap_err();
+        assert!(failure.next_step().unwrap().contains("name"));
     }
 
     #[test]

@@ -18,16 +18,16 @@ use crate::render::{span, trace, tree, waterfall};
 #[command(after_help = "\
 Examples:
   opik-rs show last                    the newest trace as a waterfall
-  opik-rs show f1790444 --tree         who called whom, with the ids of the spans
+  opik-rs show f1790444 --tree         who called whom, with ids of spans
   opik-rs show last --all              every span of a long trace
   opik-rs show last --span 34cc45      one span with all its fields
   opik-rs show last:34cc45 --full      the same, with content of any length
-  opik-rs show last --json             everything, with times on the critical path
+  opik-rs show last --json             everything, in numbers
 
-Solid bars are the critical path: what the trace waited for. Long traces are folded: errors
+Solid bars are the critical path: what the trace waited for. Long traces are folded: errors \
 and what takes the time stay, the rest is counted.
 
-JSON of a trace: {\"trace\", \"wall_ms\", \"spans\": [{\"depth\", \"duration_ms\", \"self_ms\",
+JSON of a trace: {\"trace\", \"wall_ms\", \"spans\": [{\"depth\", \"duration_ms\", \"self_ms\", \
 \"critical_ms\", \"span\"}], \"quality\": [{\"kind\", \"span_id\", \"micros\"}]}; of a span: {\"span\"}.")]
 pub(crate) struct Args {
     /// A trace, or trace:span
@@ -143,6 +143,7 @@ fn show_trace(tree: &TraceTree, args: &Args, ctx: &Context) -> Outcome {
             &ctx.glyphs,
         ));
     }
+    text.push_str(&trace::synthetic(&[tree]));
     text.push_str(&trace::quality(tree));
     let id = short_id(tree.id());
     text.push_str(&format!(

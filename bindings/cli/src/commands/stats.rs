@@ -30,9 +30,9 @@ Examples:
 
 Totals of projects and models are those of the newest 100,000 traces and model calls.
 
-JSON: {\"store\": {path, file_bytes, text_bytes, traces, spans, schema_version, index_lag},
-\"projects\": [{name, traces, failed, spans, total_tokens, total_estimated_cost,
-mean_duration_ms}], \"models\": [{model, provider, calls, failed, total_tokens,
+JSON: {\"store\": {path, file_bytes, text_bytes, traces, spans, schema_version, index_lag}, \
+\"projects\": [{name, traces, failed, spans, total_tokens, total_estimated_cost, \
+mean_duration_ms}], \"models\": [{model, provider, calls, failed, total_tokens, \
 total_estimated_cost}], \"complete\": bool}")]
 pub(crate) struct Args {}
 
@@ -64,8 +64,8 @@ struct Project {
     traces: u64,
     failed: u64,
     spans: u64,
-    total_tokens: i64,
-    total_estimated_cost: f64,
+    total_tokens: Option<i64>,
+    total_estimated_cost: Option<f64>,
     mean_duration_ms: Option<f64>,
     #[serde(skip)]
     timed: u32,
@@ -79,8 +79,8 @@ struct Model {
     provider: Option<String>,
     calls: u64,
     failed: u64,
-    total_tokens: i64,
-    total_estimated_cost: f64,
+    total_tokens: Option<i64>,
+    total_estimated_cost: Option<f64>,
 }
 
 /// Shows what the store holds.
@@ -160,9 +160,9 @@ impl Project {
         self.traces += 1;
         self.failed += u64::from(trace.error_info.is_some());
         self.spans += trace.span_count.unwrap_or(0);
-        let tokens = trace.usage.total_tokens().unwrap_or(0);
-        self.total_tokens = self.total_tokens.saturating_add(tokens);
-        self.total_estimated_cost += trace.total_estimated_cost.unwrap_or(0.0);
+        self.total_tokens = with_tokens(self.total_tokens, trace.usage.total_tokens());
+        self.total_estimated_cost =
+            with_cost(self.total_estimated_cost, trace.total_estimated_cost);
         if let Some(duration) = trace.duration {
             self.timed = self.timed.saturating_add(1);
             self.duration_ms += duration;
@@ -210,9 +210,24 @@ impl Model {
     fn add(&mut self, span: &Span) {
         self.calls += 1;
         self.failed += u64::from(span.error_info.is_some());
-        let tokens = span.usage.total_tokens().unwrap_or(0);
-        self.total_tokens = self.total_tokens.saturating_add(tokens);
-        self.total_estimated_cost += span.total_estimated_cost.unwrap_or(0.0);
+        self.total_tokens = with_tokens(self.total_tokens, span.usage.total_tokens());
+        self.total_estimated_cost = with_cost(self.total_estimated_cost, span.total_estimated_cost);
+    }
+}
+
+/// A sum that stays absent until something was recorded: nothing known is not nothing used.
+fn with_tokens(sum: Option<i64>, more: Option<i64>) -> Option<i64> {
+    match more {
+        Some(more) => Some(sum.unwrap_or(0).saturating_add(more)),
+        None => sum,
+    }
+}
+
+/// As [`with_tokens`], in dollars.
+fn with_cost(sum: Option<f64>, more: Option<f64>) -> Option<f64> {
+    match more {
+        Some(more) => Some(sum.unwrap_or(0.0) + more),
+        None => sum,
     }
 }
 
@@ -275,9 +290,9 @@ fn project_table(projects: &[Project]) -> Table {
             Cell::new(count(project.traces)),
             failed(project.failed),
             Cell::new(count(project.spans)),
-            Cell::new(count(project.total_tokens)),
-            Cell::new(dollars(project.total_estimated_cost)),
-            Cell::new(project.mean_duration_ms.map(millis).unwrap_or_default()),
+            Cell::new(known(project.total_tokens.map(count))),
+            Cell::new(known(project.total_estimated_cost.map(dollars))),
+            Cell::new(known(project.mean_duration_ms.map(millis))),
         ]);
     }
     table
@@ -298,14 +313,18 @@ fn model_table(models: &[Model]) -> Table {
     for model in models.iter().take(MODELS) {
         table.row(vec![
             Cell::styled(&model.model, STRONG),
-            Cell::new(model.provider.as_deref().unwrap_or_default()),
+            Cell::new(model.provider.as_deref().unwrap_or("-")),
             Cell::new(count(model.calls)),
             failed(model.failed),
-            Cell::new(count(model.total_tokens)),
-            Cell::new(dollars(model.total_estimated_cost)),
+            Cell::new(known(model.total_tokens.map(count))),
+            Cell::new(known(model.total_estimated_cost.map(dollars))),
         ]);
     }
     table
+}
+
+fn known(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 fn failed(n: u64) -> Cell {

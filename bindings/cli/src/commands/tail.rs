@@ -32,7 +32,7 @@ Examples:
   opik-rs tail --error --json      one JSON object per line, for scripts
   opik-rs tail --last 5 --once     no waiting: the last 5, then end
 
-A trace is printed when it or one of its spans changed, so a running trace is printed again
+A trace is printed when it or one of its spans changed, so a running trace is printed again \
 and again, with what is known by then.
 
 JSON, one line per change: {\"change\": number, \"trace\": {as in `traces --json`}}")]

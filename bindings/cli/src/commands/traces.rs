@@ -24,14 +24,15 @@ Examples:
   opik-rs traces --sort duration --limit 5           the slowest
   opik-rs traces --sort total_estimated_cost         the most expensive
   opik-rs traces -f 'span_count > 50 AND tags contains \"prod\"'
-  opik-rs traces -t \"file not found\"                 words in names, content, error types
+  opik-rs traces -t \"file not found\"                 words of a trace or a span
   opik-rs traces --json | jq -r '.traces[].id'
 
-Filters are Opik's query language: field operator value, joined by AND. Operators are
-= != > >= < <= contains not_contains starts_with ends_with is_empty is_not_empty in not_in.
+Filters are Opik's query language: field operator value, joined by AND. Operators are \
+= != > >= < <= contains not_contains starts_with ends_with is_empty is_not_empty in not_in; \
+in and not_in go with source, environment and visibility_mode only. \
 Durations are milliseconds. Fields with parts take a key: metadata.agent = \"planner\".
 
-JSON: {\"traces\": [{id, project_name, name, start_time, duration_ms, span_count,
+JSON: {\"traces\": [{id, project_name, name, start_time, duration_ms, span_count, \
 llm_span_count, total_tokens, total_estimated_cost, error_type, ...}], \"more\": bool}")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -43,12 +43,12 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  opik-rs demo                         record one run, show it, ask three questions
+  opik-rs demo                         record a run, show it, ask questions
   opik-rs demo && opik-rs diff last~1 last
-                                       run again and compare: the rates are there this time
+                                       compare: the rates are there this time
   opik-rs demo --rates missing         the run that fails
 
-The tools of the agent are real and work on files in a scratch folder. Its chat model replays a
+The tools of the agent are real and work on files in a scratch folder. Its chat model replays a \
 script: no service is called and no key is needed.
 
 JSON: {\"trace_id\", \"succeeded\", \"answers\": [{\"question\", \"answer\"}]}")]

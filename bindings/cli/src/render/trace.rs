@@ -76,19 +76,40 @@ pub(crate) fn quality(tree: &TraceTree) -> String {
     text
 }
 
+/// A note when the metadata of a trace says that its times were made up.
+pub(crate) fn synthetic(trees: &[&TraceTree]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        #[serde(default)]
+        synthetic_time: bool,
+    }
+    let is_synthetic = trees.iter().any(|tree| {
+        let metadata = tree.trace().metadata.as_ref();
+        let metadata = metadata.filter(|json| json.as_str().contains("synthetic_time"));
+        let fields: Option<Fields> = metadata.and_then(|json| json.decode().ok());
+        fields.is_some_and(|fields| fields.synthetic_time)
+    });
+    if !is_synthetic {
+        return String::new();
+    }
+    let what = "the times are synthetic: durations mean nothing, the order does";
+    format!("{WARN}note:{WARN:#} {what}\n")
+}
+
+/// Fits one span and many.
 fn describe(kind: QualityKind) -> &'static str {
     match kind {
-        QualityKind::Orphan => "the parent is missing; a likely one was taken",
-        QualityKind::SeveralRoots => "more than one span has no parent",
-        QualityKind::Cycle => "spans are each other's ancestors; the circle was cut",
+        QualityKind::Orphan => "the parent was not recorded; a likely one was taken",
+        QualityKind::SeveralRoots => "no parent, though the trace has another top span",
+        QualityKind::Cycle => "an ancestor of itself; the link was cut",
         QualityKind::DuplicateId => "recorded more than once; the newest row was kept",
-        QualityKind::ForeignTrace => "belongs to another trace and was left out",
-        QualityKind::Unfinished => "has no end; it was taken from what is around it",
-        QualityKind::NegativeDuration => "ends before it begins; its duration was taken as zero",
-        QualityKind::UnknownStart => "has no start; it was taken from what is around it",
-        QualityKind::ClockSkew => "was on another clock and was moved into its caller",
-        QualityKind::OutsideParent => "begins before its parent or ends after it",
-        _ => "has a defect",
+        QualityKind::ForeignTrace => "of another trace, left out",
+        QualityKind::Unfinished => "no end; it was taken from the rest of the trace",
+        QualityKind::NegativeDuration => "an end before the start; the duration was taken as zero",
+        QualityKind::UnknownStart => "no start; it was taken from the rest of the trace",
+        QualityKind::ClockSkew => "on another clock, moved into the caller",
+        QualityKind::OutsideParent => "a start before that of the parent, or an end after it",
+        _ => "a defect",
     }
 }
 
@@ -108,7 +129,7 @@ mod tests {
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r#"
         sample  12 s · 2 spans · not finished · 1 failed span
         01941f29-7c00-7000-8000-000000000000  2025-01-01 00:00:00 UTC
-        note: 1 span: begins before its parent or ends after it
+        note: 1 span: a start before that of the parent, or an end after it
         "#);
     }
 }

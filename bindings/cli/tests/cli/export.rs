@@ -147,7 +147,9 @@ fn a_damaged_store_gives_back_what_can_be_read() {
 #[test]
 fn nothing_chosen_and_two_ways_of_choosing_are_usage_errors() {
     let scratch = with_lines();
-    assert_eq!(scratch.run(&["export"]).code, 2);
+    let run = scratch.run(&["export"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.contains("export --all"), "{}", run.stderr);
     assert_eq!(scratch.run(&["export", "last", "--error"]).code, 2);
     assert_eq!(scratch.run(&["export", "last", "--all"]).code, 2);
     assert_eq!(scratch.run(&["export", "last", "--force"]).code, 2);

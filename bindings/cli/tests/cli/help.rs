@@ -38,6 +38,55 @@ fn every_command_teaches_with_examples() {
 }
 
 #[test]
+fn examples_are_not_broken_at_eighty_columns() {
+    let scratch = Scratch::new();
+    for command in COMMANDS.iter().copied().chain([""]) {
+        let args: Vec<&str> = [command, "--help"]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        let output = scratch
+            .command(&args)
+            .env("COLUMNS", "80")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let heading = if command.is_empty() {
+            "Start here:"
+        } else {
+            "Examples:"
+        };
+        let examples = help.lines().skip_while(|line| *line != heading).skip(1);
+        let examples: Vec<&str> = examples.take_while(|line| !line.is_empty()).collect();
+        assert!(!examples.is_empty(), "{command}");
+        for line in examples {
+            let whole = ["  opik-rs ", "  curl ", "            "]
+                .iter()
+                .any(|start| line.starts_with(start));
+            assert!(whole, "{command}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_keeps_the_lines_of_examples() {
+    let scratch = Scratch::new();
+    let page = scratch.ok(&["man", "show"]);
+    let (_, section) = page.split_once(".SH EXAMPLES\n").unwrap();
+    let (_, lines) = section.split_once(".nf\n").unwrap();
+    let (lines, rest) = lines.split_once(".fi\n").unwrap();
+    assert!(lines.lines().count() >= 5, "{lines}");
+    assert!(
+        lines.lines().all(|line| line.starts_with("  opik")),
+        "{lines}"
+    );
+    assert!(rest.starts_with(".PP\n"), "{rest}");
+    scratch.ok(&["man", "--dir", "pages"]);
+    let written = std::fs::read_to_string(scratch.path("pages/opik-rs-show.1")).unwrap();
+    assert_eq!(written, page);
+}
+
+#[test]
 fn without_a_command_the_help_is_shown() {
     let run = Scratch::new().run(&[]);
     assert_eq!(run.code, 2);

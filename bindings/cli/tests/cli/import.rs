@@ -110,6 +110,25 @@ fn bad_lines_are_named_and_the_good_ones_imported() {
 }
 
 #[test]
+fn a_line_with_several_problems_is_one_bad_line() {
+    let scratch = Scratch::new();
+    let bad = line(1, "one").replace("\"start_time\"", "\"begin\"");
+    let file = scratch.file("a.jsonl", bad + &line(2, "two"));
+    let result = scratch.json(&["import", &file, "--dry-run"]);
+    assert_eq!(result["problems"], 1, "{result}");
+    assert_eq!(result["first_problems"][0]["problems"], 3, "{result}");
+    let run = scratch.run(&["import", &file, "--dry-run"]);
+    assert_eq!(run.stderr.lines().count(), 1, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("3 problems, the first: "),
+        "{}",
+        run.stderr
+    );
+    let run = scratch.run(&["import", &file, "--strict"]);
+    assert!(run.stderr.contains("1 bad line;"), "{}", run.stderr);
+}
+
+#[test]
 fn strict_imports_all_or_nothing() {
     let scratch = Scratch::new();
     let good = line(1, "one");

@@ -89,7 +89,7 @@ fn a_list_of_eighty_columns_keeps_names_readable() {
         text.lines().all(|line| line.chars().count() <= 80),
         "{text}"
     );
-    assert!(text.contains(&name[..15]), "{text}");
+    assert!(text.contains("a-name-of-26-ch"), "{text}");
     assert!(text.contains('✗'), "{text}");
     // Nothing was recorded is not nothing.
     let beta = text.lines().find(|line| line.contains("beta")).unwrap();
@@ -277,6 +277,38 @@ fn questions_are_answered_with_citations() {
             .code,
         2
     );
+}
+
+#[test]
+fn made_up_times_are_noted_and_what_was_not_recorded_is_no_zero() {
+    let scratch = Scratch::new();
+    let made_up = line(1, "one").replace(
+        r#""name":"one","#,
+        r#""name":"one","metadata":{"synthetic_time":true},"#,
+    );
+    let paid = line(3, "three").replace(
+        r#""name":"lookup","#,
+        r#""name":"lookup","usage":{"total_tokens":70},"total_estimated_cost":0.5,"#,
+    );
+    let file = scratch.file("a.jsonl", made_up + &line(2, "two") + &paid);
+    scratch.ok(&["import", &file]);
+    let note = "the times are synthetic";
+    assert!(scratch.ok(&["show", "00000001"]).contains(note));
+    assert!(!scratch.ok(&["show", "00000002"]).contains(note));
+    let text = scratch.ok(&["diff", "00000001", "00000002"]);
+    assert!(text.contains(note), "{text}");
+    assert!(!text.contains("tokens"), "neither has any: {text}");
+    let text = scratch.ok(&["diff", "00000002", "00000003"]);
+    let tokens = text
+        .lines()
+        .find(|line| line.starts_with("tokens"))
+        .unwrap();
+    let cells: Vec<&str> = tokens.split_whitespace().collect();
+    assert_eq!(cells, ["tokens", "-", "70", "-"]);
+    let json = scratch.json(&["stats"]);
+    assert_eq!(json["projects"][0]["total_tokens"], 70);
+    let text = scratch.ok(&["stats", "--db", "traces.db"]);
+    assert!(!text.contains("$0 "), "{text}");
 }
 
 #[test]
