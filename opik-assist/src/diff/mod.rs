@@ -23,6 +23,7 @@ mod divergence;
 mod findings;
 mod json;
 mod span;
+mod span_findings;
 #[cfg(test)]
 mod tests;
 mod text;
