@@ -122,6 +122,8 @@ impl Store {
         };
         let mut conn = schema::connect(&location, setup)?;
         schema::prepare(&mut conn, location.path())?;
+        // 32 MiB: the ends of many postings and the trees of identifiers stay at hand.
+        conn.pragma_update(None, "cache_size", -32_768)?;
         let text = text::open(&location.text(), setup)?;
 
         let signals = Arc::new(Signals::default());
