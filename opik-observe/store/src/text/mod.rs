@@ -5,10 +5,10 @@
 //! themselves decide. A background thread fills it from what was committed; when it is lost it is
 //! built again.
 //!
-//! What one step takes in becomes a *segment* ([`segment`]), written once and in order: SQLite
-//! only sees pages of words. Segments of one size are merged when there are eight ([`merge`]), in
+//! What one step takes in becomes a *segment* (`segment`), written once and in order: SQLite
+//! only sees pages of words. Segments of one size are merged when there are eight (`merge`), in
 //! idle moments. A question looks into each segment that can hold something newer than what it
-//! found already ([`matches`]).
+//! found already (`matches`).
 //!
 //! A *word* is a run of letters and digits, in lower case, up to [`LONGEST`] bytes. Escapes of
 //! JSON are resolved or separate words; keys of objects count as content.
