@@ -152,10 +152,26 @@ fn cited(answer: &Answer, tree: &TraceTree, other: Option<&TraceTree>) -> String
         text.push_str(&format!(
             "  {ID}{}:{}{ID:#}  {name}\n",
             short_id(tree.id()),
-            short_id(id)
+            as_cited(id, &answer.text)
         ));
     }
     text
+}
+
+/// The short form by which the answer cites a span (`01a1f953…55b`); the end of the identifier
+/// where it does not.
+fn as_cited(id: SpanId, text: &str) -> String {
+    let digits = id.to_string().replace('-', "");
+    let head = digits.get(..8).unwrap_or_default();
+    let forms = text.match_indices(head).filter_map(|(at, _)| {
+        let tail = text.get(at + head.len()..)?.strip_prefix('…')?;
+        let end = tail.find(|char: char| !char.is_ascii_hexdigit());
+        tail.get(..end.unwrap_or(tail.len()))
+    });
+    let mut fitting = forms.filter(|tail| !tail.is_empty() && digits.ends_with(tail));
+    fitting
+        .next()
+        .map_or_else(|| short_id(id), |tail| format!("{head}…{tail}"))
 }
 
 fn evidence_lines(findings: &[Finding], columns: usize) -> String {
@@ -177,4 +193,19 @@ fn evidence_lines(findings: &[Finding], columns: usize) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_listed_in_the_form_that_the_answer_cites() {
+        let id: SpanId = "01941f29-7c00-7000-9000-0000000001bb".parse().unwrap();
+        let cited = |text: &str| as_cited(id, text);
+        let other = "tool a (01941f29…1aa) and tool b (01941f29…1bb).";
+        assert_eq!(cited(other), "01941f29…1bb");
+        assert_eq!(cited("tool a (01941f29…1aa)"), "000001bb");
+        assert_eq!(cited("01941f29…"), "000001bb");
+    }
 }

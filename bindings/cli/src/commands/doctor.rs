@@ -362,6 +362,11 @@ mod tests {
             verdict(&report(vec![store])).unwrap_err().code(),
             Code::Store
         );
+        let closed = Check::new("permissions", Status::Fail, "read-only");
+        assert_eq!(
+            verdict(&report(vec![closed])).unwrap_err().code(),
+            Code::Store
+        );
         let disk = Check::new("disk", Status::Fail, "full");
         let store = Check::new("store", Status::Fail, "damaged");
         assert_eq!(

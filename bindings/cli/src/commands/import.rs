@@ -398,7 +398,7 @@ fn summary(tally: &Tally, took: Duration) -> String {
     {
         let (traces, spans) = (things(traces, "trace"), things(spans, "span"));
         text.push_str(&format!(
-            "new: {traces}, {spans}; the others are in the store already or more than once in the input\n"
+            "new: {traces}, {spans}; the rest is there already or twice in the input\n"
         ));
     }
     if let Some(store) = &tally.store {

@@ -6,6 +6,7 @@ use opik_core::query::{
 };
 
 use crate::exit::{Code, Failure};
+use crate::render::text::wrap;
 
 /// Which traces.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -100,10 +101,11 @@ pub(crate) fn parse_sort(text: &str) -> Result<Sort, String> {
     };
     Sort::by(Entity::Trace, name, direction).ok_or_else(|| {
         let names: Vec<&str> = Field::all(Entity::Trace).map(Field::name).collect();
+        let names = wrap(&format!("Fields are {}", names.join(", ")), 78);
         format!(
-            "not a field to sort by; the nearest are {}\n\nthere are {}",
+            "not a field to sort by; the nearest are {}\n\n{}",
             nearest(name).join(", "),
-            names.join(", ")
+            names.trim_end()
         )
     })
 }
