@@ -142,15 +142,16 @@ fn words(lower: &str) -> Vec<&str> {
 }
 
 /// Words that compare, whatever is compared.
-const COMPARING: [&str; 21] = [
+const COMPARING: [&str; 18] = [
     "differ", "compar", "versus", "vs", "diverg", "regress", "changed", "changes", "than",
-    "slower", "worse", "better", "longer", "shorter", "bigger", "larger", "costlier", "pricier",
-    "same", "previous", "before",
+    "slower", "worse", "longer", "shorter", "bigger", "larger", "costlier", "pricier", "previous",
 ];
-/// Words that compare, or ask for advice.
-const EITHER: [&str; 5] = ["faster", "quicker", "cheaper", "more", "less"];
-/// Words of someone who asks for advice.
-const ADVICE: [&str; 6] = ["how", "can", "could", "should", "make", "save"];
+/// Words that compare, or ask for advice or for details.
+const EITHER: [&str; 6] = ["better", "faster", "quicker", "cheaper", "more", "less"];
+/// Words of someone who asks for advice or for details.
+const ADVICE: [&str; 8] = [
+    "how", "can", "could", "should", "make", "save", "tell", "about",
+];
 
 /// Whether the words of a question compare one thing with another.
 pub(crate) fn is_comparison(question: &str) -> bool {
@@ -227,6 +228,8 @@ mod tests {
             ("why is it slow", false),
             ("how can I make it faster", false),
             ("what should cost less", false),
+            ("tell me more about the error", false),
+            ("what happened before the error", false),
         ] {
             assert_eq!(is_comparison(question), wanted, "{question}");
         }

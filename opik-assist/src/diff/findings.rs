@@ -459,6 +459,7 @@ pub(super) fn change(delta: Delta<i64>) -> String {
 
 pub(super) fn percent(delta: Delta<i64>) -> String {
     match delta.ratio() {
+        Some(ratio) if ratio.abs() < 0.000_5 => "less than 0.1 %".to_owned(),
         Some(ratio) => format!("{:+.1} %", ratio * 100.0),
         None => "from 0".to_owned(),
     }
