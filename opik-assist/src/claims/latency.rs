@@ -63,7 +63,7 @@ fn critical_path(claims: &mut Claims<'_>, top: &[(i64, NodeId)], on_path: usize)
     let parts: Vec<String> = top.iter().map(part).collect();
     let sum: i64 = top.iter().map(|(own, _)| own).sum();
     let length = path.interval.micros();
-    let of = if length == total {
+    let of = if duration(length) == duration(total) {
         String::new()
     } else {
         format!(" of the {} of the trace", duration(total))
