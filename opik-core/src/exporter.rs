@@ -10,6 +10,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::error::provider_error;
+use crate::wire::WireExporter;
 use crate::{ScoreRecord, Span, Trace};
 
 /// Records on their way out, already redacted.
@@ -125,6 +126,12 @@ pub trait Exporter: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ExportError`] when that cannot be promised.
     async fn flush(&self) -> Result<(), ExportError>;
+
+    /// This exporter as one that takes encoded rows, where it is one: that saves making values that
+    /// would only be encoded again.
+    fn wire(&self) -> Option<&dyn WireExporter> {
+        None
+    }
 }
 
 provider_error! {

@@ -19,6 +19,8 @@
 //! With the feature `rest`, `rest::OpikClient` talks to an Opik server: it is an exporter, a trace
 //! source and the rest of Opik's API.
 //!
+//! [`wire`] holds records as the rows of Opik's write API, for whoever sends or keeps them as they are.
+//!
 //! [`model`] holds the records exactly as they travel on Opik's wire, [`query`] the filters and
 //! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -38,6 +40,7 @@ pub mod session;
 pub mod source;
 pub mod time;
 pub mod tree;
+pub mod wire;
 
 pub use chat::{ChatEvent, ChatModel, ChatRequest, ChatStream, ModelError};
 pub use exporter::{Batch, ExportError, ExportReport, Exporter};

@@ -7,125 +7,24 @@ use async_trait::async_trait;
 use super::call::Call;
 use super::client::{MAX_ITEMS, OpikClient};
 use super::error::{RestError, RestErrorKind};
-use super::{rows, validate};
 use crate::exporter::{ExportErrorKind, Rejection};
-use crate::model::ScoreTarget;
-use crate::{Batch, ExportError, ExportReport, Exporter, ProjectId, SpanId, Timestamp, TraceId};
+use crate::wire::{List, RowId, Rows, WireBatch, WireExporter};
+use crate::{Batch, ExportError, ExportReport, Exporter, ProjectId, Timestamp};
 
 /// Single refusals in a row, with nothing taken yet, after which a request is given up: then it is
 /// not one bad record but all of them.
 const HOPELESS: usize = 32;
 
-/// What a row is of; it is spelled out only when the row is refused.
-#[derive(Clone, Copy)]
-enum Record {
-    Trace(TraceId),
-    Span(SpanId),
-    TraceScore(TraceId),
-    SpanScore(SpanId),
-    ThreadScore,
-}
-
-impl std::fmt::Display for Record {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Trace(id) => write!(f, "trace {id}"),
-            Self::Span(id) => write!(f, "span {id}"),
-            Self::TraceScore(id) => write!(f, "score of trace {id}"),
-            Self::SpanScore(id) => write!(f, "score of span {id}"),
-            Self::ThreadScore => f.write_str("score of a thread"),
-        }
+/// Where rows go: method, path, and the field that encloses them.
+fn route(list: List) -> (bool, &'static str, &'static str) {
+    match list {
+        List::Traces => (false, "traces/batch", "traces"),
+        List::Spans => (false, "spans/batch", "spans"),
+        List::TraceScores => (true, "traces/feedback-scores", "scores"),
+        List::SpanScores => (true, "spans/feedback-scores", "scores"),
+        List::ThreadScores => (true, "traces/threads/feedback-scores", "scores"),
     }
 }
-
-/// Rows that are ready to be sent, with a comma between them: a request is a slice of the text.
-#[derive(Default)]
-struct Rows {
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    records: Vec<Record>,
-}
-
-impl Rows {
-    fn push(
-        &mut self,
-        record: Record,
-        write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
-    ) -> Result<(), &'static str> {
-        let before = self.text.len();
-        if before > 0 {
-            self.text.push(b',');
-        }
-        if write(&mut self.text).is_err() {
-            self.text.truncate(before);
-            return Err("it has no JSON form");
-        }
-        self.ends.push(self.text.len());
-        self.records.push(record);
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.text.clear();
-        self.ends.clear();
-        self.records.clear();
-    }
-
-    /// Where a row begins; for the one after the last, where it would.
-    fn start(&self, index: usize) -> usize {
-        let before = index
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before));
-        before.map_or(0, |end| end + 1)
-    }
-
-    /// The text of some rows, without the comma after them.
-    fn text_of(&self, range: &Range<usize>) -> &[u8] {
-        let end = self.start(range.end).saturating_sub(1);
-        self.text
-            .get(self.start(range.start)..end)
-            .unwrap_or_default()
-    }
-
-    fn sizes(&self) -> Vec<usize> {
-        let size = |index| self.start(index + 1) - self.start(index);
-        (0..self.ends.len()).map(size).collect()
-    }
-}
-
-/// Where rows go and what encloses them.
-#[derive(Clone, Copy)]
-struct Route {
-    path: &'static str,
-    list: &'static str,
-    put: bool,
-}
-
-const TRACES: Route = Route {
-    path: "traces/batch",
-    list: "traces",
-    put: false,
-};
-const SPANS: Route = Route {
-    path: "spans/batch",
-    list: "spans",
-    put: false,
-};
-const TRACE_SCORES: Route = Route {
-    path: "traces/feedback-scores",
-    list: "scores",
-    put: true,
-};
-const SPAN_SCORES: Route = Route {
-    path: "spans/feedback-scores",
-    list: "scores",
-    put: true,
-};
-const THREAD_SCORES: Route = Route {
-    path: "traces/threads/feedback-scores",
-    list: "scores",
-    put: true,
-};
 
 /// Sends complete rows, never a change to one, so that a repetition is harmless and order does not
 /// matter.
@@ -149,58 +48,38 @@ const THREAD_SCORES: Route = Route {
 #[async_trait]
 impl Exporter for OpikClient {
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
-        let mut report = ExportReport::default();
+        let mut rejected = Vec::new();
+        let mut rows = WireBatch::default();
         let mut now = Timestamp::now();
-        let mut rows = Rows::default();
         for trace in &batch.traces {
-            let record = Record::Trace(trace.id);
             let named = (trace.project_name.as_deref(), trace.project_id);
-            let kept = match self.project_of(named, validate::trace(trace)).await? {
-                Ok(project) => rows.push(record, |out| {
-                    rows::trace(out, trace, project.as_deref(), now)
-                }),
-                Err(reason) => Err(reason),
+            let kept = match self.project_of(named).await? {
+                Ok(project) => rows.push_trace(trace, project.as_deref(), now),
+                Err(reason) => Err(refused(RowId::Trace(trace.id), reason)),
             };
-            note(kept, record, &mut report);
+            rejected.extend(kept.err());
             // Rows of one record without a moment keep their order.
             now = now.plus_micros(1);
         }
-        self.deliver(TRACES, &rows, &mut report).await?;
-
-        rows.clear();
         for span in &batch.spans {
-            let record = Record::Span(span.id);
             let named = (span.project_name.as_deref(), span.project_id);
-            let kept = match self.project_of(named, validate::span(span)).await? {
-                Ok(project) => {
-                    rows.push(record, |out| rows::span(out, span, project.as_deref(), now))
-                }
-                Err(reason) => Err(reason),
+            let kept = match self.project_of(named).await? {
+                Ok(project) => rows.push_span(span, project.as_deref(), now),
+                Err(reason) => Err(refused(RowId::Span(span.id), reason)),
             };
-            note(kept, record, &mut report);
+            rejected.extend(kept.err());
             now = now.plus_micros(1);
         }
-        self.deliver(SPANS, &rows, &mut report).await?;
-
-        let (mut of_spans, mut of_threads) = (Rows::default(), Rows::default());
-        rows.clear();
         for score in &batch.scores {
-            let (list, record) = match &score.target {
-                ScoreTarget::Trace(id) => (&mut rows, Record::TraceScore(*id)),
-                ScoreTarget::Span(id) => (&mut of_spans, Record::SpanScore(*id)),
-                ScoreTarget::Thread(_) => (&mut of_threads, Record::ThreadScore),
-            };
             let named = (score.project_name.as_deref(), score.project_id);
-            let kept = match self.project_of(named, validate::score(score)).await? {
-                Ok(project) => list.push(record, |out| rows::score(out, score, project.as_deref())),
-                Err(reason) => Err(reason),
+            let kept = match self.project_of(named).await? {
+                Ok(project) => rows.push_score(score, project.as_deref()),
+                Err(reason) => Err(refused(RowId::of_score(&score.target), reason)),
             };
-            note(kept, record, &mut report);
+            rejected.extend(kept.err());
         }
-        self.deliver(TRACE_SCORES, &rows, &mut report).await?;
-        self.deliver(SPAN_SCORES, &of_spans, &mut report).await?;
-        self.deliver(THREAD_SCORES, &of_threads, &mut report)
-            .await?;
+        let mut report = self.export_rows(&rows).await?;
+        report.rejected.splice(0..0, rejected);
         Ok(report)
     }
 
@@ -208,15 +87,28 @@ impl Exporter for OpikClient {
     async fn flush(&self) -> Result<(), ExportError> {
         Ok(())
     }
+
+    fn wire(&self) -> Option<&dyn WireExporter> {
+        Some(self)
+    }
 }
 
-/// Lists a record that is not sent.
-fn note(kept: Result<(), &'static str>, record: Record, report: &mut ExportReport) {
-    if let Err(reason) = kept {
-        report.rejected.push(Rejection {
-            record: record.to_string(),
-            reason: reason.to_owned(),
-        });
+/// As [`Exporter`] does, with rows that are taken as they are: the server judges them.
+#[async_trait]
+impl WireExporter for OpikClient {
+    async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
+        let mut report = ExportReport::default();
+        for list in List::ALL {
+            self.deliver(list, batch.rows(list), &mut report).await?;
+        }
+        Ok(report)
+    }
+}
+
+fn refused(record: RowId, reason: &str) -> Rejection {
+    Rejection {
+        record: record.to_string(),
+        reason: reason.to_owned(),
     }
 }
 
@@ -224,12 +116,12 @@ impl OpikClient {
     /// Sends rows in requests of bounded size.
     async fn deliver(
         &self,
-        route: Route,
+        list: List,
         rows: &Rows,
         report: &mut ExportReport,
     ) -> Result<(), ExportError> {
-        for range in split(&rows.sizes(), self.inner.max_request) {
-            self.deliver_range(route, rows, range, report).await?;
+        for range in split(rows, self.inner.max_request) {
+            self.deliver_range(list, rows, range, report).await?;
         }
         Ok(())
     }
@@ -237,7 +129,7 @@ impl OpikClient {
     /// Sends one request's worth, in halves where it is refused.
     async fn deliver_range(
         &self,
-        route: Route,
+        list: List,
         rows: &Rows,
         range: Range<usize>,
         report: &mut ExportReport,
@@ -245,7 +137,7 @@ impl OpikClient {
         let (mut taken, mut refused) = (0, 0);
         let mut pending = vec![range];
         while let Some(part) = pending.pop() {
-            let error = match self.put_rows(route, rows.text_of(&part)).await {
+            let error = match self.put_rows(list, rows.text_of(&part)).await {
                 Ok(()) => {
                     taken += part.len();
                     report.accepted += part.len();
@@ -274,28 +166,25 @@ impl OpikClient {
         Ok(())
     }
 
-    async fn put_rows(&self, route: Route, rows: &[u8]) -> Result<(), RestError> {
-        let mut body = Vec::with_capacity(rows.len() + route.list.len() + 8);
-        body.extend_from_slice(format!("{{\"{}\":[", route.list).as_bytes());
+    async fn put_rows(&self, list: List, rows: &[u8]) -> Result<(), RestError> {
+        let (put, path, field) = route(list);
+        let mut body = Vec::with_capacity(rows.len() + field.len() + 8);
+        body.extend_from_slice(format!("{{\"{field}\":[").as_bytes());
         body.extend_from_slice(rows);
         body.extend_from_slice(b"]}");
-        let call = if route.put {
-            Call::put(route.path)
+        let call = if put {
+            Call::put(path)
         } else {
-            Call::post(route.path)
+            Call::post(path)
         };
         self.send(call.json_text(body)).await.map(drop)
     }
 
-    /// The project that a valid record is written to, or why it is rejected.
+    /// The project that a record is written to, or why it is rejected.
     async fn project_of(
         &self,
         (name, id): (Option<&str>, Option<ProjectId>),
-        valid: Result<(), &'static str>,
     ) -> Result<Result<Option<String>, &'static str>, ExportError> {
-        if let Err(reason) = valid {
-            return Ok(Err(reason));
-        }
         if let Some(name) = name {
             return Ok(Ok(Some(name.to_owned())));
         }
@@ -331,13 +220,13 @@ impl OpikClient {
 fn reject(rows: &Rows, part: Range<usize>, error: &RestError, report: &mut ExportReport) {
     let status = error.status().unwrap_or(0);
     for index in part {
-        let Some(record) = rows.records.get(index) else {
+        let Some(record) = rows.id(index) else {
             continue;
         };
         report.rejected.push(Rejection {
             record: record.to_string(),
             reason: if error.kind() == RestErrorKind::TooLarge {
-                let size = rows.start(index + 1) - rows.start(index) - 1;
+                let size = rows.size(index);
                 format!("{size} bytes are more than the server takes")
             } else {
                 format!("the server refuses it with status {status}")
@@ -348,10 +237,11 @@ fn reject(rows: &Rows, part: Range<usize>, error: &RestError, report: &mut Expor
 
 /// Cuts a list into ranges of at most [`MAX_ITEMS`] items and `max` bytes; an item that is larger
 /// than that is alone.
-fn split(sizes: &[usize], max: usize) -> Vec<Range<usize>> {
+fn split(rows: &Rows, max: usize) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let (mut start, mut bytes) = (0_usize, 0_usize);
-    for (index, &size) in sizes.iter().enumerate() {
+    for index in 0..rows.len() {
+        let size = rows.size(index) + 1;
         let full = index - start >= MAX_ITEMS || bytes.saturating_add(size) > max;
         if full && index > start {
             ranges.push(start..index);
@@ -359,8 +249,8 @@ fn split(sizes: &[usize], max: usize) -> Vec<Range<usize>> {
         }
         bytes = bytes.saturating_add(size);
     }
-    if start < sizes.len() {
-        ranges.push(start..sizes.len());
+    if start < rows.len() {
+        ranges.push(start..rows.len());
     }
     ranges
 }
@@ -374,14 +264,18 @@ mod tests {
     proptest! {
         #[test]
         fn splitting_keeps_every_item_once_and_both_bounds(
-            sizes in proptest::collection::vec(0_usize..2_000, 0..3_000),
-            max in 1_usize..100_000,
+            sizes in proptest::collection::vec(0_usize..200, 0..3_000),
+            max in 1_usize..10_000,
         ) {
-            let ranges = split(&sizes, max);
+            let mut rows = Rows::default();
+            for size in &sizes {
+                rows.push(RowId::ThreadScore, &vec![b'x'; *size]);
+            }
+            let ranges = split(&rows, max);
             let all: Vec<usize> = ranges.iter().cloned().flatten().collect();
             prop_assert_eq!(all, (0..sizes.len()).collect::<Vec<_>>());
             for range in ranges {
-                let bytes: usize = sizes[range.clone()].iter().sum();
+                let bytes: usize = sizes[range.clone()].iter().map(|size| size + 1).sum();
                 prop_assert!(!range.is_empty() && range.len() <= MAX_ITEMS);
                 prop_assert!(bytes <= max || range.len() == 1);
             }

@@ -59,6 +59,7 @@ macro_rules! debug_only {
     };
 }
 
+mod added;
 mod attachments;
 mod base_url;
 mod call;
@@ -75,17 +76,14 @@ mod projects;
 mod prompts;
 mod rate_limit;
 mod retry;
-mod rows;
 mod scores;
 mod search;
-mod shape;
 mod source;
 mod spans;
 mod system;
 mod threads;
 mod traces;
 mod transport;
-mod validate;
 
 pub use attachments::{Attachment, AttachmentTarget, NewAttachment};
 pub use base_url::{BaseUrl, BaseUrlError};

@@ -3,11 +3,12 @@
 //! Many spans are written through [`Exporter`](crate::Exporter), and searched through
 //! [`TraceSource`](crate::TraceSource). Opik deletes spans with their trace only.
 
+use super::added::without_added;
 use super::call::Call;
 use super::client::OpikClient;
 use super::error::RestError;
 use super::traces::row_text;
-use super::{rows, shape};
+use crate::wire::encode;
 use crate::{Span, SpanId, Timestamp};
 
 impl OpikClient {
@@ -18,7 +19,7 @@ impl OpikClient {
     pub async fn create_span(&self, span: &Span) -> Result<(), RestError> {
         let project = span.project_name.as_deref().or(self.project_name());
         let row = row_text("span", |out| {
-            rows::span(out, span, project, Timestamp::now())
+            encode::span(out, span, project, Timestamp::now())
         })?;
         self.create(Call::post("spans").json_text(row)).await
     }
@@ -37,7 +38,7 @@ impl OpikClient {
 pub(super) fn written(mut span: Span) -> Span {
     if span.provider.is_some() {
         let metadata = span.metadata.take();
-        span.metadata = metadata.and_then(|json| shape::without_added(json, "provider"));
+        span.metadata = metadata.and_then(|json| without_added(json, "provider"));
     }
     span
 }

@@ -3,10 +3,11 @@
 //! Many traces are written through [`Exporter`](crate::Exporter), and searched through
 //! [`TraceSource`](crate::TraceSource).
 
+use super::added::without_added;
 use super::call::Call;
 use super::client::{MAX_ITEMS, OpikClient};
 use super::error::{RestError, RestErrorKind};
-use super::{rows, shape};
+use crate::wire::encode;
 use crate::{Timestamp, Trace, TraceId};
 
 impl OpikClient {
@@ -18,7 +19,7 @@ impl OpikClient {
     pub async fn create_trace(&self, trace: &Trace) -> Result<(), RestError> {
         let project = trace.project_name.as_deref().or(self.project_name());
         let row = row_text("trace", |out| {
-            rows::trace(out, trace, project, Timestamp::now())
+            encode::trace(out, trace, project, Timestamp::now())
         })?;
         self.create(Call::post("traces").json_text(row)).await
     }
@@ -63,7 +64,7 @@ pub(super) fn row_text(
 pub(super) fn written(mut trace: Trace) -> Trace {
     if !trace.providers.is_empty() {
         let metadata = trace.metadata.take();
-        trace.metadata = metadata.and_then(|json| shape::without_added(json, "providers"));
+        trace.metadata = metadata.and_then(|json| without_added(json, "providers"));
     }
     trace
 }

@@ -77,7 +77,7 @@ struct TraceRow<'a> {
 }
 
 /// Writes the JSON of a trace; `now` stands in for a missing `last_updated_at`.
-pub(super) fn trace(
+pub(crate) fn trace(
     out: &mut Vec<u8>,
     trace: &Trace,
     project_name: Option<&str>,
@@ -149,7 +149,7 @@ struct SpanRow<'a> {
 }
 
 /// Writes the JSON of a span; `now` stands in for a missing `last_updated_at`.
-pub(super) fn span(
+pub(crate) fn span(
     out: &mut Vec<u8>,
     span: &Span,
     project_name: Option<&str>,
@@ -207,7 +207,7 @@ struct ScoreRow<'a> {
 }
 
 /// Writes the JSON of a score.
-pub(super) fn score(
+pub(crate) fn score(
     out: &mut Vec<u8>,
     record: &ScoreRecord,
     project_name: Option<&str>,

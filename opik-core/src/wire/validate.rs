@@ -15,7 +15,7 @@ const LAST_MOMENT: Timestamp = Timestamp::from_micros(9_214_646_400_000_000);
 const MAX_ENVIRONMENT: usize = 150;
 
 /// The first rule that a trace breaks.
-pub(super) fn trace(trace: &Trace) -> Result<(), &'static str> {
+pub(crate) fn trace(trace: &Trace) -> Result<(), &'static str> {
     rule(trace.id.is_v7(), "id is not a version 7 UUID")?;
     times(trace.start_time, trace.end_time, trace.last_updated_at)?;
     project(trace.project_name.as_deref())?;
@@ -23,7 +23,7 @@ pub(super) fn trace(trace: &Trace) -> Result<(), &'static str> {
 }
 
 /// The first rule that a span breaks.
-pub(super) fn span(span: &Span) -> Result<(), &'static str> {
+pub(crate) fn span(span: &Span) -> Result<(), &'static str> {
     rule(span.id.is_v7(), "id is not a version 7 UUID")?;
     rule(span.trace_id.is_v7(), "trace_id is not a version 7 UUID")?;
     rule(
@@ -48,7 +48,7 @@ pub(super) fn span(span: &Span) -> Result<(), &'static str> {
 }
 
 /// The first rule that a score breaks.
-pub(super) fn score(record: &ScoreRecord) -> Result<(), &'static str> {
+pub(crate) fn score(record: &ScoreRecord) -> Result<(), &'static str> {
     match &record.target {
         ScoreTarget::Trace(id) => rule(id.is_v7(), "id is not a version 7 UUID")?,
         ScoreTarget::Span(id) => rule(id.is_v7(), "id is not a version 7 UUID")?,

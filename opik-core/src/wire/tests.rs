@@ -1,0 +1,58 @@
+use super::*;
+use crate::model::ScoreTarget;
+use crate::{FeedbackScore, ScoreRecord, Span, SpanId, Timestamp, Trace, TraceId};
+
+#[test]
+fn any_run_of_rows_is_the_inside_of_a_list() {
+    let mut rows = Rows::default();
+    let id = RowId::ThreadScore;
+    for text in ["{\"a\":1}", "{}", "{\"b\":[2]}"] {
+        rows.push(id, text.as_bytes());
+    }
+    let failed = rows.push_with(id, |out| {
+        out.extend_from_slice(b"{\"half");
+        Err("no form")
+    });
+    assert_eq!((failed, rows.len()), (Err("no form"), 3));
+    for (range, expected) in [
+        (0..3, "{\"a\":1},{},{\"b\":[2]}"),
+        (1..2, "{}"),
+        (1..3, "{},{\"b\":[2]}"),
+        (2..9, "{\"b\":[2]}"),
+        (1..1, ""),
+        (5..9, ""),
+    ] {
+        assert_eq!(rows.text_of(&range), expected.as_bytes(), "{range:?}");
+    }
+    let each: Vec<_> = rows.iter().map(|(_, row)| row.len()).collect();
+    assert_eq!(each, [7, 2, 9]);
+    assert_eq!([rows.size(0), rows.size(2), rows.size(3)], [7, 9, 0]);
+    rows.clear();
+    assert!(rows.is_empty() && rows.bytes() == 0);
+}
+
+#[test]
+fn records_go_to_their_lists_and_bad_ones_leave_nothing() {
+    let at = Timestamp::from_micros(1_795_170_315_351_281);
+    let (trace, span) = (TraceId::generate_at(at), SpanId::generate_at(at));
+    let mut batch = WireBatch::default();
+    batch.push_trace(&Trace::new(trace, at), None, at).unwrap();
+    let mut bad = Span::new(span, trace, at);
+    bad.total_estimated_cost = Some(-1.0);
+    let rejection = batch.push_span(&bad, None, at).unwrap_err();
+    assert_eq!(rejection.record, format!("span {span}"));
+    assert!(batch.rows(List::Spans).is_empty());
+    for target in [
+        ScoreTarget::Trace(trace),
+        ScoreTarget::Span(span),
+        ScoreTarget::Thread("t".to_owned()),
+    ] {
+        let score = ScoreRecord::new(target, FeedbackScore::new("good", 1.0));
+        batch.push_score(&score, Some("p")).unwrap();
+    }
+    let lengths = List::ALL.map(|list| batch.rows(list).len());
+    assert_eq!((lengths, batch.len()), ([1, 0, 1, 1, 1], 4));
+    let file = WireAttachment::new(trace, "a.png", "image/png", vec![1, 2]);
+    batch.attachments.push(file);
+    assert_eq!(batch.len(), 5);
+}
