@@ -7,46 +7,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::context::SpanHandle;
-use crate::guard::{SpanGuard, TraceGuard};
-
-mod sealed {
-    pub trait Sealed {
-        fn handle(&self) -> super::SpanHandle;
-        fn cancelled(&mut self) {}
-    }
-}
-use sealed::Sealed;
-
-/// What a future can run in: a [`SpanGuard`] or [`TraceGuard`], which then ends with the future, or
-/// a [`SpanHandle`], which ends nothing.
-pub trait Scope: Sealed {}
-
-impl Sealed for SpanHandle {
-    fn handle(&self) -> SpanHandle {
-        self.clone()
-    }
-}
-impl Scope for SpanHandle {}
-
-impl Sealed for SpanGuard {
-    fn handle(&self) -> SpanHandle {
-        self.handle()
-    }
-    fn cancelled(&mut self) {
-        self.cancelled();
-    }
-}
-impl Scope for SpanGuard {}
-
-impl Sealed for TraceGuard {
-    fn handle(&self) -> SpanHandle {
-        self.handle()
-    }
-    fn cancelled(&mut self) {
-        self.cancelled();
-    }
-}
-impl Scope for TraceGuard {}
+use crate::scope::Scope;
 
 /// Runs futures inside spans.
 pub trait FutureExt: Future + Sized {

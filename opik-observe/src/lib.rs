@@ -65,7 +65,8 @@
 //! A span's parent is explicit: [`TraceGuard::span`], [`SpanGuard::child`], or a [`SpanHandle`]
 //! taken along to another thread or task. Where handing it on is a burden, [`SpanGuard::enter`] and
 //! [`FutureExt::in_span`] make a span the current one, and [`Recorder::span_in_context`] begins a
-//! span below it.
+//! span below it. [`StreamExt::in_span`] does the same for a reply that arrives piece by piece, with
+//! the time of its first item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
@@ -75,6 +76,7 @@ mod context;
 mod flush;
 mod guard;
 mod in_span;
+mod in_stream;
 mod intake;
 mod name;
 mod policy;
@@ -82,6 +84,7 @@ pub mod prompt_hash;
 mod raw;
 mod recorder;
 mod redact;
+mod scope;
 mod stats;
 mod value;
 mod worker;
@@ -91,9 +94,11 @@ pub use config::StartRows;
 pub use context::{EnterGuard, SpanHandle};
 pub use flush::{Flush, FlushReport};
 pub use guard::{SpanGuard, TraceGuard};
-pub use in_span::{FutureExt, InSpan, Scope};
+pub use in_span::{FutureExt, InSpan};
+pub use in_stream::{StreamExt, StreamInSpan};
 pub use name::Name;
 pub use policy::{Names, Policy};
 pub use recorder::{Recorder, RecorderGuard};
+pub use scope::Scope;
 pub use stats::{BranchStatistics, DropReason, Statistics};
 pub use value::Value;
