@@ -26,7 +26,7 @@ pub mod suites;
 
 pub use doubles::{
     BlockingExporter, FailingExporter, Gate, HangingExporter, MemorySessions, MemoryStore,
-    PanickingExporter, RecordingExporter, ScriptedModel,
+    PanickingExporter, RecordingExporter, ScriptedModel, StubServer,
 };
 pub use report::{Skip, SuiteReport};
 pub use suites::{

@@ -1,6 +1,6 @@
 //! The REST client against the stub of Opik's server, which is started for each test.
 #![cfg(feature = "rest")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod records;
 mod resources;

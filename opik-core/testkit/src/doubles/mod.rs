@@ -2,7 +2,7 @@
 //!
 //! [`MemoryStore`], [`MemorySessions`] and [`ScriptedModel`] keep the contracts to the letter and
 //! pass their suites; the other exporters break on purpose what a caller must survive. All of them
-//! work without a runtime and in any.
+//! work without a runtime and in any. [`StubServer`] is Opik's server in Python.
 
 mod faults;
 mod gate;
@@ -10,6 +10,7 @@ mod memory_sessions;
 mod memory_store;
 mod recording;
 mod scripted_model;
+mod stub_server;
 
 pub use faults::{BlockingExporter, FailingExporter, Fault, HangingExporter, PanickingExporter};
 pub use gate::{Gate, Opened};
@@ -17,3 +18,4 @@ pub use memory_sessions::MemorySessions;
 pub use memory_store::MemoryStore;
 pub use recording::RecordingExporter;
 pub use scripted_model::{ScriptedModel, Step};
+pub use stub_server::{StubServer, free_port};
