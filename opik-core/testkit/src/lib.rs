@@ -26,7 +26,7 @@ pub mod suites;
 
 pub use doubles::{
     BlockingExporter, FailingExporter, Gate, HangingExporter, MemorySessions, MemoryStore,
-    PanickingExporter, RecordingExporter, ScriptedModel, StubServer,
+    PanickingExporter, RecordingExporter, ScriptedModel, StubServer, WireStore,
 };
 pub use report::{Skip, SuiteReport};
 pub use suites::{
