@@ -100,7 +100,7 @@ fn the_official_sdk_reads_every_field_that_was_recorded() {
     let file = NewAttachment::new(
         AttachmentTarget::Trace(answer.unwrap().id),
         "chart.png",
-        picture.clone(),
+        picture,
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
