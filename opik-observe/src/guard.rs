@@ -267,7 +267,7 @@ fn disabled_handle() -> SpanHandle {
         core: None,
         trace: TraceId::from_bytes([0; 16]),
         span: None,
-        clock: Clock::start(),
+        clock: Clock::STOPPED,
     }
 }
 
@@ -319,7 +319,7 @@ impl TraceGuard {
 }
 
 fn new_trace(core: &Arc<Core>) -> SpanHandle {
-    let clock = Clock::start();
+    let clock = core.time().start();
     SpanHandle {
         core: Some(Arc::clone(core)),
         trace: TraceId::generate_at(clock.origin()),

@@ -9,6 +9,7 @@ use opik_core::model::ScoreTarget;
 use opik_core::{ScoreRecord, SpanType, Timestamp, TraceId};
 
 use crate::builder::RecorderBuilder;
+use crate::clock::TimeSource;
 use crate::context::{self, SpanHandle};
 use crate::flush::{Flush, FlushReport, Ticket, report};
 use crate::guard::{SpanGuard, TraceGuard};
@@ -221,6 +222,7 @@ pub(crate) struct Core {
     intake: Intake,
     queues: Vec<Arc<BranchQueue>>,
     control: Mutex<Control>,
+    time: TimeSource,
     field_bytes: usize,
     wants_start_rows: bool,
     process: u32,
@@ -237,6 +239,7 @@ impl Core {
             intake,
             queues,
             control: Mutex::default(),
+            time: TimeSource::default(),
             field_bytes: limits.field_bytes,
             wants_start_rows,
             process: std::process::id(),
@@ -249,6 +252,10 @@ impl Core {
 
     pub(crate) fn queues(&self) -> &[Arc<BranchQueue>] {
         &self.queues
+    }
+
+    pub(crate) fn time(&self) -> &TimeSource {
+        &self.time
     }
 
     pub(crate) fn field_bytes(&self) -> usize {

@@ -67,8 +67,9 @@ impl Raw {
         Timestamp::from_micros(i64::from_le_bytes(start.unwrap_or_default()))
     }
 
-    /// Marks the record as complete.
+    /// Marks the record as complete. It ends no earlier than it began, whatever the clock says.
     pub(crate) fn end(&mut self, at: Timestamp) {
+        let at = at.max(self.start());
         if let Some(flags) = self.bytes.get_mut(1) {
             *flags &= !FLAG_OPEN;
         }

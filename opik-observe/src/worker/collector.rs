@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::Item;
+use crate::clock::Calibration;
 use crate::flush::Ticket;
 use crate::intake::Outlet;
 use crate::recorder::{Core, Request};
@@ -23,6 +24,7 @@ pub(crate) struct Collector {
     outlet: Outlet,
     waiting: Vec<Arc<Ticket>>,
     warned: BTreeSet<(usize, DropReason)>,
+    calibration: Calibration,
 }
 
 impl Collector {
@@ -32,6 +34,7 @@ impl Collector {
             outlet,
             waiting: Vec::new(),
             warned: BTreeSet::new(),
+            calibration: Calibration::default(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Collector {
             }
             active |= self.expire();
             self.warn();
+            self.calibration.observe(self.core.time());
             self.rest(active);
         }
     }
@@ -93,7 +97,8 @@ impl Collector {
         let next = self.waiting.iter().map(|ticket| ticket.deadline).min();
         let left = next.map_or(SLEEP, |at| at.saturating_duration_since(Instant::now()));
         let intake = self.core.intake();
-        if !active && intake.may_sleep() && !self.core.has_requests() {
+        let settled = !active && !self.calibration.is_starting();
+        if settled && intake.may_sleep() && !self.core.has_requests() {
             std::thread::park_timeout(left);
         } else {
             std::thread::park_timeout(TICK.min(left));
