@@ -1,0 +1,5 @@
+//! The measurements with the system's allocator.
+
+fn main() {
+    opik_observe_bench::run("system allocator", 0.30);
+}
