@@ -1,16 +1,33 @@
 //! A fingerprint of a prompt that joins calls with the same prompt without showing it.
 //!
-//! Version 2: `v2:` and the SHA-256, in lower-case hexadecimal, of canonical JSON (keys sorted, no
-//! white space). Of a list of messages (or of an object with `messages`) only `[role, content]` of
-//! each counts, in order and for every role, and the `tools` where there are any; of any other input
-//! all of it.
+//! | function | text | over |
+//! |---|---|---|
+//! | [`v2`] | `v2:` and 64 digits | canonical JSON of `[role, content]` of every message, and the tools |
+//! | [`keyed`] | `v2k:` and 64 digits | the same, with a key of yours |
+//! | [`v1`] | 64 digits | what Vyasa hashes: system and user texts, and the tools |
 //!
-//! A hash is no secret-keeper for short inputs: whoever guesses the prompt can check the guess.
+//! All are SHA-256, in lower-case hexadecimal; the keyed form is HMAC-SHA-256. An input is a list of
+//! messages or an object with `messages` and perhaps `tools`. Any other input is hashed whole by
+//! version 2 and not at all by version 1.
+//!
+//! Version 2 sees every role and the order of the messages, and its canonical JSON (keys sorted, no
+//! white space) has no ambiguous separators. Version 1 ignores all roles but two, loses the order
+//! between these, and cannot tell `a|b` from two texts `a` and `b`: use it to join records with those of
+//! Vyasa, for nothing else.
+//!
+//! A hash is no secret-keeper for short inputs: whoever guesses the prompt can check the guess. With
+//! the keyed form only those who have the key can.
+
+mod python;
 
 use std::fmt::Write as _;
 
+use hmac::{Hmac, KeyInit, Mac};
+use opik_core::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use python::Node;
 
 /// The fingerprint of an input given as JSON text.
 ///
@@ -24,13 +41,80 @@ use sha2::{Digest, Sha256};
 /// ```
 #[must_use]
 pub fn v2(input: &str) -> String {
+    format!("v2:{}", hex(&Sha256::digest(canonical(input).as_bytes())))
+}
+
+/// The fingerprint of version 2 under a key: whoever does not have it cannot check a guess.
+///
+/// Everyone who is to find equal prompts needs the same key.
+///
+/// ```
+/// use opik_core::Secret;
+/// use opik_observe::prompt_hash;
+///
+/// let hash = prompt_hash::keyed("\"hi\"", &Secret::new("kept by the operators"));
+/// assert!(hash.starts_with("v2k:") && hash != prompt_hash::keyed("\"hi\"", &Secret::new("other")));
+/// ```
+#[must_use]
+pub fn keyed(input: &str, key: &Secret) -> String {
+    // HMAC takes keys of any length, so there is always one.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
+        return String::new();
+    };
+    mac.update(canonical(input).as_bytes());
+    format!("v2k:{}", hex(&mac.finalize().into_bytes()))
+}
+
+/// The fingerprint that Vyasa computes for the same messages and tools; `None` when the input has no
+/// list of messages.
+///
+/// ```
+/// use opik_observe::prompt_hash;
+///
+/// let input = r#"{"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],
+///                 "tools": [{"name": "t"}]}"#;
+/// assert_eq!(
+///     prompt_hash::v1(input).as_deref(),
+///     Some("133bae97826df1e58cd43924949890e9a9702c50631907fcb2a59a7cc5778639")
+/// );
+/// ```
+#[must_use]
+pub fn v1(input: &str) -> Option<String> {
+    let input: Node = serde_json::from_str(input).ok()?;
+    let messages = input.get("messages").unwrap_or(&input).as_list()?;
+    let mut text = String::new();
+    for role in ["system", "user"] {
+        let mut first = true;
+        for message in messages {
+            if !message.get("role").is_some_and(|own| own.is_text(role)) {
+                continue;
+            }
+            if !first {
+                text.push('|');
+            }
+            first = false;
+            if let Some(content) = message.get("content") {
+                content.write_str(&mut text);
+            }
+        }
+        text.push_str("||");
+    }
+    match input.get("tools") {
+        Some(tools) => tools.write_dumps(&mut text),
+        None => text.push_str("[]"),
+    }
+    Some(hex(&Sha256::digest(text.as_bytes())))
+}
+
+/// What version 2 hashes.
+fn canonical(input: &str) -> String {
     let mut canonical = String::with_capacity(input.len());
     match serde_json::from_str::<Value>(input) {
         Ok(value) => write_prompt(&value, &mut canonical),
         // Not readable as JSON (cut, or nested too deeply): the text as it is.
         Err(_) => canonical.push_str(input),
     }
-    format!("v2:{}", hex(&Sha256::digest(canonical.as_bytes())))
+    canonical
 }
 
 /// The first eight hexadecimal digits of a text's SHA-256.
@@ -116,54 +200,4 @@ fn write_canonical(value: &Value, out: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn canonical(text: &str) -> String {
-        let mut out = String::new();
-        write_prompt(&serde_json::from_str(text).unwrap(), &mut out);
-        out
-    }
-
-    #[test]
-    fn any_input_is_hashed_over_its_canonical_form() {
-        assert_eq!(
-            canonical(r#"{ "b": [1, 2.0, null], "a": {"z": "é\n", "y": true} }"#),
-            "{\"a\":{\"y\":true,\"z\":\"é\\n\"},\"b\":[1,2.0,null]}"
-        );
-        // `printf '{"a":1}' | sha256sum`
-        assert_eq!(
-            v2(r#"{ "a" : 1 }"#),
-            "v2:015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
-        );
-    }
-
-    #[test]
-    fn every_role_and_the_order_count_and_nothing_else_of_a_message() {
-        let prompt = canonical(
-            r#"{"model": "m", "messages": [
-                {"role": "system", "content": "s"},
-                {"role": "assistant", "content": null, "tool_calls": [1]},
-                {"content": [{"type": "text", "text": "u"}], "role": "user", "id": 3}],
-              "tools": [{"name": "t"}]}"#,
-        );
-        assert_eq!(
-            prompt,
-            "{\"messages\":[[\"system\",\"s\"],[\"assistant\",null],\
-             [\"user\",[{\"text\":\"u\",\"type\":\"text\"}]]],\"tools\":[{\"name\":\"t\"}]}"
-        );
-        let pair = |a: &str, b: &str| {
-            v2(&format!(
-                r#"[{{"role":"user","content":"{a}"}},{{"role":"user","content":"{b}"}}]"#
-            ))
-        };
-        assert_ne!(pair("a", "b"), pair("b", "a"));
-        assert_ne!(pair("a|b", ""), pair("a", "b"));
-    }
-
-    #[test]
-    fn what_is_no_json_is_hashed_as_text() {
-        assert_ne!(v2("{\"a"), v2("{\"b"));
-        assert!(v2(&"[".repeat(100_000)).starts_with("v2:"));
-    }
-}
+mod tests;
