@@ -411,6 +411,30 @@ impl SpanGuard {
         self
     }
 
+    /// Another kind than the one that it began with.
+    #[cfg(feature = "tracing-layer")]
+    pub(crate) fn kind(&mut self, kind: &SpanType) {
+        if let Some(active) = &mut self.active {
+            active.raw.text(Tag::SpanType, kind.as_str());
+        }
+    }
+
+    /// Who serves the model, when the model itself is told apart.
+    #[cfg(feature = "tracing-layer")]
+    pub(crate) fn provider(&mut self, provider: &str) {
+        if let Some(active) = &mut self.active {
+            active.raw.text(Tag::Provider, provider);
+        }
+    }
+
+    /// The conversation, for the trace that begins and ends with this span.
+    #[cfg(feature = "tracing-layer")]
+    pub(crate) fn thread_id(&mut self, thread: &str) {
+        if let Some(active) = &mut self.active {
+            active.raw.text(Tag::ThreadId, thread);
+        }
+    }
+
     /// Gives the span a feedback score.
     pub fn score(&self, name: &str, value: f64) -> &Self {
         if let Some(active) = &self.active

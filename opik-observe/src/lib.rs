@@ -78,6 +78,9 @@ mod guard;
 mod in_span;
 mod in_stream;
 mod intake;
+#[cfg(feature = "tracing-layer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tracing-layer")))]
+pub mod layer;
 mod name;
 mod policy;
 pub mod prompt_hash;

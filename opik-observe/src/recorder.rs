@@ -29,7 +29,7 @@ const MAX_REQUESTS: usize = 4_096;
 /// Made by [`Recorder::builder`]; see the [crate's documentation](crate) for an example.
 #[derive(Clone, Default)]
 pub struct Recorder {
-    core: Option<Arc<Core>>,
+    pub(crate) core: Option<Arc<Core>>,
 }
 
 impl Recorder {
@@ -162,7 +162,7 @@ impl Recorder {
     }
 
     /// The core, unless this thread must not record.
-    fn active_core(&self) -> Option<&Arc<Core>> {
+    pub(crate) fn active_core(&self) -> Option<&Arc<Core>> {
         self.core.as_ref().filter(|core| core.admits_this_thread())
     }
 }
