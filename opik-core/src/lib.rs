@@ -21,6 +21,9 @@
 //!
 //! [`wire`] holds records as the rows of Opik's write API, for whoever sends or keeps them as they are.
 //!
+//! [`settings`] reads how to reach a server from the environment and the file of the official
+//! clients, without ever failing.
+//!
 //! [`model`] holds the records exactly as they travel on Opik's wire, [`query`] the filters and
 //! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -37,6 +40,7 @@ pub mod query;
 pub mod rest;
 mod secret;
 pub mod session;
+pub mod settings;
 pub mod source;
 pub mod time;
 pub mod tree;
