@@ -14,11 +14,12 @@
 //! - The rows of one [`List`] lie in one text with a comma between them, so that any run of rows is
 //!   the inside of a JSON list.
 //! - Attachments carry the bytes of files that belong to a trace or span of the same batch or an
-//!   earlier one.
+//!   earlier one. [`FieldLimits`] takes files out of content and leaves out what is too long.
 
 mod attachment;
 mod batch;
 pub(crate) mod encode;
+mod limits;
 mod rows;
 pub(crate) mod shape;
 pub(crate) mod validate;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 
 pub use attachment::WireAttachment;
 pub use batch::WireBatch;
+pub use limits::{ContentField, FieldLimits, FieldOwner};
 pub use rows::{List, RowId, Rows};
 
 use crate::{ExportError, ExportReport, Exporter};
