@@ -28,9 +28,7 @@ thread_local! {
 
 fn take_buffer() -> Vec<u8> {
     let kept = BUFFERS.try_with(|buffers| buffers.borrow_mut().pop());
-    kept.ok()
-        .flatten()
-        .unwrap_or_else(|| Vec::with_capacity(512))
+    kept.ok().flatten().unwrap_or_default()
 }
 
 fn keep_buffer(buffer: Vec<u8>) {

@@ -1,17 +1,17 @@
 //! Records as the caller's thread writes them: compact, unredacted, unreadable to anything but
 //! the worker.
 //!
-//! A record is a head of fixed size and a list of fields:
+//! A record is a head of fixed size, a name and a list of fields:
 //!
 //! ```text
-//! kind u8 | flags u8 | id 16 | trace id 16 | parent id 16 | start i64 | end i64
-//! name: length u32, bytes
-//! field*: tag u8, length u32, payload
+//! kind u8 | flags u8 | 0 u16 | length of the name u32 | id 16 | trace id 16 | parent id 16
+//!   | start i64 | end i64
+//! name
+//! field*: tag u8 | form u8 | length of the key u16 | length of the value u32 | key | value
 //! ```
 //!
-//! Numbers are little-endian, times microseconds. The payload of a field with a key starts with
-//! the key's length (u32) and the key. Values keep the form in which they are cheapest to write:
-//! texts are copied and escaped by the worker.
+//! Numbers are little-endian, times microseconds. Only fields of some tags have a key. Values keep
+//! the form in which they are cheapest to write: texts are copied and escaped by the worker.
 //!
 //! No type in here implements `Debug` or `Display`: what it holds may be a prompt. Only
 //! [`redact`](crate::redact) reads it.
@@ -37,9 +37,14 @@ const FLAG_PARENT: u8 = 2;
 /// The name is a literal of the program.
 const FLAG_DECLARED: u8 = 4;
 
-const HEAD: usize = 2 + 16 * 3 + 8 * 2;
-const START_AT: usize = HEAD - 16;
-const END_AT: usize = HEAD - 8;
+const HEAD: usize = 8 + 16 * 3 + 8 * 2;
+const ID_AT: usize = 8;
+const TRACE_AT: usize = 24;
+const PARENT_AT: usize = 40;
+const START_AT: usize = 56;
+const END_AT: usize = 64;
+/// Bytes of a field before its key.
+const FIELD: usize = 8;
 
 /// Tags of fields.
 #[derive(Clone, Copy, PartialEq, Eq)]

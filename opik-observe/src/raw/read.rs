@@ -56,10 +56,9 @@ fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     Some(head)
 }
 
-/// Takes a length and so many bytes off the front.
-fn take_block<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(u32::from_le_bytes(*take(bytes)?)).ok()?;
-    let (block, rest) = bytes.split_at_checked(length)?;
+/// Takes so many bytes off the front.
+fn take_block<'a>(bytes: &mut &'a [u8], length: u32) -> Option<&'a [u8]> {
+    let (block, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
     *bytes = rest;
     Some(block)
 }
@@ -72,7 +71,8 @@ impl<'a> RawView<'a> {
     /// Reads the head; `None` when the bytes are no record.
     pub(crate) fn parse(mut bytes: &'a [u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let [kind, flags] = *take(bytes)?;
+        let [kind, flags, _, _] = *take(bytes)?;
+        let name = u32::from_le_bytes(*take(bytes)?);
         let kind = [Kind::Trace, Kind::Span, Kind::Score]
             .into_iter()
             .find(|known| *known as u8 == kind)?;
@@ -84,7 +84,7 @@ impl<'a> RawView<'a> {
             parent: *take(bytes)?,
             start: i64::from_le_bytes(*take(bytes)?),
             end: i64::from_le_bytes(*take(bytes)?),
-            name: text(take_block(bytes)?)?,
+            name: text(take_block(bytes, name)?)?,
             fields: bytes,
         })
     }
@@ -135,14 +135,11 @@ impl<'a> RawView<'a> {
 }
 
 fn field<'a>(bytes: &mut &'a [u8]) -> Option<Field<'a>> {
-    let tag = Tag::from_byte(take::<1>(bytes)?[0])?;
-    let mut payload = take_block(bytes)?;
-    let key = if matches!(tag, Tag::Metadata | Tag::Usage) {
-        text(take_block(&mut payload)?)?
-    } else {
-        ""
-    };
-    let form = Form::from_byte(take::<1>(&mut payload)?[0])?;
+    let [tag, form, k, l] = *take(bytes)?;
+    let (tag, form) = (Tag::from_byte(tag)?, Form::from_byte(form)?);
+    let length = u32::from_le_bytes(*take(bytes)?);
+    let key = text(take_block(bytes, u16::from_le_bytes([k, l]).into())?)?;
+    let mut payload = take_block(bytes, length)?;
     let payload = match form {
         Form::Text => Payload::Text(text(payload)?),
         Form::Declared => Payload::Declared(text(payload)?),

@@ -125,9 +125,9 @@ proptest::proptest! {
     ) {
         // Behind a head that is one, fields with true tags and forms and any lengths.
         let mut record = vec![kind, 0];
-        record.extend([0; HEAD - 2 + 4]);
+        record.extend([0; HEAD - 2]);
         for (tag, form, length) in tags {
-            record.extend([tag, length, 0, 0, 0, form]);
+            record.extend([tag, form, length % 3, 0, length, 0, 0, 0]);
             record.extend(bytes.iter().take(usize::from(length) / 2));
         }
         record.extend(&bytes);

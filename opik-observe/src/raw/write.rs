@@ -6,8 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use opik_core::Timestamp;
 use serde::Serialize;
 
-use super::{END_AT, FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, HEAD, Kind, START_AT, Tag};
+use super::{
+    END_AT, FIELD, FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, HEAD, ID_AT, Kind, PARENT_AT,
+    START_AT, TRACE_AT, Tag,
+};
 use crate::{Name, Value};
+
+/// Bytes that a new buffer has.
+const FIRST: usize = 1 << 10;
 
 /// What is known of a record when it begins.
 pub(crate) struct Head<'a> {
@@ -20,8 +26,13 @@ pub(crate) struct Head<'a> {
 }
 
 /// A record under construction.
+///
+/// The buffer is initialised beyond the record, and stays so from one record to the next: a field
+/// then needs one check of the room for it and a few moves.
 pub(crate) struct Raw {
     bytes: Vec<u8>,
+    /// Bytes of the record.
+    length: usize,
 }
 
 /// Where the length of a field was left open.
@@ -29,8 +40,8 @@ struct Open(usize);
 
 impl Raw {
     /// Begins a record in a buffer whose content is forgotten.
-    pub(crate) fn begin(mut bytes: Vec<u8>, head: &Head<'_>) -> Self {
-        bytes.clear();
+    #[inline]
+    pub(crate) fn begin(bytes: Vec<u8>, head: &Head<'_>) -> Self {
         let mut flags = FLAG_OPEN;
         if head.parent.is_some() {
             flags |= FLAG_PARENT;
@@ -38,62 +49,57 @@ impl Raw {
         if head.name.declared {
             flags |= FLAG_DECLARED;
         }
-        // One copy instead of many small ones: this is the hot path.
-        let mut fixed = [0; HEAD];
-        let parts: [&[u8]; 6] = [
-            &[head.kind as u8, flags],
-            &head.id,
-            &head.trace,
-            head.parent.as_ref().map_or(&[0; 16], |parent| parent),
-            &head.start.as_micros().to_le_bytes(),
-            &[0; 8],
-        ];
-        let mut rest = fixed.as_mut_slice();
-        for part in parts {
-            if let Some(place) = rest.split_off_mut(..part.len()) {
-                place.copy_from_slice(part);
-            }
+        let name = head.name.text.as_bytes();
+        let (name, name_length) =
+            u32::try_from(name.len()).map_or((&[][..], 0), |length| (name, length));
+        let mut raw = Self { bytes, length: 0 };
+        if let Some((fixed, rest)) = raw.room(HEAD + name.len()).split_first_chunk_mut::<HEAD>() {
+            fixed[..4].copy_from_slice(&[head.kind as u8, flags, 0, 0]);
+            fixed[4..ID_AT].copy_from_slice(&name_length.to_le_bytes());
+            fixed[ID_AT..TRACE_AT].copy_from_slice(&head.id);
+            fixed[TRACE_AT..PARENT_AT].copy_from_slice(&head.trace);
+            fixed[PARENT_AT..START_AT].copy_from_slice(&head.parent.unwrap_or_default());
+            fixed[START_AT..END_AT].copy_from_slice(&head.start.as_micros().to_le_bytes());
+            fixed[END_AT..].fill(0);
+            copy(rest, name);
         }
-        bytes.extend_from_slice(&fixed);
-        let mut raw = Self { bytes };
-        raw.push_text(&head.name.text);
         raw
     }
 
     /// When it began.
     pub(crate) fn start(&self) -> Timestamp {
-        let start = self.bytes.get(START_AT..END_AT);
-        let start = start.and_then(|bytes| bytes.try_into().ok());
-        Timestamp::from_micros(i64::from_le_bytes(start.unwrap_or_default()))
+        let head = self.bytes.first_chunk::<HEAD>();
+        let start = head.and_then(|head| head[START_AT..].first_chunk());
+        Timestamp::from_micros(start.map_or(0, |start| i64::from_le_bytes(*start)))
     }
 
     /// Marks the record as complete. It ends no earlier than it began, whatever the clock says.
+    #[inline]
     pub(crate) fn end(&mut self, at: Timestamp) {
         let at = at.max(self.start());
-        if let Some(flags) = self.bytes.get_mut(1) {
-            *flags &= !FLAG_OPEN;
-        }
-        if let Some(end) = self.bytes.get_mut(END_AT..END_AT + 8) {
-            end.copy_from_slice(&at.as_micros().to_le_bytes());
+        if let Some(head) = self.bytes.first_chunk_mut::<HEAD>() {
+            head[1] &= !FLAG_OPEN;
+            head[END_AT..].copy_from_slice(&at.as_micros().to_le_bytes());
         }
     }
 
     /// Turns the record of a span into one of a trace with the same fields.
     pub(crate) fn turn_into_trace(&mut self, id: [u8; 16]) {
-        if let Some(head) = self.bytes.first_chunk_mut::<18>() {
+        if let Some(head) = self.bytes.first_chunk_mut::<HEAD>() {
             head[0] = Kind::Trace as u8;
             head[1] &= !FLAG_PARENT;
-            head[2..].copy_from_slice(&id);
+            head[ID_AT..TRACE_AT].copy_from_slice(&id);
         }
     }
 
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
     pub(crate) fn into_buffer(self) -> Vec<u8> {
@@ -101,7 +107,7 @@ impl Raw {
     }
 
     pub(crate) fn text(&mut self, tag: Tag, text: &str) {
-        self.plain(tag, Form::Text, text.as_bytes());
+        self.field(tag, Form::Text, "", text.as_bytes());
     }
 
     pub(crate) fn name(&mut self, tag: Tag, name: &Name<'_>) {
@@ -110,61 +116,59 @@ impl Raw {
         } else {
             Form::Text
         };
-        self.plain(tag, form, name.text.as_bytes());
+        self.field(tag, form, "", name.text.as_bytes());
     }
 
     pub(crate) fn float(&mut self, tag: Tag, number: f64) {
-        self.plain(tag, Form::Float, &number.to_le_bytes());
+        self.number(tag, Form::Float, "", number.to_le_bytes());
     }
 
-    /// A value under a key; `false` when it has no JSON form.
+    /// A value under a key; `false` when it has no JSON form or is too long for any.
     #[inline]
     pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) -> bool {
         match value {
-            Value::Bool(truth) => self.keyed_plain(tag, key, Form::Bool, &[(*truth).into()]),
-            Value::Int(number) => self.keyed_plain(tag, key, Form::Int, &number.to_le_bytes()),
-            Value::Float(number) => self.keyed_plain(tag, key, Form::Float, &number.to_le_bytes()),
-            Value::Text(text) => self.keyed_plain(tag, key, Form::Text, text.as_bytes()),
-            Value::Json(json) => return self.keyed_json(tag, key, json),
+            Value::Bool(truth) => self.field(tag, Form::Bool, key, &[(*truth).into()]),
+            Value::Int(number) => self.number(tag, Form::Int, key, number.to_le_bytes()),
+            Value::Float(number) => self.number(tag, Form::Float, key, number.to_le_bytes()),
+            Value::Text(text) => self.field(tag, Form::Text, key, text.as_bytes()),
+            Value::Json(json) => self.keyed_json(tag, key, json),
+        }
+    }
+
+    /// A field of known size; one that is too long is left out and `false` comes back.
+    fn field(&mut self, tag: Tag, form: Form, key: &str, value: &[u8]) -> bool {
+        let Some(head) = field_head(tag, form, key, value.len()) else {
+            return false;
+        };
+        let place = self.room(FIELD + key.len() + value.len());
+        if let Some((fixed, rest)) = place.split_first_chunk_mut::<FIELD>()
+            && let Some((key_place, value_place)) = rest.split_at_mut_checked(key.len())
+        {
+            *fixed = head;
+            copy(key_place, key.as_bytes());
+            copy(value_place, value);
         }
         true
     }
 
-    /// A field whose size is known; one beyond 4 GiB is left out.
-    fn plain(&mut self, tag: Tag, form: Form, payload: &[u8]) {
-        if let Ok(length) = u32::try_from(payload.len() + 1) {
-            let [a, b, c, d] = length.to_le_bytes();
-            self.bytes
-                .extend_from_slice(&[tag as u8, a, b, c, d, form as u8]);
-            self.bytes.extend_from_slice(payload);
+    /// The same for a number.
+    fn number(&mut self, tag: Tag, form: Form, key: &str, number: [u8; 8]) -> bool {
+        let Some(head) = field_head(tag, form, key, number.len()) else {
+            return false;
+        };
+        let place = self.room(FIELD + key.len() + number.len());
+        if let Some((fixed, rest)) = place.split_first_chunk_mut::<FIELD>()
+            && let Some((key_place, value_place)) = rest.split_last_chunk_mut::<8>()
+        {
+            *fixed = head;
+            copy(key_place, key.as_bytes());
+            *value_place = number;
         }
-    }
-
-    /// The same with a key.
-    fn keyed_plain(&mut self, tag: Tag, key: &str, form: Form, payload: &[u8]) {
-        let length = size_of::<u32>() + key.len() + 1 + payload.len();
-        if let (Ok(length), Ok(key_length)) = (u32::try_from(length), u32::try_from(key.len())) {
-            let [a, b, c, d] = length.to_le_bytes();
-            let [e, f, g, h] = key_length.to_le_bytes();
-            self.bytes
-                .extend_from_slice(&[tag as u8, a, b, c, d, e, f, g, h]);
-            self.bytes.extend_from_slice(key.as_bytes());
-            self.bytes.push(form as u8);
-            self.bytes.extend_from_slice(payload);
-        }
+        true
     }
 
     fn keyed_json(&mut self, tag: Tag, key: &str, json: &serde_json::Value) -> bool {
-        let open = self.open(tag);
-        self.push_text(key);
-        self.bytes.push(Form::Json as u8);
-        let written = serde_json::to_writer(&mut self.bytes, json).is_ok();
-        if written {
-            self.close(&open);
-        } else {
-            self.bytes.truncate(open.0);
-        }
-        written
+        self.serialized(tag, key, json, usize::MAX)
     }
 
     /// A value of the program as JSON, cut at `limit` bytes; `false` when it has no JSON form.
@@ -177,12 +181,24 @@ impl Raw {
         value: &T,
         limit: usize,
     ) -> bool {
-        let open = self.open(tag);
-        let form_at = self.bytes.len();
-        self.bytes.push(Form::Json as u8);
+        self.serialized(tag, "", value, limit)
+    }
+
+    fn serialized<T: Serialize + ?Sized>(
+        &mut self,
+        tag: Tag,
+        key: &str,
+        value: &T,
+        limit: usize,
+    ) -> bool {
+        let open = Open(self.length);
+        if !self.field(tag, Form::Json, key, &[]) {
+            return false;
+        }
+        let start = self.length;
         let mut sink = Limited {
             left: limit,
-            bytes: &mut self.bytes,
+            raw: self,
             full: false,
         };
         let written = catch_unwind(AssertUnwindSafe(|| {
@@ -190,61 +206,100 @@ impl Raw {
         }))
         .unwrap_or(false);
         let full = sink.full;
-        if full && let Some(form) = self.bytes.get_mut(form_at) {
-            *form = Form::Cut as u8;
+        let kept = (written || full) && self.close(&open, start, full);
+        if !kept {
+            self.length = open.0;
         }
-        if written || full {
-            self.close(&open);
-            true
-        } else {
-            self.bytes.truncate(open.0);
-            false
-        }
+        kept
     }
 
-    /// Starts a field: tag and a place for its length.
-    fn open(&mut self, tag: Tag) -> Open {
-        let at = self.bytes.len();
-        self.bytes.push(tag as u8);
-        self.bytes.extend_from_slice(&[0; 4]);
-        Open(at)
+    /// Fills in the length of a field, and that it was cut; `false` when it is beyond 4 GiB.
+    fn close(&mut self, open: &Open, start: usize, cut: bool) -> bool {
+        let field = self.bytes.get_mut(open.0..);
+        let field = field.and_then(|bytes| bytes.first_chunk_mut::<FIELD>());
+        let (Ok(length), Some(field)) = (u32::try_from(self.length - start), field) else {
+            return false;
+        };
+        field[4..].copy_from_slice(&length.to_le_bytes());
+        if cut {
+            field[1] = Form::Cut as u8;
+        }
+        true
     }
 
-    /// Fills in the length; a field beyond 4 GiB is taken back.
-    fn close(&mut self, open: &Open) {
-        let start = open.0 + 5;
-        match u32::try_from(self.bytes.len() - start) {
-            Ok(length) => {
-                if let Some(place) = self.bytes.get_mut(open.0 + 1..start) {
-                    place.copy_from_slice(&length.to_le_bytes());
-                }
+    /// The next `size` bytes of the record, whatever is in them.
+    #[inline]
+    fn room(&mut self, size: usize) -> &mut [u8] {
+        let start = self.length;
+        let end = start.saturating_add(size);
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+        self.length = end;
+        self.bytes.get_mut(start..end).unwrap_or_default()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, least: usize) {
+        let doubled = self.bytes.len().saturating_mul(2);
+        self.bytes.resize(least.max(doubled).max(FIRST), 0);
+    }
+}
+
+/// The fixed part of a field; `None` when key or value are too long to be one.
+#[inline]
+fn field_head(tag: Tag, form: Form, key: &str, value: usize) -> Option<[u8; FIELD]> {
+    let key = u64::from(u16::try_from(key.len()).ok()?);
+    let value = u64::from(u32::try_from(value).ok()?);
+    let head = u64::from(tag as u8) | u64::from(form as u8) << 8 | key << 16 | value << 32;
+    Some(head.to_le_bytes())
+}
+
+/// Copies between slices of one length. Up to 32 bytes, such as keys have, it is two overlapping
+/// moves and no call.
+#[inline]
+fn copy(to: &mut [u8], from: &[u8]) {
+    match from.len() {
+        0 => {}
+        1..4 => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *from;
             }
-            Err(_) => self.bytes.truncate(open.0),
         }
+        4..8 => ends::<4>(to, from),
+        8..16 => ends::<8>(to, from),
+        16..=32 => ends::<16>(to, from),
+        _ if to.len() == from.len() => to.copy_from_slice(from),
+        _ => {}
     }
+}
 
-    fn push_text(&mut self, text: &str) {
-        let length = u32::try_from(text.len()).unwrap_or(0);
-        self.bytes.extend_from_slice(&length.to_le_bytes());
-        if length > 0 {
-            self.bytes.extend_from_slice(text.as_bytes());
-        }
+/// Copies the first and the last `N` bytes.
+#[inline]
+fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+    if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+        *to = *from;
+    }
+    if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+        *to = *from;
     }
 }
 
 /// Takes so many bytes and then fails, so that a huge value costs no more than its limit.
 struct Limited<'a> {
-    bytes: &'a mut Vec<u8>,
+    raw: &'a mut Raw,
     left: usize,
     full: bool,
 }
 
 impl io::Write for Limited<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(self.left);
         self.left -= taken;
-        self.bytes
-            .extend_from_slice(bytes.get(..taken).unwrap_or_default());
+        let part = bytes.get(..taken).unwrap_or_default();
+        copy(self.raw.room(taken), part);
         if taken < bytes.len() {
             self.full = true;
             return Err(io::ErrorKind::FileTooLarge.into());
