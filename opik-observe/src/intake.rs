@@ -1,12 +1,15 @@
 //! Where callers hand records over: admission, and the way to the worker.
 //!
 //! Nothing in here blocks. A record is admitted when the counts of records and bytes that wait for
-//! the worker stay within their limits; else it is counted as lost and forgotten.
+//! the worker stay within their limits; else it is counted as lost and forgotten. While less than half
+//! of a limit is taken, a chunk takes room for a few records at once, so that threads seldom meet at
+//! the counts; what it did not use comes back with it.
 //!
 //! Each thread writes into a [`Chunk`] of its own, which lies in a [`Slot`] that the worker may empty
 //! at any time. A full chunk goes through a bounded queue. The slot's lock is only ever tried:
 //! should the worker hold it at that moment, the record takes the queue by itself. Buffers come back
-//! from the branches through a [`Pool`], so that a warm thread allocates nothing.
+//! from the branches through a [`Pool`], so that a warm thread allocates nothing. A thread that has its
+//! slot and room in its chunk touches nothing that another thread writes.
 //!
 //! Accounting is tied to ownership: a [`Chunk`] that is dropped with records in it, for whatever
 //! reason, counts them, so no way out escapes the books.
@@ -17,6 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crate::config::Limits;
 use crate::stats::{DropReason, Tally};
@@ -28,16 +32,25 @@ const POOLED: usize = 64;
 /// Most chunks in the queue.
 const QUEUE: usize = 4_096;
 
+/// Most records that a chunk takes room for ahead, and the part of a limit that this may be.
+const AHEAD: usize = 64;
+const AHEAD_PART: usize = 64;
+/// How long counting waits for the list of slots.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Bytes that go with a record that room is taken for ahead.
+const USUAL_RECORD: usize = 512;
+
 /// Counters that callers and worker share.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    pub(crate) recorded: AtomicU64,
+    /// Records of threads that have no slot, or had one; those of the others are in their slots.
+    recorded: AtomicU64,
     pub(crate) suppressed: AtomicU64,
     pub(crate) fields_lost: AtomicU64,
     /// Losses before the branches, which each of them counts as its own.
     pub(crate) lost: Tally,
-    /// What waits for the worker: records in the upper 24 bits, bytes in the lower 40, so that
-    /// both are had with one step.
+    /// What waits for the worker or has room to: records in the upper 24 bits, bytes in the lower
+    /// 40, so that both are had with one step.
     waiting: AtomicU64,
 }
 
@@ -47,30 +60,77 @@ const RECORDS_AT: u32 = 40;
 const MOST_RECORDS: usize = 1 << 22;
 const MOST_BYTES: usize = 1 << 38;
 
-fn packed(records: usize, bytes: usize) -> u64 {
-    ((records as u64) << RECORDS_AT) + bytes as u64
+/// A number of records and of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Room {
+    records: usize,
+    bytes: usize,
+}
+
+impl Room {
+    fn of(bytes: usize) -> Self {
+        Self { records: 1, bytes }
+    }
+
+    fn packed(self) -> u64 {
+        ((self.records as u64) << RECORDS_AT) + self.bytes as u64
+    }
+
+    fn holds(self, other: Self) -> bool {
+        other.records <= self.records && other.bytes <= self.bytes
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            records: self.records + other.records,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            records: self.records.saturating_sub(other.records),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+}
+
+fn unpacked(packed: u64) -> Room {
+    let bytes = packed & ((1 << RECORDS_AT) - 1);
+    Room {
+        records: usize::try_from(packed >> RECORDS_AT).unwrap_or(usize::MAX),
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
 }
 
 impl Account {
-    /// Takes room for one record; `false` when there is none.
-    fn reserve(&self, bytes: usize, limits: (usize, usize)) -> bool {
+    /// Takes room for what is needed, and for what is wanted ahead while there is plenty.
+    ///
+    /// Returns what was taken and what waited before.
+    fn reserve(&self, need: Room, ahead: Room, limits: Room) -> Option<(Room, Room)> {
+        let plenty = Room {
+            records: limits.records / 2,
+            bytes: limits.bytes / 2,
+        };
+        let mut want = need.plus(ahead);
         // SeqCst: pairs with the worker's check before it goes to sleep.
-        let before = self.waiting.fetch_add(packed(1, bytes), Ordering::SeqCst);
-        let records = before >> RECORDS_AT;
-        let held = before & (packed(1, 0) - 1);
-        let fits = records < limits.0 as u64 && held + bytes as u64 <= limits.1 as u64;
-        if !fits {
-            self.release(1, bytes);
+        let before = unpacked(self.waiting.fetch_add(want.packed(), Ordering::SeqCst));
+        if want != need && !plenty.holds(before.plus(want)) {
+            self.release(ahead);
+            want = need;
         }
-        fits
+        if !limits.holds(before.plus(want)) {
+            self.release(want);
+            return None;
+        }
+        Some((want, before))
     }
 
-    fn release(&self, records: usize, bytes: usize) {
-        self.waiting
-            .fetch_sub(packed(records, bytes), Ordering::SeqCst);
+    fn release(&self, room: Room) {
+        self.waiting.fetch_sub(room.packed(), Ordering::SeqCst);
     }
 
-    /// Records that wait for the worker.
+    /// Records that wait for the worker, and those that have room to.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::SeqCst) >> RECORDS_AT
     }
@@ -127,6 +187,8 @@ struct Chunk {
     /// Records in it, of which `counted` are complete ones.
     records: usize,
     counted: usize,
+    /// The room that was taken for it.
+    reserved: Room,
     account: Arc<Account>,
 }
 
@@ -136,11 +198,23 @@ impl Chunk {
             bytes,
             records: 0,
             counted: 0,
+            reserved: Room::default(),
             account: Arc::clone(account),
         }
     }
 
+    /// Room that is taken and not used.
+    #[inline]
+    fn left(&self) -> Room {
+        self.reserved.minus(Room {
+            records: self.records,
+            bytes: self.bytes.len(),
+        })
+    }
+
+    #[inline]
     fn push(&mut self, record: &[u8], length: u32, counted: usize) {
+        self.bytes.reserve(record.len() + size_of::<u32>());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(record);
         self.records += 1;
@@ -149,16 +223,16 @@ impl Chunk {
 
     /// Takes the records out: bytes, and how many of them are complete.
     fn take(mut self) -> (Vec<u8>, usize) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.account.release(self.records, bytes.len());
-        (bytes, std::mem::take(&mut self.counted))
+        self.account.release(std::mem::take(&mut self.reserved));
+        let counted = std::mem::take(&mut self.counted);
+        (std::mem::take(&mut self.bytes), counted)
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if !self.bytes.is_empty() {
-            self.account.release(self.records, self.bytes.len());
+        if self.reserved != Room::default() {
+            self.account.release(self.reserved);
         }
         if self.counted > 0 {
             self.account.lost.add(DropReason::Closed, self.counted);
@@ -170,6 +244,9 @@ impl Drop for Chunk {
 #[derive(Default)]
 struct Slot {
     inside: Mutex<Inside>,
+    /// Complete records that went through here, whatever became of them. Only written with the
+    /// lock held, so that a store does.
+    recorded: AtomicU64,
 }
 
 #[derive(Default)]
@@ -182,6 +259,13 @@ impl Slot {
     /// The worker's way in; callers only try.
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[inline]
+    fn count(&self, counted: usize) {
+        let recorded = self.recorded.load(Ordering::Relaxed);
+        self.recorded
+            .store(recorded + counted as u64, Ordering::Relaxed);
     }
 
     fn is_closed(&self) -> bool {
@@ -209,9 +293,11 @@ pub(crate) struct Intake {
     pool: Arc<Pool>,
     registry: Mutex<Registry>,
     sender: SyncSender<Chunk>,
-    max_records: usize,
-    max_bytes: usize,
+    limits: Room,
+    ahead: Room,
     max_record: usize,
+    /// Complete records at the last count.
+    known: AtomicU64,
     closed: AtomicBool,
     /// The worker sleeps until it is woken.
     asleep: AtomicBool,
@@ -232,15 +318,27 @@ pub(crate) struct Outlet(Receiver<Chunk>);
 impl Intake {
     pub(crate) fn new(limits: &Limits) -> (Self, Outlet) {
         let (sender, receiver) = sync_channel(limits.pending_records.min(QUEUE));
+        let max_record = limits.record_bytes;
+        let limits = Room {
+            records: limits.pending_records.min(MOST_RECORDS),
+            bytes: limits.pending_bytes.min(MOST_BYTES),
+        };
+        let ahead = AHEAD
+            .min(limits.records / AHEAD_PART)
+            .min(limits.bytes / AHEAD_PART / USUAL_RECORD);
         let intake = Self {
             number: NEXT_INTAKE.fetch_add(1, Ordering::Relaxed),
             account: Arc::default(),
             pool: Arc::default(),
             registry: Mutex::default(),
             sender,
-            max_records: limits.pending_records.min(MOST_RECORDS),
-            max_bytes: limits.pending_bytes.min(MOST_BYTES),
-            max_record: limits.record_bytes,
+            limits,
+            ahead: Room {
+                records: ahead,
+                bytes: ahead * USUAL_RECORD,
+            },
+            max_record,
+            known: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             worker: OnceLock::new(),
@@ -257,52 +355,104 @@ impl Intake {
         self.worker.set(worker).ok();
     }
 
-    /// Takes a complete record over, or counts it as lost.
-    pub(crate) fn record(&self, bytes: &[u8]) {
-        self.account.recorded.fetch_add(1, Ordering::Relaxed);
-        if let Err(reason) = self.admit(bytes, 1) {
-            self.account.lost.add(reason, 1);
+    /// Complete records so far.
+    ///
+    /// Should the list of slots stay locked, as in the child of a fork that happened while the
+    /// worker was at it, this is what was last known.
+    pub(crate) fn recorded(&self) -> u64 {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let registry = match self.registry.try_lock() {
+                Ok(registry) => registry,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                    std::thread::yield_now();
+                    continue;
+                }
+                Err(TryLockError::WouldBlock) => return self.known.load(Ordering::Relaxed),
+            };
+            // Slots that leave the list are added to the account while it is locked.
+            let in_slots = registry.slots.iter().map(|slot| &slot.recorded);
+            let recorded = in_slots
+                .chain([&self.account.recorded])
+                .map(|recorded| recorded.load(Ordering::Relaxed))
+                .sum();
+            self.known.store(recorded, Ordering::Relaxed);
+            return recorded;
         }
+    }
+
+    /// Takes a complete record over, or counts it as lost.
+    #[inline]
+    pub(crate) fn record(&self, bytes: &[u8]) {
+        self.admit(bytes, 1);
     }
 
     /// Takes a start row over. One that finds no room is no loss: the record itself will follow.
     pub(crate) fn preview(&self, bytes: &[u8]) {
-        self.admit(bytes, 0).ok();
+        self.admit(bytes, 0);
     }
 
-    fn admit(&self, record: &[u8], counted: usize) -> Result<(), DropReason> {
+    /// Takes a record over, of which `counted` are complete.
+    fn admit(&self, record: &[u8], counted: usize) {
+        let length = u32::try_from(record.len())
+            .ok()
+            .filter(|_| record.len() <= self.max_record);
+        let written = length.and_then(|length| {
+            SLOTS
+                .try_with(|slots| self.write(slots, record, length, counted))
+                .unwrap_or(None)
+        });
+        let outcome = written.unwrap_or_else(|| self.admit_alone(record, length, counted));
+        if let Err(reason) = outcome {
+            self.refused(reason, counted);
+        }
+    }
+
+    /// The way of a record that has no slot: the worker is at it, or the thread is about to end.
+    #[cold]
+    fn admit_alone(
+        &self,
+        record: &[u8],
+        length: Option<u32>,
+        counted: usize,
+    ) -> Result<(), DropReason> {
+        self.account
+            .recorded
+            .fetch_add(counted as u64, Ordering::Relaxed);
+        let length = length.ok_or(DropReason::TooLarge)?;
         if self.closed.load(Ordering::Relaxed) {
             return Err(DropReason::Closed);
         }
-        let length = u32::try_from(record.len())
-            .ok()
-            .filter(|_| record.len() <= self.max_record)
-            .ok_or(DropReason::TooLarge)?;
-        let size = record.len() + size_of::<u32>();
-        let limits = (self.max_records, self.max_bytes);
-        if !self.account.reserve(size, limits) {
+        let need = Room::of(record.len() + size_of::<u32>());
+        let mut alone = Chunk::new(Vec::new(), &self.account);
+        alone.reserved = self.reserve(need, Room::default())?;
+        alone.push(record, length, counted);
+        self.send(alone)
+    }
+
+    #[cold]
+    fn refused(&self, reason: DropReason, counted: usize) {
+        self.account.lost.add(reason, counted);
+        if reason == DropReason::BudgetExceeded {
             self.wake();
-            return Err(DropReason::BudgetExceeded);
         }
-        let written = SLOTS
-            .try_with(|slots| self.write(slots, record, length, counted))
-            .unwrap_or(None);
-        match written {
-            Some(outcome) => outcome?,
-            None => {
-                // The worker is at the slot, or the thread is about to end.
-                let bytes = Vec::with_capacity(size);
-                let mut alone = Chunk::new(bytes, &self.account);
-                alone.push(record, length, counted);
-                self.send(alone)?;
-            }
-        }
-        if self.account.waiting() == (self.max_records / 2) as u64
+    }
+
+    /// Takes room in the budget; wakes the worker when it sleeps or half of the budget is taken.
+    ///
+    /// Only here: whoever has room already is waited for, so the worker is awake.
+    #[inline(never)]
+    fn reserve(&self, need: Room, ahead: Room) -> Result<Room, DropReason> {
+        let taken = self.account.reserve(need, ahead, self.limits);
+        let (taken, before) = taken.ok_or(DropReason::BudgetExceeded)?;
+        let half = self.limits.records / 2;
+        if (before.records < half && before.records + taken.records >= half)
             || self.asleep.load(Ordering::SeqCst)
         {
             self.wake();
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Writes into the thread's chunk; `None` when that cannot be had without waiting.
@@ -316,12 +466,7 @@ impl Intake {
         let mut slots = slots.try_borrow_mut().ok()?;
         let place = match slots.iter().position(|(number, _)| *number == self.number) {
             Some(place) => place,
-            None => {
-                let slot = self.register()?;
-                slots.retain(|(_, slot)| !slot.is_closed());
-                slots.push((self.number, slot));
-                slots.len() - 1
-            }
+            None => self.enter(&mut slots)?,
         };
         let (_, slot) = slots.get(place)?;
         let mut inside = match slot.inside.try_lock() {
@@ -329,26 +474,50 @@ impl Intake {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        let size = record.len() + size_of::<u32>();
+        slot.count(counted);
         if inside.closed {
-            self.account.release(1, size);
             return Some(Err(DropReason::Closed));
         }
-        let is_full = |chunk: &mut Chunk| chunk.bytes.len() + size > CHUNK;
-        if let Some(full) = inside.chunk.take_if(is_full) {
+        let need = Room::of(record.len() + size_of::<u32>());
+        let chunk = match &mut inside.chunk {
+            Some(chunk) if chunk.bytes.len() + need.bytes <= CHUNK => chunk,
+            other => self.next_chunk(other),
+        };
+        if !chunk.left().holds(need) {
+            match self.reserve(need, self.ahead) {
+                Ok(taken) => chunk.reserved = chunk.reserved.plus(taken),
+                Err(reason) => return Some(Err(reason)),
+            }
+        }
+        chunk.push(record, length, counted);
+        Some(Ok(()))
+    }
+
+    /// Sends a full chunk off and begins the next one.
+    #[inline(never)]
+    fn next_chunk<'c>(&self, place: &'c mut Option<Chunk>) -> &'c mut Chunk {
+        if let Some(mut full) = place.take_if(|chunk| chunk.records > 0) {
+            let left = full.left();
+            full.reserved = full.reserved.minus(left);
+            self.account.release(left);
             match self.sender.try_send(full) {
                 Ok(()) => {}
                 // It grows instead; the budget bounds it.
-                Err(TrySendError::Full(full)) => inside.chunk = Some(full),
+                Err(TrySendError::Full(full)) => *place = Some(full),
                 // The worker is gone, and dropping the chunk counts its records.
                 Err(TrySendError::Disconnected(full)) => drop(full),
             }
         }
-        let chunk = inside
-            .chunk
-            .get_or_insert_with(|| Chunk::new(self.pool.take(), &self.account));
-        chunk.push(record, length, counted);
-        Some(Ok(()))
+        place.get_or_insert_with(|| Chunk::new(self.pool.take(), &self.account))
+    }
+
+    /// Gets the thread its slot; `None` while that cannot be had.
+    #[cold]
+    fn enter(&self, slots: &mut Vec<(u64, Arc<Slot>)>) -> Option<usize> {
+        let slot = self.register()?;
+        slots.retain(|(_, slot)| !slot.is_closed());
+        slots.push((self.number, slot));
+        Some(slots.len() - 1)
     }
 
     /// A slot for this thread; `None` while the list is in use or when it is closed.
@@ -393,8 +562,12 @@ impl Intake {
             // Asked first: a thread may write and end between the two.
             let thread_lives = Arc::strong_count(slot) > 1;
             let chunk = slot.lock().chunk.take();
-            if let Some(chunk) = chunk {
+            if let Some(chunk) = chunk.filter(|chunk| chunk.records > 0) {
                 hand_over(chunk);
+            }
+            if !thread_lives {
+                let recorded = slot.recorded.load(Ordering::Relaxed);
+                self.account.recorded.fetch_add(recorded, Ordering::Relaxed);
             }
             thread_lives
         });
@@ -458,7 +631,12 @@ mod tests {
 
     #[test]
     fn records_that_nobody_takes_out_are_counted_when_their_chunk_goes() {
-        let (intake, outlet) = Intake::new(&Limits::default());
+        let limits = Limits {
+            // So few that no room is taken ahead.
+            pending_records: 10,
+            ..Limits::default()
+        };
+        let (intake, outlet) = Intake::new(&limits);
         // The worker is at the slot, so the first takes the queue and the others the slot.
         intake.record(b"one");
         let slot = Arc::clone(intake.registry().slots.first().unwrap());
@@ -505,7 +683,7 @@ mod tests {
             ..Limits::default()
         };
         let (mut intake, outlet) = Intake::new(&limits);
-        intake.max_records = 1_000;
+        intake.limits.records = 1_000;
         let record = vec![7; CHUNK - 100];
         for _ in 0..10 {
             intake.record(&record);
@@ -520,12 +698,83 @@ mod tests {
     #[test]
     fn the_budget_counts_records_and_bytes_and_is_given_back() {
         let account = Account::default();
-        assert!(account.reserve(60, (2, 100)));
-        assert!(!account.reserve(60, (2, 100)), "bytes");
-        assert!(account.reserve(40, (2, 100)));
-        assert!(!account.reserve(0, (2, 100)), "records");
+        let limits = Room {
+            records: 2,
+            bytes: 100,
+        };
+        let reserve = |bytes| {
+            let taken = account.reserve(Room::of(bytes), Room::default(), limits);
+            taken.is_some()
+        };
+        assert!(reserve(60));
+        assert!(!reserve(60), "bytes");
+        assert!(reserve(40));
+        assert!(!reserve(0), "records");
         assert_eq!(account.waiting(), 2);
-        account.release(2, 100);
-        assert!(account.reserve(100, (2, 100)));
+        account.release(limits);
+        assert!(reserve(100));
+    }
+
+    #[test]
+    fn room_is_taken_ahead_only_while_there_is_plenty() {
+        let account = Account::default();
+        let limits = Room {
+            records: 100,
+            bytes: 10_000,
+        };
+        let ahead = Room {
+            records: 20,
+            bytes: 400,
+        };
+        let taken: Vec<_> = (0..40)
+            .filter_map(|_| account.reserve(Room::of(30), ahead, limits))
+            .map(|(taken, _)| taken.records)
+            .collect();
+        assert_eq!(taken[..3], [21, 21, 1]);
+        assert_eq!(taken.iter().sum::<usize>(), 80);
+        let bytes = |_| account.reserve(Room::of(4_000), ahead, limits);
+        assert_eq!((0..3).filter_map(bytes).count(), 2);
+    }
+
+    #[test]
+    fn room_that_a_chunk_did_not_use_comes_back_with_it() {
+        let (intake, outlet) = Intake::new(&Limits::default());
+        for size in [10, 700, 2_000, CHUNK / 2, CHUNK / 2, 10, CHUNK, 3 * CHUNK] {
+            intake.record(&vec![7; size]);
+            assert!(intake.account().waiting() > 0);
+            assert!(!intake.may_sleep());
+        }
+        let mut handed_over = 0;
+        intake.drain(&outlet, |_, counted| handed_over += counted);
+        assert_eq!((handed_over, intake.recorded()), (8, 8));
+        assert_eq!(intake.account().waiting.load(Ordering::SeqCst), 0);
+        assert!(intake.may_sleep());
+    }
+
+    #[test]
+    fn counting_ends_though_the_list_of_slots_stays_locked() {
+        let (intake, _outlet) = Intake::new(&Limits::default());
+        intake.record(b"one");
+        assert_eq!(intake.recorded(), 1);
+        let forked = intake.registry();
+        intake.record(b"two");
+        assert_eq!(intake.recorded(), 1, "what was last known");
+        drop(forked);
+        assert_eq!(intake.recorded(), 2);
+    }
+
+    #[test]
+    fn what_an_ended_thread_recorded_stays_counted() {
+        let (intake, outlet) = Intake::new(&Limits::default());
+        for round in 1..4 {
+            std::thread::scope(|scope| {
+                let ends = scope.spawn(|| (0..5).for_each(|_| intake.record(b"one")));
+                ends.join().unwrap();
+            });
+            assert_eq!(intake.recorded(), round * 5);
+            intake.drain(&outlet, |_, _| {});
+            assert_eq!(intake.recorded(), round * 5);
+        }
+        assert!(intake.registry().slots.len() <= 1);
     }
 }

@@ -296,11 +296,11 @@ impl Core {
             .queues
             .iter()
             .map(|queue| {
-                let exported = queue.exported.load(Ordering::Relaxed);
+                let exported = queue.exported.load(Ordering::Acquire);
                 (queue, exported)
             })
             .collect();
-        let recorded = account.recorded.load(Ordering::Relaxed);
+        let recorded = self.intake.recorded();
         Statistics {
             recorded,
             suppressed: account.suppressed.load(Ordering::Relaxed),
@@ -337,7 +337,7 @@ impl Core {
             start: now,
             name: &name,
         };
-        let mut raw = Raw::begin(Vec::with_capacity(160), &head);
+        let mut raw = Raw::begin(Vec::new(), &head);
         raw.float(Tag::ScoreValue, score.value);
         if let ScoreTarget::Thread(thread) = &record.target {
             raw.text(Tag::ThreadId, thread);

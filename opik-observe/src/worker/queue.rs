@@ -181,7 +181,8 @@ impl BranchQueue {
 
     pub(crate) fn settle_exported(&self, records: usize) {
         self.open.fetch_sub(records as u64, Ordering::Relaxed);
-        self.exported.fetch_add(records as u64, Ordering::Relaxed);
+        // Release: who sees this sees that they were recorded.
+        self.exported.fetch_add(records as u64, Ordering::Release);
     }
 
     pub(crate) fn settle_lost(&self, reason: DropReason, records: usize) {
