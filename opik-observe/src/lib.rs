@@ -95,6 +95,7 @@ mod name;
 mod observed;
 mod policy;
 pub mod prompt_hash;
+pub mod prompts;
 mod raw;
 mod recorder;
 mod redact;
@@ -102,6 +103,7 @@ mod scope;
 mod stats;
 mod value;
 mod worker;
+pub mod workflow;
 
 pub use builder::{Branch, RecorderBuilder, StartError};
 pub use config::StartRows;
