@@ -1,11 +1,5 @@
 //! A workflow is one trace, whose spans are linked, and nothing of its texts leaves by default.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "tests"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::io;
