@@ -133,7 +133,7 @@ impl Active {
 }
 
 /// Text of an error with its causes.
-struct Chain<'a, E: ?Sized>(&'a E);
+pub(crate) struct Chain<'a, E: ?Sized>(pub(crate) &'a E);
 
 impl<E: Error + ?Sized> fmt::Display for Chain<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,9 +87,11 @@ mod guard;
 mod in_span;
 mod in_stream;
 mod intake;
+mod kept;
 #[cfg(feature = "tracing-layer")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing-layer")))]
 pub mod layer;
+mod model;
 mod name;
 #[cfg(feature = "macros")]
 mod observed;
@@ -113,6 +115,7 @@ pub use flush::{Flush, FlushReport};
 pub use guard::{SpanGuard, TraceGuard};
 pub use in_span::{FutureExt, InSpan};
 pub use in_stream::{StreamExt, StreamInSpan};
+pub use model::ObservedModel;
 pub use name::Name;
 #[cfg(feature = "macros")]
 #[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
