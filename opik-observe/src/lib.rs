@@ -102,6 +102,7 @@ mod raw;
 mod recorder;
 mod redact;
 mod scope;
+pub mod spool;
 mod stats;
 mod value;
 mod worker;
