@@ -35,9 +35,9 @@ use crate::{ExportError, ExportReport, Exporter};
 
 /// Takes rows that are encoded already.
 ///
-/// Contract, checked by `opik_testkit::wire_suite`: that of [`Exporter`], with rows in place of
-/// records. A row that is no valid record is rejected and costs no other. An attachment counts as
-/// one record; one that fails for good is rejected and costs no row.
+/// Contract: that of [`Exporter`], with rows in place of records. A row that is no valid record is
+/// rejected and costs no other. An attachment counts as one record; one that fails for good is
+/// rejected and costs no row.
 #[async_trait]
 pub trait WireExporter: Exporter {
     /// Takes one batch.
@@ -45,6 +45,12 @@ pub trait WireExporter: Exporter {
     /// # Errors
     /// [`ExportError`] when no statement about the batch as a whole can be made.
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError>;
+
+    /// The project of records that name none, where one was set: whoever writes rows writes it into
+    /// them. A wrapper passes this call on.
+    fn project_name(&self) -> Option<&str> {
+        None
+    }
 }
 
 #[cfg(test)]

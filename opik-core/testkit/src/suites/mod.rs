@@ -16,7 +16,6 @@ mod session_log;
 mod source;
 mod source_filters;
 mod source_totals;
-mod wire;
 
 pub use exporter::exporter_suite;
 pub use model::{ModelUnderTest, model_suite};
@@ -24,4 +23,3 @@ pub use place::Place;
 pub use scenario::{Piece, Scenario};
 pub use session::{SessionPlace, session_suite};
 pub use source::source_suite;
-pub use wire::wire_suite;
