@@ -19,11 +19,12 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Payload, RawView};
+pub(crate) use read::{Field, Payload, RawView};
 pub(crate) use write::{Head, Raw};
 
 /// What a record is.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Kind {
     Trace = 1,
     Span = 2,
@@ -48,6 +49,7 @@ const FIELD: usize = 8;
 
 /// Tags of fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Tag {
     SpanType = 1,
     Input = 2,

@@ -1,2 +1,0 @@
-//! What the spool's disk work costs beside a raw file; figures come with the next change.
-fn main() {}
