@@ -1,136 +1,21 @@
 //! Traces and spans under way.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use opik_core::model::ScoreTarget;
-use opik_core::{FeedbackScore, ScoreRecord, SpanId, SpanType, TraceId, Usage};
+use opik_core::{SpanId, SpanType, TraceId, Usage};
 use serde::Serialize;
 
+use crate::active::Active;
 use crate::clock::Clock;
 use crate::context::{EnterGuard, SpanHandle};
 use crate::name::Name;
-use crate::raw::{Head, Kind, Raw, Tag};
+use crate::raw::Tag;
 use crate::recorder::Core;
 use crate::redact::CANCELLED;
 use crate::value::Value;
-
-/// Buffers that a thread keeps, and the largest that it keeps.
-const KEPT_BUFFERS: usize = 16;
-const KEPT_BYTES: usize = 16 << 10;
-
-thread_local! {
-    /// Empty buffers, so that recording allocates nothing once a thread is warm.
-    static BUFFERS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-
-fn take_buffer() -> Vec<u8> {
-    let kept = BUFFERS.try_with(|buffers| buffers.borrow_mut().pop());
-    kept.ok().flatten().unwrap_or_default()
-}
-
-fn keep_buffer(buffer: Vec<u8>) {
-    if buffer.capacity() <= KEPT_BYTES {
-        BUFFERS
-            .try_with(|buffers| {
-                let mut buffers = buffers.borrow_mut();
-                if buffers.len() < KEPT_BUFFERS {
-                    buffers.push(buffer);
-                }
-            })
-            .ok();
-    }
-}
-
-/// A record under way, of whatever kind.
-struct Active {
-    handle: SpanHandle,
-    raw: Raw,
-    failed: bool,
-    /// It began while the thread was unwinding, so that says nothing about its own end.
-    began_in_panic: bool,
-    /// The trace begins and ends with this span.
-    owns_trace: bool,
-}
-
-impl Active {
-    fn begin(
-        core: &Arc<Core>,
-        handle: SpanHandle,
-        head: &Head<'_>,
-        kind: Option<&SpanType>,
-    ) -> Self {
-        let mut raw = Raw::begin(take_buffer(), head);
-        if let Some(kind) = kind {
-            raw.text(Tag::SpanType, kind.as_str());
-        }
-        if core.wants_start_rows() {
-            core.intake().preview(raw.as_bytes());
-        }
-        Self {
-            handle,
-            raw,
-            failed: false,
-            began_in_panic: std::thread::panicking(),
-            owns_trace: false,
-        }
-    }
-
-    fn json<T: Serialize + ?Sized>(&mut self, tag: Tag, value: &T) {
-        if let Some(core) = &self.handle.core
-            && !self.raw.json(tag, value, core.field_bytes())
-        {
-            core.field_lost();
-        }
-    }
-
-    #[inline]
-    fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) {
-        if !self.raw.keyed(tag, key, value)
-            && let Some(core) = &self.handle.core
-        {
-            core.field_lost();
-        }
-    }
-
-    fn fail(&mut self, kind: &Name<'_>, message: Option<&dyn fmt::Display>) {
-        self.failed = true;
-        self.raw.name(Tag::ErrorType, kind);
-        if let Some(message) = message {
-            self.raw.text(Tag::ErrorText, &message.to_string());
-        }
-    }
-
-    fn score(&self, target: ScoreTarget, name: &str, value: f64) {
-        if let Some(core) = &self.handle.core {
-            core.record_score(&ScoreRecord::new(target, FeedbackScore::new(name, value)));
-        }
-    }
-
-    fn first_token(&mut self) {
-        let clock = self.handle.clock;
-        let micros = clock.now().micros_since(self.raw.start());
-        let micros = u32::try_from(micros.max(0)).unwrap_or(u32::MAX);
-        self.raw.float(Tag::FirstToken, f64::from(micros) / 1_000.0);
-    }
-
-    fn end(mut self) {
-        if !self.failed && !self.began_in_panic && std::thread::panicking() {
-            self.raw.name(Tag::ErrorType, &Name::from("panic"));
-        }
-        self.raw.end(self.handle.clock.now());
-        if let Some(core) = &self.handle.core {
-            core.intake().record(self.raw.as_bytes());
-            if self.owns_trace {
-                self.raw.turn_into_trace(*self.handle.trace.as_bytes());
-                core.intake().record(self.raw.as_bytes());
-            }
-        }
-        keep_buffer(self.raw.into_buffer());
-    }
-}
 
 /// Text of an error with its causes.
 struct Chain<'a, E: ?Sized>(&'a E);
@@ -178,6 +63,7 @@ macro_rules! shared_methods {
         }
 
         /// Anything else about it, under a key. The last value of a key stays.
+        #[inline]
         pub fn metadata<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) -> &mut Self {
             if let Some(active) = &mut self.active {
                 active.keyed(Tag::Metadata, key, &value.into());
@@ -188,7 +74,7 @@ macro_rules! shared_methods {
         /// A label.
         pub fn tag(&mut self, tag: &str) -> &mut Self {
             if let Some(active) = &mut self.active {
-                active.raw.text(Tag::Label, tag);
+                active.text(Tag::Label, tag);
             }
             self
         }
@@ -222,7 +108,7 @@ macro_rules! shared_methods {
         /// The trace; `None` when nothing is recorded.
         #[must_use]
         pub fn trace_id(&self) -> Option<TraceId> {
-            self.active.as_ref().map(|active| active.handle.trace)
+            self.active.as_ref().map(|active| active.trace())
         }
 
         /// This as a parent, to take along to another thread or task.
@@ -230,7 +116,7 @@ macro_rules! shared_methods {
         pub fn handle(&self) -> SpanHandle {
             self.active
                 .as_ref()
-                .map_or_else(disabled_handle, |active| active.handle.clone())
+                .map_or_else(disabled_handle, |active| active.handle())
         }
 
         /// Makes this the span that the thread is in, until the guard is dropped; see
@@ -251,13 +137,13 @@ macro_rules! shared_methods {
 /// A trace under way. It ends when it is dropped, also by a panic, which is its error then.
 #[must_use = "the trace ends when the guard is dropped: bind it to a variable"]
 pub struct TraceGuard {
-    active: Option<Active>,
+    active: Option<Box<Active>>,
 }
 
 /// A span under way. It ends when it is dropped, also by a panic, which is its error then.
 #[must_use = "the span ends when the guard is dropped: bind it to a variable"]
 pub struct SpanGuard {
-    active: Option<Active>,
+    active: Option<Box<Active>>,
 }
 
 fn disabled_handle() -> SpanHandle {
@@ -274,27 +160,24 @@ impl TraceGuard {
         Self { active: None }
     }
 
+    #[inline]
     pub(crate) fn begin(core: &Arc<Core>, name: &Name<'_>) -> Self {
-        let handle = new_trace(core);
-        let head = Head {
-            kind: Kind::Trace,
-            id: *handle.trace.as_bytes(),
-            trace: *handle.trace.as_bytes(),
-            parent: None,
-            start: handle.clock.origin(),
-            name,
-        };
         Self {
-            active: Some(Active::begin(core, handle, &head, None)),
+            active: Some(Active::trace_begins(core, name)),
         }
     }
 
     shared_methods!();
 
     /// Begins a span at the top of the trace.
+    #[inline]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write a variant; borrowing it would only add a sign"
+    )]
     pub fn span<'a>(&self, name: impl Into<Name<'a>>, kind: SpanType) -> SpanGuard {
         match &self.active {
-            Some(active) => active.handle.span(name, kind),
+            Some(active) => SpanGuard::of(active.child(&name.into(), &kind)),
             None => SpanGuard::disabled(),
         }
     }
@@ -302,7 +185,7 @@ impl TraceGuard {
     /// The conversation that the trace is a turn of.
     pub fn thread_id(&mut self, thread: &str) -> &mut Self {
         if let Some(active) = &mut self.active {
-            active.raw.text(Tag::ThreadId, thread);
+            active.text(Tag::ThreadId, thread);
         }
         self
     }
@@ -310,19 +193,9 @@ impl TraceGuard {
     /// Gives the trace a feedback score.
     pub fn score(&self, name: &str, value: f64) -> &Self {
         if let Some(active) = &self.active {
-            active.score(ScoreTarget::Trace(active.handle.trace), name, value);
+            active.score(ScoreTarget::Trace(active.trace()), name, value);
         }
         self
-    }
-}
-
-fn new_trace(core: &Arc<Core>) -> SpanHandle {
-    let clock = core.time().start();
-    SpanHandle {
-        core: Some(Arc::clone(core)),
-        trace: TraceId::generate_at(clock.origin()),
-        span: None,
-        clock,
     }
 }
 
@@ -332,44 +205,28 @@ impl SpanGuard {
     }
 
     pub(crate) fn begin(parent: &SpanHandle, name: &Name<'_>, kind: &SpanType) -> Self {
-        let core = parent
-            .core
-            .as_ref()
-            .filter(|core| core.admits_this_thread());
-        let Some(core) = core else {
-            return Self::disabled();
-        };
-        let start = parent.clock.now();
-        let id = SpanId::generate_at(start);
-        let head = Head {
-            kind: Kind::Span,
-            id: *id.as_bytes(),
-            trace: *parent.trace.as_bytes(),
-            parent: parent.span.map(|id| *id.as_bytes()),
-            start,
-            name,
-        };
-        let mut handle = parent.clone();
-        handle.span = Some(id);
-        Self {
-            active: Some(Active::begin(core, handle, &head, Some(kind))),
-        }
+        Self::of(Active::span_begins(parent, name, kind))
     }
 
     pub(crate) fn begin_with_trace(core: &Arc<Core>, name: &Name<'_>, kind: &SpanType) -> Self {
-        let mut guard = Self::begin(&new_trace(core), name, kind);
-        if let Some(active) = &mut guard.active {
-            active.owns_trace = true;
-        }
-        guard
+        Self::of(Active::trace_and_span_begin(core, name, kind))
+    }
+
+    pub(crate) fn of(active: Option<Box<Active>>) -> Self {
+        Self { active }
     }
 
     shared_methods!();
 
     /// Begins a span below this one.
+    #[inline]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write a variant; borrowing it would only add a sign"
+    )]
     pub fn child<'a>(&self, name: impl Into<Name<'a>>, kind: SpanType) -> Self {
         match &self.active {
-            Some(active) => active.handle.span(name, kind),
+            Some(active) => Self::of(active.child(&name.into(), &kind)),
             None => Self::disabled(),
         }
     }
@@ -377,15 +234,15 @@ impl SpanGuard {
     /// The span; `None` when nothing is recorded.
     #[must_use]
     pub fn id(&self) -> Option<SpanId> {
-        self.active.as_ref().and_then(|active| active.handle.span)
+        self.active.as_ref().and_then(|active| active.span())
     }
 
     /// The model that is called and who serves it. An empty provider is not stated.
     pub fn model(&mut self, name: &str, provider: &str) -> &mut Self {
         if let Some(active) = &mut self.active {
-            active.raw.text(Tag::Model, name);
+            active.text(Tag::Model, name);
             if !provider.is_empty() {
-                active.raw.text(Tag::Provider, provider);
+                active.text(Tag::Provider, provider);
             }
         }
         self
@@ -404,7 +261,7 @@ impl SpanGuard {
     /// Cost of the call in US dollars.
     pub fn cost(&mut self, dollars: f64) -> &mut Self {
         if let Some(active) = &mut self.active {
-            active.raw.float(Tag::Cost, dollars);
+            active.float(Tag::Cost, dollars);
         }
         self
     }
@@ -413,7 +270,7 @@ impl SpanGuard {
     #[cfg(feature = "tracing-layer")]
     pub(crate) fn kind(&mut self, kind: &SpanType) {
         if let Some(active) = &mut self.active {
-            active.raw.text(Tag::SpanType, kind.as_str());
+            active.text(Tag::SpanType, kind.as_str());
         }
     }
 
@@ -421,7 +278,7 @@ impl SpanGuard {
     #[cfg(feature = "tracing-layer")]
     pub(crate) fn provider(&mut self, provider: &str) {
         if let Some(active) = &mut self.active {
-            active.raw.text(Tag::Provider, provider);
+            active.text(Tag::Provider, provider);
         }
     }
 
@@ -429,14 +286,14 @@ impl SpanGuard {
     #[cfg(feature = "tracing-layer")]
     pub(crate) fn thread_id(&mut self, thread: &str) {
         if let Some(active) = &mut self.active {
-            active.raw.text(Tag::ThreadId, thread);
+            active.text(Tag::ThreadId, thread);
         }
     }
 
     /// Gives the span a feedback score.
     pub fn score(&self, name: &str, value: f64) -> &Self {
         if let Some(active) = &self.active
-            && let Some(span) = active.handle.span
+            && let Some(span) = active.span()
         {
             active.score(ScoreTarget::Span(span), name, value);
         }
@@ -447,6 +304,7 @@ impl SpanGuard {
 macro_rules! guard_traits {
     ($($guard:ident),+) => {$(
         impl Drop for $guard {
+            #[inline]
             fn drop(&mut self) {
                 if let Some(active) = self.active.take() {
                     active.end();
@@ -456,7 +314,7 @@ macro_rules! guard_traits {
 
         impl fmt::Debug for $guard {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let handle = self.active.as_ref().map(|active| &active.handle);
+                let handle = self.active.as_ref().map(|active| active.handle());
                 f.debug_tuple(stringify!($guard)).field(&handle).finish()
             }
         }

@@ -69,6 +69,7 @@
 //! the time of its first item.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod active;
 mod builder;
 mod clock;
 mod config;

@@ -333,13 +333,15 @@ impl Core {
         let now = Timestamp::now();
         let head = Head {
             kind: Kind::Score,
+            span_type: None,
             id: *TraceId::generate_at(now).as_bytes(),
             trace,
             parent,
             start: now,
             name: &name,
         };
-        let mut raw = Raw::begin(Vec::new(), &head);
+        let mut raw = Raw::default();
+        raw.begin(&head);
         raw.float(Tag::ScoreValue, score.value);
         if let ScoreTarget::Thread(thread) = &record.target {
             raw.text(Tag::ThreadId, thread);

@@ -4,7 +4,7 @@
 //! A record is a head of fixed size, a name and a list of fields:
 //!
 //! ```text
-//! kind u8 | flags u8 | 0 u16 | length of the name u32 | id 16 | trace id 16 | parent id 16
+//! kind u8 | flags u8 | span type u8 | 0 u8 | length of the name u32 | id 16 | trace id 16 | parent id 16
 //!   | start i64 | end i64
 //! name
 //! field*: tag u8 | form u8 | length of the key u16 | length of the value u32 | key | value
@@ -16,11 +16,21 @@
 //! No type in here implements `Debug` or `Display`: what it holds may be a prompt. Only
 //! [`redact`](crate::redact) reads it.
 
+use opik_core::SpanType;
+
 mod read;
 mod write;
 
 pub(crate) use read::{Field, Payload, RawView};
 pub(crate) use write::{Head, Raw};
+
+/// Types of spans that the head has room for, counted from 1; any other is a field.
+const SPAN_TYPES: [SpanType; 4] = [
+    SpanType::General,
+    SpanType::Tool,
+    SpanType::Llm,
+    SpanType::Guardrail,
+];
 
 /// What a record is.
 #[derive(Clone, Copy, PartialEq, Eq)]

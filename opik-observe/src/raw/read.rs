@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use opik_core::{SpanId, Timestamp, TraceId};
 
-use super::{FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, Kind, Tag};
+use super::{FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, Kind, SPAN_TYPES, Tag};
 
 /// A record in a chunk.
 #[derive(Clone, Copy)]
 pub(crate) struct RawView<'a> {
     kind: Kind,
     flags: u8,
+    span_type: u8,
     id: [u8; 16],
     trace: [u8; 16],
     parent: [u8; 16],
@@ -71,7 +72,7 @@ impl<'a> RawView<'a> {
     /// Reads the head; `None` when the bytes are no record.
     pub(crate) fn parse(mut bytes: &'a [u8]) -> Option<Self> {
         let bytes = &mut bytes;
-        let [kind, flags, _, _] = *take(bytes)?;
+        let [kind, flags, span_type, _] = *take(bytes)?;
         let name = u32::from_le_bytes(*take(bytes)?);
         let kind = [Kind::Trace, Kind::Span, Kind::Score]
             .into_iter()
@@ -79,6 +80,7 @@ impl<'a> RawView<'a> {
         Some(Self {
             kind,
             flags,
+            span_type,
             id: *take(bytes)?,
             trace: *take(bytes)?,
             parent: *take(bytes)?,
@@ -130,7 +132,15 @@ impl<'a> RawView<'a> {
     /// The fields in the order in which they were given; ends early where bytes make no sense.
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let mut bytes = self.fields;
-        std::iter::from_fn(move || field(&mut bytes))
+        let span_type = usize::from(self.span_type).checked_sub(1);
+        let span_type = span_type.and_then(|index| SPAN_TYPES.get(index));
+        let span_type = span_type.map(|span_type| Field {
+            tag: Tag::SpanType,
+            key: "",
+            payload: Payload::Declared(span_type.as_str()),
+        });
+        let others = std::iter::from_fn(move || field(&mut bytes));
+        span_type.into_iter().chain(others)
     }
 }
 

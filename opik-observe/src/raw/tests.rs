@@ -1,21 +1,70 @@
-use opik_core::Timestamp;
+use opik_core::{SpanType, Timestamp};
 use serde::ser::Error as _;
 
 use super::*;
 use crate::{Name, Value};
 
 fn head(name: &Name<'_>) -> Raw {
-    Raw::begin(
-        vec![9; 40],
-        &Head {
+    begun(name, Some(&SpanType::Tool))
+}
+
+fn begun(name: &Name<'_>, span_type: Option<&SpanType>) -> Raw {
+    let mut raw = Raw::default();
+    // What an earlier record left behind is forgotten.
+    for span_type in [Some(&SpanType::from("of an earlier record")), span_type] {
+        raw.text(Tag::Model, "of an earlier record");
+        raw.begin(&Head {
             kind: Kind::Span,
+            span_type,
             id: [1; 16],
             trace: [2; 16],
             parent: Some([3; 16]),
             start: Timestamp::from_micros(5),
             name,
-        },
-    )
+        });
+    }
+    raw
+}
+
+#[test]
+fn every_type_of_span_is_read_back() {
+    let other = SpanType::from("retriever");
+    for span_type in SPAN_TYPES.iter().chain([&other]) {
+        let raw = begun(&Name::from("s"), Some(span_type));
+        let view = RawView::parse(raw.as_bytes()).unwrap();
+        let fields: Vec<_> = view.fields().collect();
+        assert_eq!(fields.len(), 1);
+        assert!(fields[0].tag == Tag::SpanType);
+        assert_eq!(fields[0].payload.as_text(), Some(span_type.as_str()));
+    }
+    let raw = begun(&Name::from("t"), None);
+    assert_eq!(RawView::parse(raw.as_bytes()).unwrap().fields().count(), 0);
+}
+
+#[test]
+fn texts_of_every_length_are_copied_whole() {
+    let text: String = ('a'..='z').cycle().take(100).collect();
+    for length in 0..=text.len() {
+        let (key, value) = (
+            text.split_at(text.len() - length).1,
+            text.split_at(length).0,
+        );
+        let mut raw = begun(&Name::dynamic(value), None);
+        assert!(raw.keyed(Tag::Metadata, key, &Value::from(value)));
+        assert!(raw.keyed(Tag::Metadata, key, &Value::from(7)));
+        let view = RawView::parse(raw.as_bytes()).unwrap();
+        assert_eq!(view.name(), (value, false));
+        let fields: Vec<_> = view.fields().collect();
+        assert_eq!(fields[0].payload.as_text(), Some(value));
+        assert!(matches!(fields[1].payload, Payload::Int(7)));
+        assert!(fields.iter().all(|field| field.key == key));
+    }
+    let mut raw = head(&Name::from("s"));
+    let before = raw.len();
+    let key = "k".repeat(1 << 16);
+    assert!(!raw.keyed(Tag::Metadata, &key, &Value::from(7)));
+    assert!(!raw.keyed(Tag::Metadata, &key, &Value::from(serde_json::json!([1]))));
+    assert_eq!(raw.len(), before, "a key without bounds is left out");
 }
 
 #[test]
@@ -56,6 +105,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(
         shown,
         [
+            "1  declared tool",
             "6  text m-1",
             "4 k bool true",
             "4 j json [1]",
@@ -106,7 +156,7 @@ fn a_huge_value_is_cut_at_the_limit() {
 
 #[test]
 fn bytes_that_are_no_record_are_refused_without_panic() {
-    let mut raw = head(&Name::from("tool"));
+    let mut raw = begun(&Name::from("tool"), None);
     raw.text(Tag::Model, "m-1");
     let bytes = raw.as_bytes();
     for end in 0..bytes.len() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use opik_core::Timestamp;
+use opik_core::{SpanType, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -18,6 +18,7 @@ const FIRST: usize = 1 << 10;
 /// What is known of a record when it begins.
 pub(crate) struct Head<'a> {
     pub(crate) kind: Kind,
+    pub(crate) span_type: Option<&'a SpanType>,
     pub(crate) id: [u8; 16],
     pub(crate) trace: [u8; 16],
     pub(crate) parent: Option<[u8; 16]>,
@@ -29,6 +30,7 @@ pub(crate) struct Head<'a> {
 ///
 /// The buffer is initialised beyond the record, and stays so from one record to the next: a field
 /// then needs one check of the room for it and a few moves.
+#[derive(Default)]
 pub(crate) struct Raw {
     bytes: Vec<u8>,
     /// Bytes of the record.
@@ -39,9 +41,9 @@ pub(crate) struct Raw {
 struct Open(usize);
 
 impl Raw {
-    /// Begins a record in a buffer whose content is forgotten.
+    /// Begins a record; what was in here is forgotten.
     #[inline]
-    pub(crate) fn begin(bytes: Vec<u8>, head: &Head<'_>) -> Self {
+    pub(crate) fn begin(&mut self, head: &Head<'_>) {
         let mut flags = FLAG_OPEN;
         if head.parent.is_some() {
             flags |= FLAG_PARENT;
@@ -50,11 +52,13 @@ impl Raw {
             flags |= FLAG_DECLARED;
         }
         let name = head.name.text.as_bytes();
-        let (name, name_length) =
-            u32::try_from(name.len()).map_or((&[][..], 0), |length| (name, length));
-        let mut raw = Self { bytes, length: 0 };
-        if let Some((fixed, rest)) = raw.room(HEAD + name.len()).split_first_chunk_mut::<HEAD>() {
-            fixed[..4].copy_from_slice(&[head.kind as u8, flags, 0, 0]);
+        let name_length = u32::try_from(name.len()).unwrap_or(0);
+        let name = if name_length == 0 { &[] } else { name };
+        let span_type = head.span_type.map_or(0, span_type_code);
+        self.length = 0;
+        let place = self.room(HEAD + name.len());
+        if let Some((fixed, rest)) = place.split_first_chunk_mut::<HEAD>() {
+            fixed[..4].copy_from_slice(&[head.kind as u8, flags, span_type, 0]);
             fixed[4..ID_AT].copy_from_slice(&name_length.to_le_bytes());
             fixed[ID_AT..TRACE_AT].copy_from_slice(&head.id);
             fixed[TRACE_AT..PARENT_AT].copy_from_slice(&head.trace);
@@ -63,13 +67,36 @@ impl Raw {
             fixed[END_AT..].fill(0);
             copy(rest, name);
         }
-        raw
+        if let Some(other) = head.span_type.filter(|_| span_type == 0) {
+            self.text(Tag::SpanType, other.as_str());
+        }
+    }
+
+    #[inline]
+    fn head(&self) -> &[u8; HEAD] {
+        self.bytes.first_chunk().unwrap_or(&[0; HEAD])
+    }
+
+    pub(crate) fn trace(&self) -> [u8; 16] {
+        let trace = self.head()[TRACE_AT..].first_chunk();
+        trace.copied().unwrap_or_default()
+    }
+
+    /// The identifier of a span; `None` when this is none.
+    pub(crate) fn span(&self) -> Option<[u8; 16]> {
+        let head = self.head();
+        let id = head[ID_AT..].first_chunk().copied();
+        id.filter(|_| head[0] == Kind::Span as u8)
+    }
+
+    /// Bytes that it takes, used or not.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// When it began.
     pub(crate) fn start(&self) -> Timestamp {
-        let head = self.bytes.first_chunk::<HEAD>();
-        let start = head.and_then(|head| head[START_AT..].first_chunk());
+        let start = self.head()[START_AT..].first_chunk();
         Timestamp::from_micros(start.map_or(0, |start| i64::from_le_bytes(*start)))
     }
 
@@ -102,10 +129,7 @@ impl Raw {
         self.length
     }
 
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.bytes
-    }
-
+    #[inline]
     pub(crate) fn text(&mut self, tag: Tag, text: &str) {
         self.field(tag, Form::Text, "", text.as_bytes());
     }
@@ -124,7 +148,7 @@ impl Raw {
     }
 
     /// A value under a key; `false` when it has no JSON form or is too long for any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) -> bool {
         match value {
             Value::Bool(truth) => self.field(tag, Form::Bool, key, &[(*truth).into()]),
@@ -244,6 +268,18 @@ impl Raw {
     fn grow(&mut self, least: usize) {
         let doubled = self.bytes.len().saturating_mul(2);
         self.bytes.resize(least.max(doubled).max(FIRST), 0);
+    }
+}
+
+/// The code of a type of span; 0 when it has none.
+#[inline]
+fn span_type_code(kind: &SpanType) -> u8 {
+    match kind {
+        SpanType::General => 1,
+        SpanType::Tool => 2,
+        SpanType::Llm => 3,
+        SpanType::Guardrail => 4,
+        _ => 0,
     }
 }
 
