@@ -48,12 +48,14 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block;
+mod checkpoint;
 mod codec;
 mod error;
 mod facet;
 mod options;
 mod pack;
 mod read;
+mod recent;
 mod schema;
 mod score_key;
 mod store;

@@ -214,7 +214,7 @@ pub(crate) fn connect(location: &Location, setup: Setup) -> Result<Connection, S
         write_ahead(&conn, setup.busy_timeout)?;
         conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
         // 32 MiB: pages that most batches touch are copied into the file once for many of them.
-        conn.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        conn.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     }
     conn.pragma_update(
         None,

@@ -16,10 +16,12 @@ use opik_core::{
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::block::Compression;
+use crate::checkpoint::{self, Flusher};
 use crate::error::StoreError;
 use crate::options::{PruneReport, Retention, StoreOptions};
 use crate::pack;
 use crate::read::Reader;
+use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
 use crate::text::{self, TextIndex};
 use crate::threads::{self, ReadTask, Signals, WaitingBatch, WriteJob, lock};
@@ -77,6 +79,7 @@ struct Inner {
     location: Location,
     options: StoreOptions,
     writer: Mutex<Option<Sender<WriteJob>>>,
+    flusher: Mutex<Option<Flusher>>,
     readers: Mutex<Option<Sender<ReadTask>>>,
     waiting: Arc<Semaphore>,
     signals: Arc<Signals>,
@@ -122,27 +125,36 @@ impl Store {
         };
         let mut conn = schema::connect(&location, setup)?;
         schema::prepare(&mut conn, location.path())?;
+        // The log is copied by a thread of its own; this is for the case that it cannot.
+        conn.pragma_update(None, "wal_autocheckpoint", 65_536)?;
         // 32 MiB: the ends of many postings and the trees of identifiers stay at hand.
         conn.pragma_update(None, "cache_size", -32_768)?;
         let text = text::open(&location.text(), setup)?;
 
         let signals = Arc::new(Signals::default());
         let (writer, jobs) = channel();
-        threads::start_writer(Writer::new(conn), jobs, &signals)?;
+        let (log, copier) =
+            checkpoint::pair(schema::connect(&location, setup)?, options.busy_timeout);
+        threads::start_copier(copier, &signals)?;
+        let flusher = log.flusher();
+        let recent = options.index_text.then(Arc::<Recent>::default);
+        let write = Writer::new(conn, log, recent.clone());
+        threads::start_writer(write, jobs, &signals)?;
         let (readers, jobs) = channel();
         let jobs: Arc<Mutex<Receiver<ReadTask>>> = Arc::new(Mutex::new(jobs));
         for number in 0..options.readers.max(1) {
             let reader = reader(&location, setup, true)?;
             threads::start_reader(number, reader, Arc::clone(&jobs), &signals)?;
         }
-        if options.index_text {
-            let index = TextIndex::new(reader(&location, setup, false)?, text);
+        if let Some(recent) = recent {
+            let index = TextIndex::new(reader(&location, setup, false)?, text, recent);
             threads::start_indexer(index, writer.clone(), &signals)?;
         }
         Ok(Self(Arc::new(Inner {
             location,
             options,
             writer: Mutex::new(Some(writer)),
+            flusher: Mutex::new(Some(flusher)),
             readers: Mutex::new(Some(readers)),
             waiting: Arc::new(Semaphore::new(MOST_WAITING)),
             signals,
@@ -321,6 +333,7 @@ impl Inner {
         let begin = Instant::now();
         // Without senders the threads finish their queues and end.
         drop(lock(&self.writer).take());
+        drop(lock(&self.flusher).take());
         drop(lock(&self.readers).take());
         self.waiting.close();
         self.signals.close();
@@ -404,8 +417,18 @@ impl Exporter for Store {
 
     /// Writes the log into the file and flushes both to the disk.
     async fn flush(&self) -> Result<(), ExportError> {
-        let wait = self
-            .write_task(|writer| writer.checkpoint("PASSIVE"))
+        // What was handed over before comes first.
+        let before = self
+            .write_task(|_| Ok(()))
+            .map_err(StoreError::into_export)?;
+        before
+            .await
+            .unwrap_or(Err(StoreError::Closed))
+            .map_err(StoreError::into_export)?;
+        let flusher = lock(&self.0.flusher).clone();
+        let wait = flusher
+            .ok_or(StoreError::Closed)
+            .and_then(|flusher| flusher.flush())
             .map_err(StoreError::into_export)?;
         wait.await
             .unwrap_or(Err(StoreError::Closed))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::checkpoint::Copier;
 use crate::error::StoreError;
 use crate::pack::Packed;
 use crate::read::Reader;
@@ -20,8 +21,9 @@ use crate::write::Writer;
 
 /// Batches in one transaction at most.
 const MOST_AT_ONCE: usize = 16;
-/// How long the indexer waits for more to come before it starts.
-const GATHER: Duration = Duration::from_millis(100);
+/// How long the indexer waits for more to come before it starts: a word costs less the more
+/// often it occurs in a step.
+const GATHER: Duration = Duration::from_millis(400);
 /// How often it looks for what other processes wrote.
 const LOOK: Duration = Duration::from_millis(1_000);
 
@@ -204,6 +206,7 @@ pub(crate) fn start_writer(
                 }
             }
             own.committed();
+            writer.tend_log();
             if next.is_none() {
                 next = jobs.recv().ok();
             }
@@ -230,6 +233,11 @@ fn write_group(writer: &mut Writer, group: Vec<WaitingBatch>) {
         drop(answer.send(result.map(|()| packed)));
         drop(permit);
     }
+}
+
+/// Starts the thread that copies the log into the file. It ends with the writer.
+pub(crate) fn start_copier(copier: Copier, signals: &Arc<Signals>) -> Result<(), StoreError> {
+    spawn("opik-store-copy".to_owned(), signals, move || copier.run())
 }
 
 /// Starts a thread that reads.

@@ -1,4 +1,6 @@
-//! What the text index has to know.
+//! What the text index has to read.
+
+use std::sync::Arc;
 
 use rusqlite::Row;
 
@@ -11,21 +13,62 @@ use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::{self, Builder, Progress};
 
-/// How many parts and traces are taken at a time.
-const PARTS: usize = 4_000;
-const TRACES: usize = 4_000;
-const GONE: usize = 5_000;
-
-/// What is new since some point.
+/// A part or the row of a trace, with its content. It is read when the snapshot has ended, so that
+/// the log can be copied meanwhile.
 #[derive(Debug)]
-pub(crate) struct News {
-    /// The words of parts.
-    pub(crate) parts: Builder,
-    /// The words of traces.
-    pub(crate) traces: Builder,
-    pub(crate) gone: Vec<(Entity, i64)>,
-    /// The point that this leads to.
-    pub(crate) reached: Progress,
+pub(crate) struct Document {
+    /// The block that holds its content.
+    pub(crate) block: i64,
+    content: Arc<Vec<u8>>,
+    of: Of,
+}
+
+#[derive(Debug)]
+enum Of {
+    Part(Part, i64),
+    Trace(TraceText),
+}
+
+/// What is read of a trace.
+#[derive(Debug)]
+struct TraceText {
+    key: i64,
+    id: [u8; 16],
+    at: usize,
+    len: usize,
+    head: Vec<u8>,
+}
+
+/// Some of what is new, and the point that it leads to.
+#[derive(Debug)]
+pub(crate) struct News<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) reached: i64,
+    /// Whether there was more.
+    pub(crate) more: bool,
+}
+
+impl Document {
+    /// Gives its words to a builder.
+    pub(crate) fn read(&self, words: &mut Builder) -> Result<(), StoreError> {
+        match &self.of {
+            Of::Part(part, hi) => {
+                words.begin(*hi, part.key);
+                for (_, row) in part.rows()? {
+                    add(words, row.name.unwrap_or_default(), false);
+                    add_body(words, self.content.get(part.body(&row)))?;
+                }
+            }
+            Of::Trace(trace) => {
+                words.begin(prefix(&trace.id), trace.key);
+                let name = TraceRow::decode(&trace.head)?.name;
+                add(words, name.unwrap_or_default(), false);
+                let end = trace.at.saturating_add(trace.len);
+                add_body(words, self.content.get(trace.at..end))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Reader {
@@ -48,95 +91,112 @@ impl Reader {
             })?)
     }
 
-    /// Some of what is new after a point.
-    pub(crate) fn text_news(&mut self, after: Progress) -> Result<News, StoreError> {
-        let goal = self.text_goal()?;
-        let mut reached = goal;
+    /// Parts after a key, `limit` at most.
+    pub(crate) fn new_parts(
+        &mut self,
+        after: i64,
+        limit: usize,
+    ) -> Result<News<Document>, StoreError> {
+        let goal = self.text_goal()?.part;
         let parts = self.collect(
             "SELECT part.key, trace.id, part.project, part.arrived, part.block, part.at, part.dead,
                     part.head, part.hi
              FROM part JOIN trace ON trace.key = part.trace
              WHERE part.key > ?1 ORDER BY part.key LIMIT ?2",
-            after.part,
-            PARTS,
-            |row| Ok((Part::of(row)?, row.get::<_, i64>(8)?)),
+            after,
+            limit,
+            |row| Ok((Part::of(row)?, row.get(8)?)),
         )?;
-        if parts.len() == PARTS {
-            reached.part = parts.last().map_or(goal.part, |(part, _)| part.key);
+        let more = parts.len() >= limit;
+        let last = parts.last().filter(|_| more);
+        let reached = last.map_or(goal, |(part, _)| part.key);
+        let mut items = Vec::with_capacity(parts.len());
+        for (part, hi) in parts {
+            items.push(Document {
+                block: part.block,
+                content: self.block(part.block)?,
+                of: Of::Part(part, hi),
+            });
         }
-        let mut words = Builder::default();
-        for (part, hi) in &parts {
-            words.begin(*hi, part.key);
-            self.part_words(part, &mut words)?;
-        }
-        drop(parts);
+        Ok(News {
+            items,
+            reached,
+            more,
+        })
+    }
 
-        type Changed = (i64, i64, Option<(i64, [u8; 16], i64, i64, i64, Vec<u8>)>);
-        let changed: Vec<Changed> = self.collect(
-            "SELECT key, seq, row_seq, id, block, at, len, head FROM trace
+    /// Traces whose row changed after a number; of `limit` changed traces at most.
+    pub(crate) fn new_rows(
+        &mut self,
+        after: i64,
+        limit: usize,
+    ) -> Result<News<Document>, StoreError> {
+        let goal = self.text_goal()?.seq;
+        let changed = self.collect(
+            "SELECT seq, row_seq, block, key, id, at, len, head FROM trace
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            after.seq,
-            TRACES,
+            after,
+            limit,
             |row| {
-                let row_seq: i64 = row.get(2)?;
-                let content = if row_seq > after.seq {
-                    let head = row.get(7)?;
-                    Some((
-                        row_seq,
-                        row.get(3)?,
-                        row.get(4)?,
-                        row.get(5)?,
-                        row.get(6)?,
-                        head,
-                    ))
-                } else {
-                    None
+                let size = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+                let is_news = row.get::<_, i64>(1)? > after;
+                let text = || -> Result<(i64, TraceText), StoreError> {
+                    let text = TraceText {
+                        key: row.get(3)?,
+                        id: row.get(4)?,
+                        at: size(row.get(5)?),
+                        len: size(row.get(6)?),
+                        head: row.get(7)?,
+                    };
+                    Ok((row.get(2)?, text))
                 };
-                Ok((row.get(0)?, row.get(1)?, content))
+                Ok((row.get(0)?, is_news.then(text).transpose()?))
             },
         )?;
-        if changed.len() == TRACES {
-            reached.seq = changed.last().map_or(goal.seq, |change| change.1);
+        let more = changed.len() >= limit;
+        let last = changed.last().filter(|_| more);
+        let reached = last.map_or(goal, |change: &(i64, _)| change.0);
+        let mut items = Vec::with_capacity(changed.len());
+        for (block, text) in changed.into_iter().filter_map(|(_, text)| text) {
+            items.push(Document {
+                block,
+                content: self.block(block)?,
+                of: Of::Trace(text),
+            });
         }
-        let mut traces = Builder::default();
-        for (key, _, content) in changed {
-            let Some((_, id, block, at, len, head)) = content else {
-                continue;
-            };
-            traces.begin(prefix(&id), key);
-            let name = TraceRow::decode(&head)?.name.unwrap_or_default();
-            add(&mut traces, name, false);
-            let range = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-            let content = self.block(block)?;
-            let end = range(at).saturating_add(range(len));
-            add_body(&mut traces, content.get(range(at)..end))?;
-        }
-
-        let removed: Vec<(i64, i64, i64)> = self.collect(
-            "SELECT seq, entity, key FROM gone WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            after.gone,
-            GONE,
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        if removed.len() == GONE {
-            reached.gone = removed.last().map_or(goal.gone, |row| row.0);
-        }
-        let entity = |code| {
-            if code == 0 {
-                Entity::Part
-            } else {
-                Entity::Trace
-            }
-        };
-        let gone = removed
-            .into_iter()
-            .map(|(_, code, key)| (entity(code), key))
-            .collect();
         Ok(News {
-            parts: words,
-            traces,
-            gone,
+            items,
             reached,
+            more,
+        })
+    }
+
+    /// Rows that were removed, `limit` at most.
+    pub(crate) fn removed(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> Result<News<(Entity, i64)>, StoreError> {
+        let goal = self.text_goal()?.gone;
+        let rows = self.collect(
+            "SELECT seq, entity, key FROM gone WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            after,
+            limit,
+            |row| {
+                let entity = match row.get(1)? {
+                    0 => Entity::Part,
+                    _ => Entity::Trace,
+                };
+                Ok((row.get(0)?, (entity, row.get(2)?)))
+            },
+        )?;
+        let more = rows.len() >= limit;
+        let last = rows.last().filter(|_| more);
+        let reached = last.map_or(goal, |row: &(i64, _)| row.0);
+        Ok(News {
+            items: rows.into_iter().map(|(_, row)| row).collect(),
+            reached,
+            more,
         })
     }
 
@@ -155,19 +215,10 @@ impl Reader {
         }
         Ok(all)
     }
-
-    fn part_words(&mut self, part: &Part, words: &mut Builder) -> Result<(), StoreError> {
-        let block = self.block(part.block)?;
-        for (_, row) in part.rows()? {
-            add(words, row.name.unwrap_or_default(), false);
-            add_body(words, block.get(part.body(&row)))?;
-        }
-        Ok(())
-    }
 }
 
 fn add(words: &mut Builder, text: &str, json: bool) {
-    text::words(text, json, &mut |word| words.add(word));
+    text::words(text, json, |word| words.add(word));
 }
 
 fn add_body(words: &mut Builder, body: Option<&[u8]>) -> Result<(), StoreError> {

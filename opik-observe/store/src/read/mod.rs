@@ -21,6 +21,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::block;
 use crate::error::StoreError;
+use crate::recent::Recent;
+
+pub(crate) use documents::{Document, News};
 
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
@@ -55,6 +58,8 @@ pub(crate) struct Reader {
     /// Projects never change once they are there.
     projects: Projects,
     blocks: Vec<(i64, Arc<Vec<u8>>)>,
+    /// Blocks that need not be read from the file; only the text index has them.
+    recent: Option<Arc<Recent>>,
     has_scores: [Option<bool>; 2],
 }
 
@@ -65,8 +70,14 @@ impl Reader {
             text,
             projects: Projects::default(),
             blocks: Vec::new(),
+            recent: None,
             has_scores: [None; 2],
         }
+    }
+
+    /// Takes blocks from memory when they are there.
+    pub(crate) fn look_into(&mut self, recent: Arc<Recent>) {
+        self.recent = Some(recent);
     }
 
     /// Answers one question from one state of the store.
@@ -118,6 +129,9 @@ impl Reader {
     fn block(&mut self, key: i64) -> Result<Arc<Vec<u8>>, StoreError> {
         if let Some((_, content)) = self.blocks.iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(content));
+        }
+        if let Some(content) = self.recent.as_ref().and_then(|recent| recent.get(key)) {
+            return Ok(content);
         }
         let mut statement = self
             .conn

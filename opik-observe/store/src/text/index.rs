@@ -1,11 +1,14 @@
 //! Filling the index.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::merge;
+use super::{Builder, merge};
 use crate::error::StoreError;
 use crate::facet::Entity;
-use crate::read::Reader;
+use crate::read::{Document, News, Reader};
+use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
 
 /// "OPTX" in ASCII.
@@ -126,16 +129,28 @@ pub(crate) fn progress(text: &Connection) -> Result<Progress, StoreError> {
         })?)
 }
 
+/// How many parts and traces a step takes.
+const STEP: usize = 6_000;
+/// How many of them are read from one snapshot of the store.
+const AT_ONCE: usize = 500;
+const GONE: usize = 5_000;
+
 /// The index and the store that it follows.
 #[derive(Debug)]
 pub(crate) struct TextIndex {
     store: Reader,
     text: Connection,
+    recent: Arc<Recent>,
 }
 
 impl TextIndex {
-    pub(crate) fn new(store: Reader, text: Connection) -> Self {
-        Self { store, text }
+    pub(crate) fn new(mut store: Reader, text: Connection, recent: Arc<Recent>) -> Self {
+        store.look_into(Arc::clone(&recent));
+        Self {
+            store,
+            text,
+            recent,
+        }
     }
 
     pub(crate) fn progress(&self) -> Result<Progress, StoreError> {
@@ -153,27 +168,38 @@ impl TextIndex {
             .text
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut at = progress(&tx)?;
-        let (news, goal) = self.store.snapshot(|store| {
-            let goal = store.text_goal()?;
-            if !goal.has_reached(at) {
-                // The store lost its latest commits (power loss): keys may mean other rows now.
-                tx.execute_batch(
-                    "DELETE FROM page; DELETE FROM doc; DELETE FROM segment; DELETE FROM removed;",
-                )?;
-                at = Progress::default();
-            }
-            Ok((store.text_news(at)?, goal))
+        let goal = self.store.snapshot(|store| store.text_goal())?;
+        if !goal.has_reached(at) {
+            // The store lost its latest commits (power loss): keys may mean other rows now.
+            tx.execute_batch(
+                "DELETE FROM page; DELETE FROM doc; DELETE FROM segment; DELETE FROM removed;",
+            )?;
+            at = Progress::default();
+        }
+        let (parts, part) = collect(at.part, |after| {
+            self.store.snapshot(|store| store.new_parts(after, AT_ONCE))
         })?;
-        news.parts.store(&tx, Entity::Part)?;
-        news.traces.store(&tx, Entity::Trace)?;
-        for (entity, key) in &news.gone {
+        let (rows, seq) = collect(at.seq, |after| {
+            self.store.snapshot(|store| store.new_rows(after, AT_ONCE))
+        })?;
+        let gone = self.store.snapshot(|store| store.removed(at.gone, GONE))?;
+        parts.words.store(&tx, Entity::Part)?;
+        rows.words.store(&tx, Entity::Trace)?;
+        for (entity, key) in &gone.items {
             tx.prepare_cached("INSERT OR IGNORE INTO removed(entity, key) VALUES (?1, ?2)")?
                 .execute([entity.code(), *key])?;
         }
-        let now = news.reached;
+        let now = Progress {
+            part,
+            seq,
+            gone: gone.reached,
+        };
         tx.prepare_cached("UPDATE progress SET part = ?1, seq = ?2, gone = ?3")?
             .execute([now.part, now.seq, now.gone])?;
         tx.commit()?;
+        // A block whose parts are in is not asked for again, but for the rows of traces: what is
+        // left of those comes from the file.
+        self.recent.drop_until(parts.newest_block);
         Ok((now, !now.has_reached(goal)))
     }
 
@@ -185,5 +211,35 @@ impl TextIndex {
         let any = merge::merge_some(&tx)?;
         tx.commit()?;
         Ok(any)
+    }
+}
+
+/// The words of some documents.
+struct Step {
+    words: Builder,
+    /// The highest key of a block that was read.
+    newest_block: i64,
+}
+
+/// Reads documents from a point on. Tells the point that was reached.
+fn collect(
+    after: i64,
+    mut next: impl FnMut(i64) -> Result<News<Document>, StoreError>,
+) -> Result<(Step, i64), StoreError> {
+    let mut step = Step {
+        words: Builder::default(),
+        newest_block: 0,
+    };
+    let mut reached = after;
+    loop {
+        let news = next(reached)?;
+        for document in &news.items {
+            document.read(&mut step.words)?;
+            step.newest_block = step.newest_block.max(document.block);
+        }
+        reached = news.reached;
+        if !news.more || step.words.len() >= STEP {
+            return Ok((step, reached));
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::facet::Entity;
 #[derive(Debug)]
 pub(crate) struct Matches {
     entity: Entity,
-    words: Vec<String>,
+    words: Vec<Vec<u8>>,
     highest: i64,
     /// Segments that were not looked into, with the bound of their newest document; the one with
     /// the newest last.

@@ -30,26 +30,36 @@ pub(crate) use segment::Builder;
 const LONGEST: usize = 64;
 
 /// Calls `each` with every word of a text; `json` resolves escapes.
-pub(crate) fn words(text: &str, json: bool, each: &mut dyn FnMut(&str)) {
+pub(crate) fn words(text: &str, json: bool, mut each: impl FnMut(&[u8])) {
     // The beginning of a word that is not one run of small letters and digits.
-    let mut word = String::new();
+    let mut word = Word::default();
     let mut rest = text;
     while !rest.is_empty() {
         let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let run = rest.bytes().position(|byte| !is_plain(byte));
         let (plain, after) = rest.split_at(run.unwrap_or(rest.len()));
-        let ends = after.as_bytes().first().is_none_or(|&byte| {
+        let next = after.as_bytes().first().copied();
+        let ends = next.is_none_or(|byte| {
             byte.is_ascii() && !byte.is_ascii_alphanumeric() && !(json && byte == b'\\')
         });
-        if ends && word.is_empty() && plain.len() <= LONGEST {
-            if !plain.is_empty() {
-                each(plain);
+        if ends {
+            if word.len == 0 && plain.len() <= LONGEST {
+                if !plain.is_empty() {
+                    each(plain.as_bytes());
+                }
+            } else {
+                word.push(plain.as_bytes());
+                word.flush(&mut each);
             }
             rest = after.get(1..).unwrap_or_default();
             continue;
         }
-        let room = LONGEST.saturating_sub(word.len()).min(plain.len());
-        word.push_str(plain.get(..room).unwrap_or_default());
+        word.push(plain.as_bytes());
+        if let Some(capital) = next.filter(u8::is_ascii_uppercase) {
+            word.push(&[capital.to_ascii_lowercase()]);
+            rest = after.get(1..).unwrap_or_default();
+            continue;
+        }
         let mut chars = after.chars();
         if let Some(next) = chars.next() {
             let mut letter = next;
@@ -59,33 +69,58 @@ pub(crate) fn words(text: &str, json: bool, each: &mut dyn FnMut(&str)) {
                     _ => ' ',
                 };
             }
-            push(&mut word, letter, each);
+            word.push_char(letter, &mut each);
         }
         rest = chars.as_str();
     }
-    flush(&mut word, each);
+    word.flush(&mut each);
 }
 
-/// Adds a character to a word in lower case, or ends the word with it.
-fn push(word: &mut String, letter: char, each: &mut dyn FnMut(&str)) {
-    if !letter.is_alphanumeric() {
-        flush(word, each);
-        return;
-    }
-    for lower in letter
-        .to_lowercase()
-        .filter(|lower| lower.is_alphanumeric())
-    {
-        if word.len() + lower.len_utf8() <= LONGEST {
-            word.push(lower);
+/// A word that is put together.
+struct Word {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Self {
+            bytes: [0; LONGEST],
+            len: 0,
         }
     }
 }
 
-fn flush(word: &mut String, each: &mut dyn FnMut(&str)) {
-    if !word.is_empty() {
-        each(word);
-        word.clear();
+impl Word {
+    /// Adds small letters and digits, as far as there is room.
+    fn push(&mut self, plain: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(plain) {
+            *to = *from;
+        }
+        self.len = LONGEST.min(self.len + plain.len());
+    }
+
+    /// Adds a character in lower case, or ends the word with it.
+    fn push_char(&mut self, letter: char, each: &mut impl FnMut(&[u8])) {
+        if !letter.is_alphanumeric() {
+            self.flush(each);
+            return;
+        }
+        for lower in letter
+            .to_lowercase()
+            .filter(|lower| lower.is_alphanumeric())
+        {
+            if self.len + lower.len_utf8() <= LONGEST {
+                self.push(lower.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+
+    fn flush(&mut self, each: &mut impl FnMut(&[u8])) {
+        if let Some(word) = self.bytes.get(..self.len).filter(|word| !word.is_empty()) {
+            each(word);
+        }
+        self.len = 0;
     }
 }
 
@@ -103,12 +138,12 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> char {
 
 /// The words of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Words(Vec<String>);
+pub(crate) struct Words(Vec<Vec<u8>>);
 
 impl Words {
     pub(crate) fn of(text: &str) -> Self {
         let mut all = Vec::new();
-        words(text, false, &mut |word| all.push(word.to_owned()));
+        words(text, false, |word| all.push(word.to_vec()));
         all.sort_unstable();
         all.dedup();
         Self(all)
@@ -120,8 +155,8 @@ impl Words {
 
     /// Whether each of them is in the name or in the content.
     pub(crate) fn all_in(&self, name: Option<&str>, content: [Option<&Json>; 3]) -> bool {
-        let mut missing: Vec<&str> = self.0.iter().map(String::as_str).collect();
-        let mut strike = |word: &str| missing.retain(|wanted| *wanted != word);
+        let mut missing: Vec<&[u8]> = self.0.iter().map(Vec::as_slice).collect();
+        let mut strike = |word: &[u8]| missing.retain(|wanted| *wanted != word);
         words(name.unwrap_or_default(), false, &mut strike);
         for json in content.into_iter().flatten() {
             words(json.as_str(), true, &mut strike);
@@ -136,7 +171,9 @@ mod tests {
 
     fn all(text: &str, json: bool) -> Vec<String> {
         let mut found = Vec::new();
-        words(text, json, &mut |word| found.push(word.to_owned()));
+        words(text, json, |word| {
+            found.push(String::from_utf8(word.to_vec()).unwrap());
+        });
         found
     }
 

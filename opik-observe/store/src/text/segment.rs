@@ -27,71 +27,202 @@ const CHUNKS: i64 = 1 << 24;
 /// A document: the bound of a part or trace, and its key.
 pub(super) type Doc = (i64, i64);
 
-/// A word, and the documents that have it.
-#[derive(Debug, Default)]
-struct Term {
-    last: u32,
-    docs: Vec<u32>,
-}
-
 /// The words of documents, collected in memory.
+///
+/// Words get numbers as they come. Short ones are whole in their [`Prefix`], so that finding the
+/// number touches one place in memory. Documents are written down as lists of numbers; sorting
+/// them by word is a count and one pass at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     docs: Vec<Doc>,
-    terms: HashMap<Box<str>, Term, foldhash::fast::RandomState>,
+    /// The words of the last document that are not numbered yet, with repetitions.
+    waiting: Vec<Prefix>,
+    /// Where the numbers of each document end.
+    ends: Vec<usize>,
+    /// Numbers of words, document by document, each once.
+    numbers: Vec<u32>,
+    /// The last document (from 1 on) that has a word, by number of the word.
+    last: Vec<u32>,
+    short: HashMap<Prefix, u32, foldhash::fast::RandomState>,
+    long: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
 }
 
 impl Builder {
     /// Begins a document.
     pub(crate) fn begin(&mut self, bound: i64, key: i64) {
+        self.end();
         self.docs.push((bound, key));
     }
 
-    /// Says that the document has a word.
-    pub(crate) fn add(&mut self, word: &str) {
-        let doc = number(self.docs.len());
-        match self.terms.get_mut(word) {
-            Some(term) if term.last == doc => {}
-            Some(term) => {
-                term.last = doc;
-                term.docs.push(doc - 1);
+    /// Numbers the words of the last document. Most words are not in the processor's cache, so the
+    /// look-ups follow each other closely: none needs the one before, and several are under way
+    /// at once.
+    fn end(&mut self) {
+        for prefix in self.waiting.drain(..) {
+            let next = number(self.last.len());
+            let term = *self.short.entry(prefix).or_insert(next);
+            if term == next {
+                self.last.push(0);
             }
-            None => {
-                let docs = vec![doc - 1];
-                self.terms.insert(word.into(), Term { last: doc, docs });
+            self.numbers.push(term);
+        }
+        if self.docs.is_empty() {
+            return;
+        }
+        let doc = number(self.docs.len());
+        let begin = self.ends.last().copied().unwrap_or(0);
+        let mut kept = begin;
+        for at in begin..self.numbers.len() {
+            if let Some(&term) = self.numbers.get(at)
+                && let Some(last) = self.last.get_mut(term as usize)
+                && std::mem::replace(last, doc) != doc
+                && let Some(slot) = self.numbers.get_mut(kept)
+            {
+                *slot = term;
+                kept += 1;
             }
         }
+        self.numbers.truncate(kept);
+        self.ends.push(kept);
+    }
+
+    /// How many documents there are.
+    pub(super) fn len(&self) -> usize {
+        self.docs.len()
+    }
+
+    /// Says that the document has a word.
+    pub(crate) fn add(&mut self, word: &[u8]) {
+        let prefix = Prefix::of(word);
+        if prefix.is_whole() {
+            self.waiting.push(prefix);
+            return;
+        }
+        let term = self.long.get(word).copied().unwrap_or_else(|| {
+            let next = number(self.last.len());
+            self.last.push(0);
+            self.long.insert(word.into(), next);
+            next
+        });
+        self.numbers.push(term);
     }
 
     /// Writes what was collected as a segment.
-    pub(super) fn store(self, text: &Connection, entity: Entity) -> Result<(), StoreError> {
+    pub(super) fn store(mut self, text: &Connection, entity: Entity) -> Result<(), StoreError> {
         if self.docs.is_empty() {
             return Ok(());
         }
-        let mut order: Vec<(Doc, usize)> = self.docs.into_iter().zip(0..).collect();
+        self.end();
+        let mut order: Vec<(Doc, usize)> = self.docs.iter().copied().zip(0..).collect();
         order.sort_unstable_by(|a, b| b.cmp(a));
-        let mut ranks = vec![0; order.len()];
-        for (rank, (_, doc)) in order.iter().enumerate() {
-            if let Some(slot) = ranks.get_mut(*doc) {
-                *slot = number(rank);
+
+        // Where the list of each word ends, once it is filled; before, where its next entry goes.
+        let mut ends = vec![0usize; self.last.len()];
+        for &term in &self.numbers {
+            if let Some(count) = ends.get_mut(term as usize) {
+                *count += 1;
             }
         }
-        let docs: Vec<Doc> = order.into_iter().map(|(doc, _)| doc).collect();
-        let mut terms: Vec<(Box<str>, Vec<u32>)> = self
-            .terms
-            .into_iter()
-            .map(|(word, term)| (word, term.docs))
-            .collect();
-        terms.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut segment = Writer::begin(text, entity, &docs)?;
-        for (word, mut found) in terms {
-            for doc in &mut found {
-                *doc = ranks.get(*doc as usize).copied().unwrap_or(0);
+        let mut all = 0;
+        for end in &mut ends {
+            all += std::mem::replace(end, all);
+        }
+        let mut lists = vec![0u32; all];
+        // From the newest document on, so that every list comes out in order.
+        for (rank, (_, doc)) in (0..).zip(&order) {
+            let begin = doc.checked_sub(1).and_then(|before| self.ends.get(before));
+            let begin = begin.copied().unwrap_or(0);
+            let end = self.ends.get(*doc).copied().unwrap_or(begin);
+            for &term in self.numbers.get(begin..end).unwrap_or_default() {
+                if let Some(end) = ends.get_mut(term as usize) {
+                    if let Some(slot) = lists.get_mut(*end) {
+                        *slot = rank;
+                    }
+                    *end += 1;
+                }
             }
-            found.sort_unstable();
-            segment.put(word.as_bytes(), &found)?;
+        }
+
+        let mut terms: Vec<(Prefix, &[u8], u32)> = Vec::with_capacity(ends.len());
+        terms.extend(
+            self.short
+                .iter()
+                .map(|(&prefix, &term)| (prefix, &[][..], term)),
+        );
+        terms.extend(
+            self.long
+                .iter()
+                .map(|(word, &term)| (Prefix::of(word), &**word, term)),
+        );
+        terms.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        let docs: Vec<Doc> = order.into_iter().map(|(doc, _)| doc).collect();
+        let mut segment = Writer::begin(text, entity, &docs)?;
+        for (prefix, word, term) in terms {
+            let term = term as usize;
+            let begin = term.checked_sub(1).and_then(|before| ends.get(before));
+            let begin = begin.copied().unwrap_or(0);
+            let found = ends.get(term).and_then(|&end| lists.get(begin..end));
+            let found = found.unwrap_or_default();
+            let (bytes, len) = prefix.bytes();
+            let word = bytes.get(..len).unwrap_or(word);
+            segment.put(word, found)?;
         }
         segment.finish()
+    }
+}
+
+/// The first bytes of a word as a number that sorts as they do; the lowest byte tells how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Prefix(u128);
+
+impl Prefix {
+    /// Bytes of a word that fit.
+    const MOST: usize = 15;
+    /// In place of the length of a longer word.
+    const CUT: u128 = 0xff;
+
+    fn of(word: &[u8]) -> Self {
+        let len = word.len() as u128;
+        let wide = |bytes: u64| u128::from(bytes) << 64;
+        if let Some((first, rest)) = word.split_first_chunk() {
+            let high = wide(u64::from_be_bytes(*first));
+            if rest.is_empty() {
+                return Self(high | len);
+            }
+            // The last eight bytes overlap the first ones; the overlap is shifted out.
+            if rest.len() <= Self::MOST - 8
+                && let Some(last) = word.last_chunk()
+            {
+                let low = u64::from_be_bytes(*last) << (8 * (8 - rest.len()));
+                return Self(high | u128::from(low) | len);
+            }
+            let low = rest.first_chunk().copied().map_or(0, u64::from_be_bytes) & !0xff;
+            return Self(high | u128::from(low) | Self::CUT);
+        }
+        if let (Some((first, rest)), Some(last)) = (word.split_first_chunk(), word.last_chunk()) {
+            let high = u64::from(u32::from_be_bytes(*first)) << 32;
+            // Of four bytes nothing is left.
+            let low =
+                (u64::from(u32::from_be_bytes(*last)) << (8 * (4 - rest.len()))) & 0xffff_ffff;
+            return Self(wide(high | low) | len);
+        }
+        let mut high = 0;
+        for (byte, place) in word.iter().zip([56, 48, 40]) {
+            high |= u64::from(*byte) << place;
+        }
+        Self(wide(high) | len)
+    }
+
+    /// Whether all of the word is in it.
+    fn is_whole(self) -> bool {
+        self.0 & 0xff != Self::CUT
+    }
+
+    /// The bytes, and the length of the whole word if that is known.
+    fn bytes(self) -> ([u8; 16], usize) {
+        let bytes = self.0.to_be_bytes();
+        let [.., len] = bytes;
+        (bytes, usize::from(len))
     }
 }
 
@@ -244,17 +375,17 @@ impl<'p> Words<'p> {
 }
 
 /// The documents of a segment that have a word, newest first.
-pub(super) fn lookup(text: &Connection, segment: i64, word: &str) -> Result<Vec<u32>, StoreError> {
+pub(super) fn lookup(text: &Connection, segment: i64, word: &[u8]) -> Result<Vec<u32>, StoreError> {
     let mut statement = text.prepare_cached(
         "SELECT data FROM page WHERE segment = ?1 AND first <= ?2 ORDER BY first DESC LIMIT 1",
     )?;
-    let mut rows = statement.query(params![segment, word.as_bytes()])?;
+    let mut rows = statement.query(params![segment, word])?;
     let Some(row) = rows.next()? else {
         return Ok(Vec::new());
     };
     let mut words = Words::of(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?);
     while words.advance()? {
-        match words.word.as_slice().cmp(word.as_bytes()) {
+        match words.word.as_slice().cmp(word) {
             std::cmp::Ordering::Less => {}
             std::cmp::Ordering::Equal => return words.docs(),
             std::cmp::Ordering::Greater => break,
@@ -301,4 +432,33 @@ fn decode_docs(list: &[u8]) -> Result<Vec<Doc>, StoreError> {
         docs.push((i64::from_le_bytes(bound), i64::from_le_bytes(key)));
     }
     Ok(docs)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn prefixes_sort_as_words_do_and_short_words_are_whole(
+            a in "[a-c0-9]{0,18}",
+            b in "[a-c0-9]{0,18}",
+            shared in "[a-z]{0,16}",
+        ) {
+            for (a, b) in [(a.clone(), b.clone()), (format!("{shared}{a}"), format!("{shared}{b}"))] {
+                let (first, second) = (Prefix::of(a.as_bytes()), Prefix::of(b.as_bytes()));
+                let whole = first.is_whole() || second.is_whole();
+                if whole || first != second {
+                    prop_assert_eq!(first.cmp(&second), a.cmp(&b), "{} {}", a, b);
+                }
+                prop_assert_eq!(first.is_whole(), a.len() <= Prefix::MOST);
+                if first.is_whole() {
+                    let (bytes, len) = first.bytes();
+                    prop_assert_eq!(bytes.get(..len), Some(a.as_bytes()));
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Writing blocks, and overwriting what is no longer referred to.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
+
+use rusqlite::{OptionalExtension, params};
 
 use super::Work;
 use crate::block::{self, PackedBlock, Place};
@@ -47,8 +49,6 @@ pub(super) struct Blocks<'p> {
     /// Key and number of blocks that have a key but were not written.
     pending: Vec<(i64, usize)>,
     unused: Vec<Place>,
-    /// The last block that was looked into.
-    open: Option<(usize, Vec<u8>)>,
 }
 
 impl<'p> Blocks<'p> {
@@ -58,7 +58,6 @@ impl<'p> Blocks<'p> {
             keys: vec![None; packed.len()],
             pending: Vec::new(),
             unused: Vec::new(),
-            open: None,
         }
     }
 
@@ -95,21 +94,9 @@ impl<'p> Blocks<'p> {
     }
 
     /// The content of an entry.
-    pub(super) fn read(&mut self, place: Place) -> Result<&[u8], StoreError> {
-        if self
-            .open
-            .as_ref()
-            .is_none_or(|(number, _)| *number != place.block)
-        {
-            let packed = self.packed(place.block)?;
-            self.open = Some((
-                place.block,
-                block::decompress(packed.data()?, packed.raw_len)?,
-            ));
-        }
-        self.open
-            .as_ref()
-            .and_then(|(_, raw)| raw.get(place.at..place.at + place.len))
+    pub(super) fn read(&self, place: Place) -> Result<&'p [u8], StoreError> {
+        let raw = &self.packed(place.block)?.raw;
+        raw.get(place.at..place.at + place.len)
             .ok_or(StoreError::Damaged("an entry lies outside its block"))
     }
 
@@ -119,17 +106,16 @@ impl<'p> Blocks<'p> {
     }
 
     /// Writes the blocks that have a key, so that they can be read.
-    pub(super) fn flush(&mut self, conn: &Connection) -> Result<(), StoreError> {
-        let mut insert =
-            conn.prepare_cached("INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)")?;
+    pub(super) fn flush(&mut self, work: &mut Work<'_>) -> Result<(), StoreError> {
+        let mut insert = work
+            .conn
+            .prepare_cached("INSERT INTO block(key, live, raw, data) VALUES (?1, ?2, ?3, ?4)")?;
         for (key, number) in std::mem::take(&mut self.pending) {
             let packed = self.packed(number)?;
-            insert.execute(params![
-                key,
-                packed.entries,
-                int(packed.raw_len),
-                packed.data()?
-            ])?;
+            let data = packed.data()?;
+            insert.execute(params![key, packed.entries, int(packed.raw.len()), data])?;
+            work.written += data.len();
+            work.fresh.push((key, Arc::clone(&packed.raw)));
         }
         Ok(())
     }
@@ -137,7 +123,7 @@ impl<'p> Blocks<'p> {
     /// Writes what is left, and overwrites skipped entries of blocks that were stored for the sake
     /// of others.
     pub(super) fn finish(mut self, work: &mut Work<'_>) -> Result<(), StoreError> {
-        self.flush(work.conn)?;
+        self.flush(work)?;
         for place in self.unused {
             if let Some(block) = self.keys.get(place.block).copied().flatten() {
                 work.release(Stored {
@@ -183,6 +169,7 @@ impl Work<'_> {
 
     pub(super) fn flush_wipes(&mut self) -> Result<(), StoreError> {
         for (key, wipe) in std::mem::take(&mut self.wipes) {
+            self.overwritten.insert(key);
             let live: i64 = self
                 .conn
                 .prepare_cached("SELECT live FROM block WHERE key = ?1")?
@@ -199,9 +186,11 @@ impl Work<'_> {
                     range.fill(0);
                 }
             }
+            let data = block::compress(&raw)?;
             self.conn
                 .prepare_cached("UPDATE block SET live = ?2, data = ?3 WHERE key = ?1")?
-                .execute(params![key, live - wipe.released, block::compress(&raw)?])?;
+                .execute(params![key, live - wipe.released, data])?;
+            self.written += data.len();
         }
         Ok(())
     }

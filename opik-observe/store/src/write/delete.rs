@@ -116,7 +116,7 @@ impl Writer {
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
         }
-        self.checkpoint("TRUNCATE")
+        self.log.empty(&self.conn)
     }
 
     /// Forgets removals that the text index has taken in.
@@ -130,13 +130,6 @@ impl Writer {
                 .prepare_cached("DELETE FROM gone WHERE seq <= ?1")?
                 .execute([upto])?;
         }
-        Ok(())
-    }
-
-    /// Copies the log into the file, as far as readers allow, and flushes both.
-    pub(crate) fn checkpoint(&self, mode: &str) -> Result<(), StoreError> {
-        self.conn
-            .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |_| Ok(()))?;
         Ok(())
     }
 }

@@ -119,6 +119,6 @@ impl Work<'_> {
                 spans.small.push(key);
             }
         }
-        blocks.flush(self.conn)
+        blocks.flush(self)
     }
 }

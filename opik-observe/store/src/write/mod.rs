@@ -14,13 +14,16 @@ mod scores;
 mod spans;
 mod traces;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::checkpoint::{Log, PER_COMMIT};
 use crate::error::StoreError;
 use crate::facet::{Entity, Facet};
 use crate::pack::Packed;
+use crate::recent::Recent;
 use blocks::Wipe;
 use spans::SpanCache;
 
@@ -39,6 +42,9 @@ struct State {
 pub(crate) struct Writer {
     conn: Connection,
     state: State,
+    log: Log,
+    /// For the text index, if this process fills it.
+    recent: Option<Arc<Recent>>,
 }
 
 /// One transaction.
@@ -50,13 +56,27 @@ pub(super) struct Work<'w> {
     part: i64,
     block: i64,
     wipes: BTreeMap<i64, Wipe>,
+    /// Bytes of content that were written.
+    written: usize,
+    /// Blocks that were written, and those that were overwritten or deleted.
+    fresh: Vec<(i64, Arc<Vec<u8>>)>,
+    overwritten: HashSet<i64>,
+}
+
+/// What a transaction did to blocks.
+struct Done {
+    written: usize,
+    fresh: Vec<(i64, Arc<Vec<u8>>)>,
+    overwritten: HashSet<i64>,
 }
 
 impl Writer {
-    pub(crate) fn new(conn: Connection) -> Self {
+    pub(crate) fn new(conn: Connection, log: Log, recent: Option<Arc<Recent>>) -> Self {
         Self {
             conn,
             state: State::default(),
+            log,
+            recent,
         }
     }
 
@@ -76,18 +96,34 @@ impl Writer {
         act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let result = Self::attempt(&mut self.conn, &mut self.state, act);
-        if result.is_err() {
-            // What was remembered may have been rolled back.
-            self.state = State::default();
+        match result {
+            Ok((value, done)) => {
+                self.log.added(done.written + PER_COMMIT);
+                if let Some(recent) = &self.recent {
+                    recent.put(done.fresh, &done.overwritten);
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                // What was remembered may have been rolled back.
+                self.state = State::default();
+                Err(error)
+            }
         }
-        result
+    }
+
+    /// Keeps the log short; to be called when nobody waits for a commit.
+    pub(crate) fn tend_log(&mut self) {
+        if let Err(error) = self.log.tend(&self.conn) {
+            tracing::debug!(target: "opik_store", %error, "the log stays for now");
+        }
     }
 
     fn attempt<T>(
         conn: &mut Connection,
         state: &mut State,
         act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(T, Done), StoreError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (seq, trace, part, block) = tx
             .prepare_cached("SELECT seq, trace, part, block FROM counter")?
@@ -104,6 +140,9 @@ impl Writer {
             part,
             block,
             wipes,
+            written: 0,
+            fresh: Vec::new(),
+            overwritten: HashSet::new(),
         };
         let value = act(&mut work)?;
         work.flush_wipes()?;
@@ -112,8 +151,13 @@ impl Writer {
             tx.prepare_cached("UPDATE counter SET seq = ?1, trace = ?2, part = ?3, block = ?4")?
                 .execute(params![after.0, after.1, after.2, after.3])?;
         }
+        let done = Done {
+            written: work.written,
+            fresh: work.fresh,
+            overwritten: work.overwritten,
+        };
         tx.commit()?;
-        Ok(value)
+        Ok((value, done))
     }
 }
 

@@ -227,7 +227,7 @@ impl Work<'_> {
             changed |= self.update_part(arrived, projects, blocks, part, known, &mut spans)?;
         }
         if changed {
-            blocks.flush(self.conn)?;
+            blocks.flush(self)?;
             self.merge_small(known, &mut spans)?;
         }
         let seq = if changed { known.seq } else { old_seq };
@@ -300,7 +300,7 @@ impl Work<'_> {
 
     /// Whether a row says the same as the one that is stored.
     fn same_row(
-        &self,
+        &mut self,
         projects: &[i64],
         blocks: &mut Blocks<'_>,
         part: &PackedPart,
@@ -319,7 +319,7 @@ impl Work<'_> {
         if old.project != project(projects, part.project)? || comparable != *mine {
             return Ok(false);
         }
-        blocks.flush(self.conn)?;
+        blocks.flush(self)?;
         let block = self.block_content(old.bodies.block)?;
         let mine = body_of(old.bodies, mine);
         let all = blocks.read(part.bodies)?;

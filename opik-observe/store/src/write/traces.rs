@@ -209,7 +209,7 @@ impl Work<'_> {
     /// Whether a row wins against the one that is there: by version, and of equal versions the
     /// later wins, unless it says the same.
     fn is_news(
-        &self,
+        &mut self,
         projects: &[i64],
         blocks: &mut Blocks<'_>,
         row: &PackedRow,
@@ -227,7 +227,7 @@ impl Work<'_> {
         {
             return Ok(true);
         }
-        blocks.flush(self.conn)?;
+        blocks.flush(self)?;
         let block = self.block_content(known.body.block)?;
         let body = block.get(known.body.at..known.body.at + known.body.len);
         Ok(body != Some(blocks.read(row.body)?))
