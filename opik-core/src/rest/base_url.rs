@@ -77,6 +77,75 @@ impl BaseUrl {
         Ok(Self(url))
     }
 
+    /// The addresses that a person may mean, the likeliest first: a host without a scheme, a page
+    /// of Opik's web front end, an address with or without `/api`. Which one it is shows when
+    /// [`OpikClient::ping`](super::OpikClient::ping) is answered. They all have the same origin.
+    ///
+    /// ```
+    /// use opik_core::rest::BaseUrl;
+    ///
+    /// let guesses = BaseUrl::guesses("localhost:5173/default/projects?page=1")?;
+    /// assert!(guesses.iter().any(|guess| guess.as_str() == BaseUrl::LOCAL));
+    /// # Ok::<(), opik_core::rest::BaseUrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BaseUrlError`] when it is no address at all.
+    pub fn guesses(text: &str) -> Result<Vec<Self>, BaseUrlError> {
+        let text = text.trim();
+        let text = text.split(['?', '#']).next().unwrap_or_default();
+        let given = if text.contains("://") {
+            Self::parse(text)?
+        } else {
+            let near = Self::parse(&format!("http://{text}"))?;
+            if near.is_near() {
+                near
+            } else {
+                Self::parse(&format!("https://{text}"))?
+            }
+        };
+        let with_path = |path: &[&str]| {
+            let mut url = given.0.clone();
+            if let Ok(mut segments) = url.path_segments_mut() {
+                segments.clear().extend(path).push("");
+            }
+            Self(url)
+        };
+        let path: Vec<&str> = given.0.path_segments().into_iter().flatten().collect();
+        let path: Vec<&str> = path.into_iter().filter(|part| !part.is_empty()).collect();
+        let mut guesses = Vec::new();
+        if given.0.host_str() == Some("www.comet.com") {
+            guesses.push(with_path(&["opik", "api"]));
+        }
+        if path.last() == Some(&"api") {
+            guesses.push(given.clone());
+        } else {
+            let below: Vec<&str> = path.iter().copied().chain(["api"]).collect();
+            guesses.push(with_path(&below));
+        }
+        if path.first() == Some(&"opik") {
+            guesses.push(with_path(&["opik", "api"]));
+        }
+        guesses.push(with_path(&["api"]));
+        guesses.push(with_path(&["opik", "api"]));
+        guesses.push(with_path(&[]));
+        guesses.push(given.clone());
+        let mut seen = std::collections::BTreeSet::new();
+        guesses.retain(|guess| seen.insert(guess.as_str().to_owned()));
+        Ok(guesses)
+    }
+
+    /// Whether the host is this machine, as far as the address tells.
+    #[must_use]
+    pub fn is_near(&self) -> bool {
+        let host = self.0.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let address = host.parse::<std::net::IpAddr>();
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The address with a slash at the end.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -84,8 +153,15 @@ impl BaseUrl {
     }
 
     /// Whether requests travel without encryption.
-    pub(super) fn is_plain(&self) -> bool {
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
         self.0.scheme() == "http"
+    }
+
+    /// Whether both addresses have the same scheme, host and port.
+    #[must_use]
+    pub fn is_same_server(&self, other: &Self) -> bool {
+        self.is_origin_of(&other.0)
     }
 
     /// Whether a URL leads to the same server, so that it may see the key.
@@ -148,6 +224,38 @@ mod tests {
             assert_eq!(BaseUrl::parse(base).unwrap().as_str(), root);
             assert_eq!(endpoint(base), format!("{root}{rest}"));
         }
+    }
+
+    #[test]
+    fn what_people_type_leads_to_the_address_that_they_mean() {
+        let guesses = |text| -> Vec<String> {
+            let guesses = BaseUrl::guesses(text).unwrap();
+            guesses.iter().map(BaseUrl::to_string).collect()
+        };
+        for (text, first, all) in [
+            ("localhost:5173", "http://localhost:5173/api/", 3),
+            ("http://h/api", "http://h/api/", 3),
+            ("h.example.com", "https://h.example.com/api/", 3),
+            ("[::1]:80/api", "http://[::1]/api/", 3),
+            ("https://www.comet.com", BaseUrl::CLOUD, 3),
+            ("https://www.comet.com/opik/team/home", BaseUrl::CLOUD, 5),
+            ("https://h/opik", "https://h/opik/api/", 4),
+            ("https://h/x/api?page=1#top", "https://h/x/api/", 4),
+        ] {
+            let guesses = guesses(text);
+            assert_eq!(
+                (guesses[0].as_str(), guesses.len()),
+                (first, all),
+                "{text}: {guesses:?}"
+            );
+        }
+        assert!(guesses("http://h/opik/w/projects").contains(&"http://h/opik/api/".to_owned()));
+        assert!(BaseUrl::guesses("").is_err() && BaseUrl::guesses("ftp://h").is_err());
+        assert!(
+            !BaseUrl::parse("http://localhost.example.com")
+                .unwrap()
+                .is_near()
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::call::Call;
 use super::client::OpikClient;
 use super::error::RestError;
-use crate::TraceId;
+use crate::{Timestamp, TraceId};
 
 impl OpikClient {
     /// Asks whether the server is alive, without a key.
@@ -32,6 +32,19 @@ impl OpikClient {
         let call = Call::public(Method::GET, "is-alive/ver");
         let wire: Wire = self.send(call).await?.json()?;
         Ok(wire.version)
+    }
+
+    /// The server's clock, to the second, as its answers state it; nothing when they do not.
+    ///
+    /// # Errors
+    /// [`RestError`] when the server is not alive.
+    pub async fn server_time(&self) -> Result<Option<Timestamp>, RestError> {
+        let answer = self
+            .send(Call::public(Method::GET, "is-alive/ping"))
+            .await?;
+        let date = answer.header("date");
+        let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+        Ok(parsed.map(|date| Timestamp::from_micros(date.timestamp().as_microsecond())))
     }
 
     /// Asks whether the key and the workspace are accepted.

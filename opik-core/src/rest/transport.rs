@@ -70,6 +70,11 @@ impl Answer {
             .ok_or_else(|| self.unexpected("the answer has no ETag"))
     }
 
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     pub(super) fn unexpected(&self, what: &str) -> RestError {
         RestError::new(
             RestErrorKind::InvalidResponse,

@@ -29,6 +29,9 @@ async fn the_server_says_who_it_is() {
     client.ping().await.unwrap();
     client.check_access().await.unwrap();
     assert_eq!(client.server_version().await.unwrap(), "2.2.122");
+    let ahead = client.server_time().await.unwrap().unwrap();
+    let ahead = ahead.micros_since(Timestamp::now());
+    assert!(ahead.abs() < 60_000_000, "it runs on this machine: {ahead}");
     let id = TraceId::generate();
     let link = client.trace_url(id);
     assert!(link.starts_with(client.base_url().as_str()) && link.contains(&id.to_string()));
