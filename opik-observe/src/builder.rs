@@ -13,7 +13,7 @@ use crate::intake::Intake;
 use crate::policy::Policy;
 use crate::recorder::{Core, Recorder, RecorderGuard};
 use crate::redact::Common;
-use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker, takes_rows};
+use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker};
 
 /// A branch of a recorder: an exporter and what it may see.
 #[derive(Debug, Clone)]
@@ -22,8 +22,7 @@ pub struct Branch {
     name: String,
     exporter: Arc<dyn Exporter>,
     policy: Policy,
-    /// As the exporter needs it where absent.
-    start_rows: Option<StartRows>,
+    start_rows: StartRows,
 }
 
 impl Branch {
@@ -33,25 +32,14 @@ impl Branch {
             name: name.into(),
             exporter,
             policy,
-            start_rows: None,
+            start_rows: StartRows::Off,
         }
     }
 
-    /// When the exporter gets rows of spans that are still open.
-    ///
-    /// Default: after a second for an exporter that takes encoded rows, such as an Opik server, so that
-    /// what a program was doing when it crashed can be seen there; never for any other.
+    /// When the exporter gets rows of spans that are still open. Default: never.
     pub fn start_rows(mut self, when: StartRows) -> Self {
-        self.start_rows = Some(when);
+        self.start_rows = when;
         self
-    }
-
-    fn start_rows_in_effect(&self) -> StartRows {
-        match self.start_rows {
-            Some(when) => when,
-            None if takes_rows(&*self.exporter) => StartRows::After(Duration::from_secs(1)),
-            None => StartRows::Off,
-        }
     }
 }
 
@@ -228,10 +216,7 @@ impl RecorderBuilder {
                 ))
             })
             .collect();
-        let start_rows = self
-            .branches
-            .iter()
-            .any(|branch| branch.start_rows_in_effect() != StartRows::Off);
+        let start_rows = self.branches.iter().any(|b| b.start_rows != StartRows::Off);
         let core = Arc::new(Core::new(intake, queues, &self.limits, start_rows));
         let collector = Collector::new(Arc::clone(&core), outlet);
         self.start_branches(&core)
@@ -260,7 +245,6 @@ impl RecorderBuilder {
                     thread: name.clone(),
                     source,
                 })?;
-            let start_rows = branch.start_rows_in_effect();
             let delivery = Delivery {
                 exporter: branch.exporter,
                 queue: Arc::clone(queue),
@@ -272,7 +256,7 @@ impl RecorderBuilder {
                 delivery,
                 branch.policy,
                 self.common.clone(),
-                start_rows,
+                branch.start_rows,
                 self.limits.clone(),
             );
             spawn(&name, move || {

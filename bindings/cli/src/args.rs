@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    ask, completions, diff, doctor, export, import, man, show, stats, tail, traces,
+    ask, completions, configure, diff, doctor, export, import, man, show, stats, tail, traces,
 };
 use crate::demo;
 
@@ -122,7 +122,9 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Follow traces as they are recorded
     Tail(tail::Args),
-    /// Check the store, the disk, the configuration and the clock
+    /// Write down which Opik server programs record to
+    Configure(configure::Args),
+    /// Check the store, the disk, the configuration, the server and the clock
     Doctor(doctor::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),

@@ -48,58 +48,16 @@ pub(crate) fn stated_width() -> Option<usize> {
     env::var("COLUMNS").ok()?.trim().parse().ok()
 }
 
-/// A variable that configures Opik's clients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its value, unless it may hold a secret.
-    pub(crate) value: Option<String>,
+/// What `OPIK_DB` says.
+#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+pub(crate) fn stated_store() -> Option<PathBuf> {
+    env::var_os("OPIK_DB").map(PathBuf::from)
 }
 
-/// Variables whose values hold no secret. Of all others only the name is shown.
-const PLAIN: [&str; 6] = [
-    "OPIK_DB",
-    "OPIK_PROJECT_NAME",
-    "OPIK_WORKSPACE",
-    "OPIK_TRACK_DISABLE",
-    "OPIK_ENVIRONMENT",
-    "OPIK_CONFIG_PATH",
-];
-
-/// The `OPIK_*` variables that are set, by name. Values of keys are not even kept.
-pub(crate) fn opik_variables() -> Vec<Variable> {
-    let mut found: Vec<Variable> = env::vars_os()
-        .filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            name.starts_with("OPIK_")
-                .then(|| variable(name, &value.to_string_lossy()))
-        })
-        .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
-}
-
-fn variable(name: String, value: &str) -> Variable {
-    let plain = PLAIN.contains(&name.as_str());
-    Variable {
-        value: plain.then(|| value.to_owned()),
-        name,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_kept_only_where_they_cannot_be_secret() {
-        assert_eq!(
-            variable("OPIK_DB".to_owned(), "/a").value.as_deref(),
-            Some("/a")
-        );
-        for name in ["OPIK_API_KEY", "OPIK_URL_OVERRIDE", "OPIK_SOMETHING_NEW"] {
-            assert_eq!(variable(name.to_owned(), "s3cret").value, None, "{name}");
-        }
-    }
+/// Names of the `OPIK_*` variables that are set, in order. Values are not looked at.
+pub(crate) fn opik_variables() -> Vec<String> {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("OPIK_")).collect();
+    names.sort();
+    names
 }

@@ -6,6 +6,7 @@
 //!
 //! - [`args`] is the command line, [`config`] all that is read from the environment;
 //! - [`context`] knows the store and the terminal, [`mod@reference`] how traces and spans are named;
+//! - [`opik_server`] asks an Opik server;
 //! - [`output`] writes text and JSON, [`render`] draws; [`report`] says what went wrong;
 //! - [`commands`] has one file per command.
 
@@ -15,6 +16,7 @@ mod config;
 mod context;
 mod demo;
 mod exit;
+mod opik_server;
 mod output;
 mod reference;
 mod render;
@@ -82,6 +84,7 @@ fn run(command: &Command, ctx: &Context) -> Outcome {
         Command::Diff(args) => commands::diff::run(args, ctx),
         Command::Stats(args) => commands::stats::run(args, ctx),
         Command::Tail(args) => commands::tail::run(args, ctx),
+        Command::Configure(args) => commands::configure::run(args, ctx),
         Command::Doctor(args) => commands::doctor::run(args, ctx),
         Command::Completions(args) => commands::completions::run(args, ctx),
         Command::Man(args) => commands::man::run(args, ctx),

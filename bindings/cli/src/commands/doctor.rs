@@ -1,15 +1,18 @@
 //! `opik-rs doctor`: is everything in order, and what to do where it is not.
 
+mod opik;
+
 use std::path::{Path, PathBuf};
 
 use opik_core::query::TraceQuery;
+use opik_core::settings::OpikSettings;
 use opik_core::source::PageRequest;
 use opik_core::{Timestamp, TraceSource};
 use opik_store::{Store, StoreOptions};
 use pollster::block_on;
 use serde::Serialize;
 
-use crate::config;
+use self::opik::Row;
 use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome, opening_hint};
 use crate::render::numbers::{bytes, duration, moment, things};
@@ -30,12 +33,19 @@ Examples:
   opik-rs doctor                 check everything
   opik-rs doctor --json | jq '.checks[] | select(.status != \"ok\")'
   opik-rs doctor --db other.db   check another store
+  opik-rs doctor --connect       try the Opik server, recording or not
 
-Reads, and changes nothing. The exit code is 0 when no check failed (warnings are no failure), \
+Reads, and changes nothing. The Opik server is asked when records are sent there (OPIK_ENABLED), \
+or with --connect. The exit code is 0 when no check failed (warnings are no failure), \
 5 when the store is at fault (damaged, newer, not writable), else 1. Values of keys are never shown.
 
-JSON: {\"status\": \"ok\", \"warn\" or \"fail\", \"checks\": [{\"name\", \"status\", \"text\", \"hint\"}]}")]
-pub(crate) struct Args {}
+JSON: {\"status\": \"ok\", \"warn\" or \"fail\", \"checks\": [{\"name\", \"status\", \"text\", \"hint\"}], \
+\"settings\": [{\"name\", \"value\", \"origin\"}]}")]
+pub(crate) struct Args {
+    /// Ask the Opik server, also when nothing is sent there
+    #[arg(long)]
+    connect: bool,
+}
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -76,10 +86,11 @@ impl Check {
 struct Report {
     status: Status,
     checks: Vec<Check>,
+    settings: Vec<Row>,
 }
 
 /// Checks.
-pub(crate) fn run(_args: &Args, ctx: &Context) -> Outcome {
+pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let path = ctx.store_path()?;
     let mut checks = vec![Check::new(
         "program",
@@ -93,14 +104,21 @@ pub(crate) fn run(_args: &Args, ctx: &Context) -> Outcome {
     let store = check_store(&path, &mut checks);
     checks.push(check_folder(&path));
     checks.push(check_disk(&path));
-    checks.extend(check_configuration(&path));
     checks.push(check_clock(store.as_ref()));
+    let opik = OpikSettings::load();
+    checks.extend(opik::configuration(&opik, &path));
+    checks.extend(opik::server(&opik, args.connect)?);
+    checks.extend(opik::spool(&opik));
     let status = checks
         .iter()
         .map(|check| check.status)
         .max()
         .unwrap_or(Status::Ok);
-    let report = Report { status, checks };
+    let report = Report {
+        status,
+        checks,
+        settings: opik::rows(&opik),
+    };
     if ctx.out.is_json() {
         ctx.out.json(&report)?;
     } else {
@@ -150,6 +168,7 @@ fn lines(report: &Report) -> String {
             ));
         }
     }
+    text.push_str(&opik::table(&report.settings));
     text
 }
 
@@ -279,33 +298,6 @@ fn check_disk(path: &Path) -> Check {
     }
 }
 
-fn check_configuration(store: &Path) -> Vec<Check> {
-    let variables = config::opik_variables();
-    if variables.is_empty() {
-        return vec![Check::new(
-            "configuration",
-            Status::Ok,
-            "no OPIK_* variable is set",
-        )];
-    }
-    variables
-        .into_iter()
-        .map(|variable| {
-            let text = match variable.value {
-                Some(value) if variable.name == "OPIK_DB" && Path::new(&value) != store => {
-                    format!(
-                        "OPIK_DB = {value}, but --db says {}, which is used",
-                        store.display()
-                    )
-                }
-                Some(value) => format!("{} = {value}", variable.name),
-                None => format!("{} is set (value not shown)", variable.name),
-            };
-            Check::new("configuration", Status::Ok, text)
-        })
-        .collect()
-}
-
 /// Identifiers are made of the clock: a wrong one mixes up what is newest.
 fn check_clock(store: Option<&Store>) -> Check {
     let now = Timestamp::now();
@@ -350,6 +342,7 @@ mod tests {
         Report {
             status: Status::Ok,
             checks,
+            settings: Vec::new(),
         }
     }
 

@@ -100,7 +100,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let run = Self {
             // No code means a signal, which is what a crash is.
             code: output.status.code().unwrap_or(-1),

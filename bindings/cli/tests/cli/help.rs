@@ -2,7 +2,7 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "import",
     "export",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 12] = [
     "diff",
     "stats",
     "tail",
+    "configure",
     "doctor",
     "completions",
     "man",

@@ -103,11 +103,26 @@ fn doctor_reports_on_everything_and_shows_no_key() {
     let mut command = scratch.command(&["doctor"]);
     command
         .env("OPIK_API_KEY", "s3cr3t")
+        .env("OPIK_APIKEY", "s3cr3t")
+        .env("OPIK_SENTRY_ENABLE", "s3cr3t")
         .env("OPIK_PROJECT_NAME", "shop");
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("OPIK_API_KEY is set"), "{text}");
-    assert!(text.contains("OPIK_PROJECT_NAME = shop"), "{text}");
+    let row = |name: &str| {
+        text.lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap()
+    };
+    assert!(
+        row("api_key").ends_with("set (not shown)  OPIK_API_KEY"),
+        "{text}"
+    );
+    assert!(
+        row("project_name").ends_with("shop  OPIK_PROJECT_NAME"),
+        "{text}"
+    );
+    assert!(text.contains("OPIK_APIKEY is no setting"), "{text}");
+    assert!(text.contains("OPIK_SENTRY_ENABLE has no effect"), "{text}");
     assert!(!text.contains("s3cr3t"), "{text}");
 }
 

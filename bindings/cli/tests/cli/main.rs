@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod command;
+mod configure;
 mod export;
 mod help;
 mod import;
