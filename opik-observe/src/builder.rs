@@ -13,7 +13,7 @@ use crate::intake::Intake;
 use crate::policy::Policy;
 use crate::recorder::{Core, Recorder, RecorderGuard};
 use crate::redact::Common;
-use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker};
+use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker, takes_rows};
 
 /// A branch of a recorder: an exporter and what it may see.
 #[derive(Debug, Clone)]
@@ -22,7 +22,8 @@ pub struct Branch {
     name: String,
     exporter: Arc<dyn Exporter>,
     policy: Policy,
-    start_rows: StartRows,
+    /// As the exporter needs it where absent.
+    start_rows: Option<StartRows>,
 }
 
 impl Branch {
@@ -32,14 +33,25 @@ impl Branch {
             name: name.into(),
             exporter,
             policy,
-            start_rows: StartRows::Off,
+            start_rows: None,
         }
     }
 
-    /// When the exporter gets rows of spans that are still open. Default: never.
+    /// When the exporter gets rows of spans that are still open.
+    ///
+    /// Default: after a second for an exporter that takes encoded rows, such as an Opik server, so that
+    /// what a program was doing when it crashed can be seen there; never for any other.
     pub fn start_rows(mut self, when: StartRows) -> Self {
-        self.start_rows = when;
+        self.start_rows = Some(when);
         self
+    }
+
+    fn start_rows_in_effect(&self) -> StartRows {
+        match self.start_rows {
+            Some(when) => when,
+            None if takes_rows(&*self.exporter) => StartRows::After(Duration::from_secs(1)),
+            None => StartRows::Off,
+        }
     }
 }
 
@@ -216,7 +228,10 @@ impl RecorderBuilder {
                 ))
             })
             .collect();
-        let start_rows = self.branches.iter().any(|b| b.start_rows != StartRows::Off);
+        let start_rows = self
+            .branches
+            .iter()
+            .any(|branch| branch.start_rows_in_effect() != StartRows::Off);
         let core = Arc::new(Core::new(intake, queues, &self.limits, start_rows));
         let collector = Collector::new(Arc::clone(&core), outlet);
         self.start_branches(&core)
@@ -245,6 +260,7 @@ impl RecorderBuilder {
                     thread: name.clone(),
                     source,
                 })?;
+            let start_rows = branch.start_rows_in_effect();
             let delivery = Delivery {
                 exporter: branch.exporter,
                 queue: Arc::clone(queue),
@@ -256,7 +272,7 @@ impl RecorderBuilder {
                 delivery,
                 branch.policy,
                 self.common.clone(),
-                branch.start_rows,
+                start_rows,
                 self.limits.clone(),
             );
             spawn(&name, move || {

@@ -101,7 +101,7 @@ pub use guard::{SpanGuard, TraceGuard};
 pub use in_span::{FutureExt, InSpan};
 pub use in_stream::{StreamExt, StreamInSpan};
 pub use name::Name;
-pub use policy::{Names, Policy};
+pub use policy::{Field, Kinds, Names, Policy, PromptHash};
 pub use recorder::{Recorder, RecorderGuard};
 pub use scope::Scope;
 pub use stats::{BranchStatistics, DropReason, Statistics};

@@ -315,6 +315,8 @@ impl Core {
                         exported,
                         [&account.lost, &queue.lost],
                     )
+                    .with_attachments(queue.attachments.load(Ordering::Relaxed))
+                    .with_fields_lost(queue.fields_lost.load(Ordering::Relaxed))
                 })
                 .collect(),
         }

@@ -91,12 +91,16 @@ impl Tally {
 pub struct BranchStatistics {
     /// Name of the branch.
     pub name: String,
-    /// Records offered: traces, spans and scores that ended, plus `start_rows`.
+    /// Records offered: traces, spans and scores that ended, plus `start_rows` and `attachments`.
     pub recorded: u64,
     /// Rows of spans and traces that were still open, made for live views.
     pub start_rows: u64,
+    /// Files that were taken out of content, for an exporter that takes files.
+    pub attachments: u64,
     /// Records that the exporter accepted.
     pub exported: u64,
+    /// Single values held back because the policy's scrubber panicked; their records go on.
+    pub fields_lost: u64,
     lost: [u64; DropReason::ALL.len()],
 }
 
@@ -112,9 +116,22 @@ impl BranchStatistics {
             name: name.to_owned(),
             recorded: recorded + start_rows,
             start_rows,
+            attachments: 0,
             exported,
+            fields_lost: 0,
             lost: DropReason::ALL.map(|reason| tallies.iter().map(|tally| tally.of(reason)).sum()),
         }
+    }
+
+    pub(crate) fn with_attachments(mut self, files: u64) -> Self {
+        self.attachments = files;
+        self.recorded += files;
+        self
+    }
+
+    pub(crate) fn with_fields_lost(mut self, fields: u64) -> Self {
+        self.fields_lost = fields;
+        self
     }
 
     /// Records lost, for any reason.

@@ -379,7 +379,7 @@ fn no_more_text_is_kept_than_the_recorder_takes() {
     drop(words.collect::<Vec<_>>().now_or_never());
     assert!(guard.shutdown(LONG).complete);
     let output = seen.spans().remove(0).output.unwrap().to_value().unwrap();
-    assert_eq!(output["truncated"], true);
+    assert_eq!(output["opik_truncated"], true);
     assert!(output["output"].as_str().unwrap().len() < 30, "{output}");
 }
 

@@ -103,6 +103,10 @@ impl WireExporter for OpikClient {
         }
         Ok(report)
     }
+
+    fn project_name(&self) -> Option<&str> {
+        Self::project_name(self)
+    }
 }
 
 fn refused(record: RowId, reason: &str) -> Rejection {

@@ -45,6 +45,12 @@ pub trait WireExporter: Exporter {
     /// # Errors
     /// [`ExportError`] when no statement about the batch as a whole can be made.
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError>;
+
+    /// The project of records that name none, where one was set: whoever writes rows writes it into
+    /// them. A wrapper passes this call on.
+    fn project_name(&self) -> Option<&str> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -57,12 +57,7 @@ pub fn v2(input: &str) -> String {
 /// ```
 #[must_use]
 pub fn keyed(input: &str, key: &Secret) -> String {
-    // HMAC takes keys of any length, so there is always one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
-        return String::new();
-    };
-    mac.update(canonical(input).as_bytes());
-    format!("v2k:{}", hex(&mac.finalize().into_bytes()))
+    format!("v2k:{}", hex(&mac(&canonical(input), key)))
 }
 
 /// The fingerprint that Vyasa computes for the same messages and tools; `None` when the input has no
@@ -117,10 +112,20 @@ fn canonical(input: &str) -> String {
     canonical
 }
 
-/// The first eight hexadecimal digits of a text's SHA-256.
-pub(crate) fn short(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    hex(digest.get(..4).unwrap_or_default())
+/// The first bytes of a text's SHA-256, under a key where there is one, in hexadecimal.
+pub(crate) fn short(text: &str, key: Option<&Secret>, bytes: usize) -> String {
+    let digest = match key {
+        Some(key) => mac(text, key),
+        None => Sha256::digest(text.as_bytes()).to_vec(),
+    };
+    hex(digest.get(..bytes).unwrap_or_default())
+}
+
+fn mac(text: &str, key: &Secret) -> Vec<u8> {
+    // HMAC takes keys of any length, so there always is one.
+    Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
+        .map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -21,7 +21,7 @@ use opik_core::SpanType;
 mod read;
 mod write;
 
-pub(crate) use read::{Payload, RawView};
+pub(crate) use read::{Field, Payload, RawView};
 pub(crate) use write::{Head, Raw};
 
 /// Types of spans that the head has room for, counted from 1; any other is a field.
@@ -34,6 +34,7 @@ const SPAN_TYPES: [SpanType; 4] = [
 
 /// What a record is.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Kind {
     Trace = 1,
     Span = 2,
@@ -58,6 +59,7 @@ const FIELD: usize = 8;
 
 /// Tags of fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(crate) enum Tag {
     SpanType = 1,
     Input = 2,

@@ -4,17 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use opik_core::Batch;
 use tokio::time::Instant;
 
 use super::delivery::Delivery;
 use super::open_rows::OpenRows;
 use super::queue::{BranchQueue, Item, Parcel};
+use super::shipment::{Shipment, project_of};
 use crate::config::{Limits, StartRows};
 use crate::intake::records;
 use crate::policy::Policy;
 use crate::raw::RawView;
-use crate::redact::{Common, Row, redact};
+use crate::redact::{Cleared, Common};
 use crate::stats::DropReason;
 
 /// The state of a branch's thread.
@@ -26,8 +26,9 @@ pub(crate) struct Worker {
     pub(crate) common: Common,
     pub(crate) start_rows: StartRows,
     pub(crate) limits: Limits,
-    batch: Batch,
-    batch_bytes: usize,
+    batch: Shipment,
+    /// Size of the raw records in the batch.
+    raw_bytes: usize,
     due: Option<Instant>,
     open: OpenRows,
 }
@@ -49,10 +50,14 @@ impl Worker {
         index: usize,
         delivery: Delivery,
         policy: Policy,
-        common: Common,
+        mut common: Common,
         start_rows: StartRows,
         limits: Limits,
     ) -> Self {
+        let batch = Shipment::for_exporter(&*delivery.exporter);
+        if common.project.is_none() {
+            common.project = project_of(&*delivery.exporter);
+        }
         Self {
             index,
             queue: Arc::clone(&delivery.queue),
@@ -61,8 +66,8 @@ impl Worker {
             common,
             start_rows,
             limits,
-            batch: Batch::default(),
-            batch_bytes: 0,
+            batch,
+            raw_bytes: 0,
             due: None,
             open: OpenRows::default(),
         }
@@ -85,9 +90,7 @@ impl Worker {
                 }
                 Some(Item::Close(ticket)) => {
                     // What never ended stays visible as what began.
-                    for row in self.open.drain() {
-                        self.add_start_row(row);
-                    }
+                    self.add_start_rows(None);
                     self.export().await;
                     let durable = self.delivery.sync().await && !self.queue.is_abandoned();
                     self.queue.close(self.index, DropReason::Closed);
@@ -95,10 +98,7 @@ impl Worker {
                     return;
                 }
                 None => {
-                    let now = Instant::now();
-                    while let Some(row) = self.open.pop_due(now) {
-                        self.add_start_row(row);
-                    }
+                    self.add_start_rows(Some(Instant::now()));
                     self.export().await;
                 }
             }
@@ -108,63 +108,99 @@ impl Worker {
     async fn take(&mut self, parcel: &Parcel) {
         let bytes = parcel.bytes.as_slice();
         let bytes = bytes.get(..parcel.take).unwrap_or_default();
+        let now = Instant::now();
+        let mut cleared = Cleared::default();
         for record in records(bytes) {
-            self.add(record);
+            self.add(record, now, &mut cleared);
             if self.batch.len() >= self.limits.batch_records
-                || self.batch_bytes >= self.limits.batch_bytes
+                || self.raw_bytes.max(self.batch.bytes()) >= self.limits.batch_bytes
             {
                 self.export().await;
             }
         }
     }
 
-    fn add(&mut self, record: &[u8]) {
+    fn add<'a>(&mut self, record: &'a [u8], now: Instant, cleared: &mut Cleared<'a>) {
         let Some(view) = RawView::parse(record) else {
             if !crate::raw::is_open(record) {
                 self.queue.settle_lost(DropReason::Redaction, 1);
             }
             return;
         };
-        if view.is_open() && self.start_rows == StartRows::Off {
-            return;
-        }
-        let row = catch_unwind(AssertUnwindSafe(|| {
-            redact(&view, &self.policy, &self.common)
-        }))
-        .ok()
-        .flatten();
-        match (row, view.is_open(), self.start_rows) {
-            (Some(row), false, _) => {
-                self.open.ended(&view.key());
-                self.push(row, record.len());
+        match (view.is_open(), self.start_rows) {
+            (false, start_rows) => {
+                if start_rows != StartRows::Off {
+                    self.open.ended(&view.key());
+                }
+                self.push(&view, record.len(), now, cleared);
             }
-            (None, false, _) => self.queue.settle_lost(DropReason::Redaction, 1),
-            (Some(row), true, StartRows::Immediately) => self.add_start_row(row),
-            (Some(row), true, StartRows::After(delay)) => self.open.began(view.key(), row, delay),
-            (_, true, _) => {}
+            (true, StartRows::Off) => {}
+            (true, StartRows::Immediately) => self.add_start_row(&view, now, cleared),
+            (true, StartRows::After(delay)) => self.open.began(view.key(), record, now + delay),
         }
     }
 
-    fn add_start_row(&mut self, row: Row) {
+    /// Rows of what is still open and due by then, or of all that is.
+    fn add_start_rows(&mut self, due: Option<Instant>) {
+        let now = Instant::now();
+        while let Some(record) = self.open.pop_due(due) {
+            if let Some(view) = RawView::parse(&record) {
+                self.add_start_row(&view, now, &mut Cleared::default());
+            }
+        }
+    }
+
+    fn add_start_row<'a>(&mut self, view: &RawView<'a>, now: Instant, cleared: &mut Cleared<'a>) {
         self.queue.opened_start_row();
-        self.push(row, 0);
+        self.push(view, 0, now, cleared);
     }
 
-    fn push(&mut self, row: Row, bytes: usize) {
-        match row {
-            Row::Trace(trace) => self.batch.traces.push(*trace),
-            Row::Span(span) => self.batch.spans.push(*span),
-            Row::Score(score) => self.batch.scores.push(*score),
+    /// Puts what may leave of a record into the batch, or its loss into the books.
+    fn push<'a>(
+        &mut self,
+        view: &RawView<'a>,
+        raw_bytes: usize,
+        now: Instant,
+        cleared: &mut Cleared<'a>,
+    ) {
+        let Self {
+            batch,
+            policy,
+            common,
+            ..
+        } = self;
+        let files = batch.files();
+        let pushed = catch_unwind(AssertUnwindSafe(|| {
+            let something = cleared.read(view, policy);
+            something.then(|| batch.push(cleared, common))
+        }));
+        if cleared.fields_lost > 0 {
+            self.queue.lose_fields(cleared.fields_lost);
         }
-        self.batch_bytes += bytes;
-        let delay: Duration = self.limits.batch_delay;
-        self.due.get_or_insert_with(|| Instant::now() + delay);
+        match pushed {
+            Ok(Some(Ok(()))) => {
+                self.queue.opened_attachments(self.batch.files() - files);
+                self.raw_bytes += raw_bytes;
+                let delay: Duration = self.limits.batch_delay;
+                self.due.get_or_insert(now + delay);
+            }
+            Ok(Some(Err(rule))) => {
+                tracing::debug!(
+                    target: "opik_observe",
+                    branch = %self.queue.name,
+                    rule,
+                    "a record breaks a rule of the server and was not sent"
+                );
+                self.queue.settle_lost(DropReason::Rejected, 1);
+            }
+            Ok(None) | Err(_) => self.queue.settle_lost(DropReason::Redaction, 1),
+        }
     }
 
     async fn export(&mut self) {
         self.due = None;
-        self.batch_bytes = 0;
-        let batch = std::mem::take(&mut self.batch);
-        self.delivery.deliver(batch).await;
+        self.raw_bytes = 0;
+        self.delivery.deliver(&self.batch).await;
+        self.batch.clear(self.limits.batch_bytes);
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opik_core::exporter::ExportErrorKind;
-use opik_core::{Batch, ExportError, Exporter, Timestamp};
+use opik_core::{ExportError, Exporter, Timestamp};
 
 use super::attempt::{Attempt, attempt};
 use super::queue::BranchQueue;
+use super::shipment::Shipment;
 use crate::stats::DropReason;
 
 /// Longest wait between two attempts, also where the other side asks for more.
@@ -63,34 +64,45 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Exports a batch and settles all its records.
-    pub(crate) async fn deliver(&self, batch: Batch) {
-        let mut parts = vec![batch];
+    pub(super) async fn deliver(&self, batch: &Shipment) {
+        let mut parts = self
+            .deliver_part(batch)
+            .await
+            .map_or_else(Vec::new, reversed);
         while let Some(part) = parts.pop() {
-            let records = part.len();
-            if records == 0 {
-                continue;
-            }
-            match self.export(&part).await {
-                Verdict::Taken { rejected } => {
-                    let rejected = rejected.min(records);
-                    self.queue.settle_exported(records - rejected);
-                    if rejected > 0 {
-                        self.queue.settle_lost(DropReason::Rejected, rejected);
-                    }
-                }
-                Verdict::Split => parts.extend(halves(part)),
-                Verdict::Lost(reason) => self.queue.settle_lost(reason, records),
+            if let Some(halves) = self.deliver_part(&part).await {
+                parts.extend(reversed(halves));
             }
         }
     }
 
-    async fn export(&self, batch: &Batch) -> Verdict {
+    /// Exports a part and settles its records, or returns its halves.
+    async fn deliver_part(&self, part: &Shipment) -> Option<[Shipment; 2]> {
+        let records = part.len();
+        if records == 0 {
+            return None;
+        }
+        match self.export(part).await {
+            Verdict::Taken { rejected } => {
+                let rejected = rejected.min(records);
+                self.queue.settle_exported(records - rejected);
+                if rejected > 0 {
+                    self.queue.settle_lost(DropReason::Rejected, rejected);
+                }
+            }
+            Verdict::Split => return Some(part.halves()),
+            Verdict::Lost(reason) => self.queue.settle_lost(reason, records),
+        }
+        None
+    }
+
+    async fn export(&self, batch: &Shipment) -> Verdict {
         let mut failures = 0;
         loop {
             if self.queue.is_abandoned() {
                 return Verdict::Lost(DropReason::ShutdownTimeout);
             }
-            let call = async { self.exporter.export(batch).await };
+            let call = async { batch.send(&*self.exporter).await };
             let error = match attempt(call, self.timeout, &self.queue).await {
                 Attempt::Done(Ok(report)) => {
                     return Verdict::Taken {
@@ -141,44 +153,14 @@ impl Delivery {
     }
 }
 
-/// Both halves of a batch of at least two records, the second first.
-fn halves(mut batch: Batch) -> [Batch; 2] {
-    let mut keep = batch.len() / 2;
-    let mut second = Batch::default();
-    let mut divide = |length: usize| {
-        let stays = keep.min(length);
-        keep -= stays;
-        stays
-    };
-    second.traces = batch.traces.split_off(divide(batch.traces.len()));
-    second.spans = batch.spans.split_off(divide(batch.spans.len()));
-    second.scores = batch.scores.split_off(divide(batch.scores.len()));
-    [second, batch]
+/// For taking from the end: the first one last.
+fn reversed([first, second]: [Shipment; 2]) -> Vec<Shipment> {
+    vec![second, first]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opik_core::{Span, SpanId, Trace, TraceId};
-
-    #[test]
-    fn halves_keep_every_record_once_and_in_order() {
-        for (traces, spans) in [(2, 0), (0, 3), (1, 1), (3, 4)] {
-            let (id, at) = (TraceId::generate(), Timestamp::now());
-            let batch = Batch::new(
-                (0..traces)
-                    .map(|_| Trace::new(TraceId::generate(), at))
-                    .collect(),
-                (0..spans)
-                    .map(|_| Span::new(SpanId::generate(), id, at))
-                    .collect(),
-            );
-            let [second, first] = halves(batch.clone());
-            assert_eq!(first.len(), batch.len() / 2);
-            assert_eq!([first.traces, second.traces].concat(), batch.traces);
-            assert_eq!([first.spans, second.spans].concat(), batch.spans);
-        }
-    }
 
     #[test]
     fn waits_grow_stay_within_their_bounds_and_respect_the_other_side() {

@@ -12,11 +12,13 @@ mod collector;
 mod delivery;
 mod open_rows;
 mod queue;
+mod shipment;
 
 pub(crate) use branch::Worker;
 pub(crate) use collector::Collector;
 pub(crate) use delivery::{Delivery, Retry};
 pub(crate) use queue::BranchQueue;
+pub(crate) use shipment::takes_rows;
 
 /// The marker after which a branch ends.
 pub(crate) fn close_marker(ticket: std::sync::Arc<crate::flush::Ticket>) -> queue::Item {

@@ -37,7 +37,9 @@ pub(crate) struct BranchQueue {
     arrived: Notify,
     pub(crate) exported: AtomicU64,
     pub(crate) start_rows: AtomicU64,
+    pub(crate) attachments: AtomicU64,
     pub(crate) lost: Tally,
+    pub(crate) fields_lost: AtomicU64,
     /// Records that were taken in and whose fate is open.
     open: AtomicU64,
     abandoned: AtomicBool,
@@ -71,7 +73,9 @@ impl BranchQueue {
             arrived: Notify::new(),
             exported: AtomicU64::new(0),
             start_rows: AtomicU64::new(0),
+            attachments: AtomicU64::new(0),
             lost: Tally::default(),
+            fields_lost: AtomicU64::new(0),
             open: AtomicU64::new(0),
             abandoned: AtomicBool::new(false),
             abandon: Notify::new(),
@@ -177,6 +181,19 @@ impl BranchQueue {
     pub(crate) fn opened_start_row(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.start_rows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many files were taken out of content.
+    pub(crate) fn opened_attachments(&self, files: usize) {
+        if files > 0 {
+            self.open.fetch_add(files as u64, Ordering::Relaxed);
+            self.attachments.fetch_add(files as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// The policy's scrubber panicked over so many fields.
+    pub(crate) fn lose_fields(&self, fields: u64) {
+        self.fields_lost.fetch_add(fields, Ordering::Relaxed);
     }
 
     pub(crate) fn settle_exported(&self, records: usize) {

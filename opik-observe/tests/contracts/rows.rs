@@ -168,7 +168,7 @@ fn what_is_too_deep_or_too_long_is_kept_as_a_text() {
     let output = parsed(traces[0].output.as_ref());
     let text = output["output"].as_str().unwrap();
     assert!(text.len() <= (4 << 20) + 4 && text.ends_with("x…"));
-    assert_eq!(output["truncated"], true);
+    assert_eq!(output["opik_truncated"], true);
 }
 
 #[test]
