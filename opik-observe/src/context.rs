@@ -62,6 +62,18 @@ pub struct SpanHandle {
 }
 
 impl SpanHandle {
+    /// The innermost span that this thread or task is in, of whatever recorder.
+    ///
+    /// Where the recorder is known, [`Recorder::current`](crate::Recorder::current) does not see
+    /// the spans of others.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        STACK
+            .try_with(|stack| stack.borrow().last().map(|(_, handle)| handle.clone()))
+            .ok()
+            .flatten()
+    }
+
     /// Begins a span below this one.
     #[expect(
         clippy::needless_pass_by_value,
@@ -90,9 +102,12 @@ impl SpanHandle {
     pub fn enter(&self) -> EnterGuard {
         let number = NEXT.get();
         NEXT.set(number.wrapping_add(1));
-        STACK
-            .try_with(|stack| stack.borrow_mut().push((number, self.clone())))
-            .ok();
+        // Where nothing is recorded there is nothing to be in.
+        if self.core.is_some() {
+            STACK
+                .try_with(|stack| stack.borrow_mut().push((number, self.clone())))
+                .ok();
+        }
         EnterGuard {
             number,
             _of_this_thread: PhantomData,

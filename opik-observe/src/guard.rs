@@ -18,7 +18,7 @@ use crate::redact::CANCELLED;
 use crate::value::Value;
 
 /// Text of an error with its causes.
-struct Chain<'a, E: ?Sized>(&'a E);
+pub(crate) struct Chain<'a, E: ?Sized>(pub(crate) &'a E);
 
 impl<E: Error + ?Sized> fmt::Display for Chain<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,10 +34,13 @@ impl<E: Error + ?Sized> fmt::Display for Chain<'_, E> {
     }
 }
 
-/// The last part of a type's path without its parameters, for example `ParseIntError`.
-fn short_type_name<T: ?Sized>() -> &'static str {
+/// The last part of a type's path without its parameters, for example `ParseIntError`; of
+/// `dyn Error + Send` it is `Error`.
+pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
     let full = std::any::type_name::<T>();
-    let full = full.split_once('<').map_or(full, |(path, _)| path);
+    let full = full.strip_prefix("dyn ").unwrap_or(full);
+    let end = full.find(['<', ' ']).unwrap_or(full.len());
+    let full = full.get(..end).unwrap_or(full);
     full.rsplit(':').next().unwrap_or(full)
 }
 

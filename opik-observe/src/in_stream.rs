@@ -23,6 +23,7 @@ use futures_core::stream::FusedStream;
 use pin_project_lite::pin_project;
 
 use crate::context::SpanHandle;
+use crate::kept::KeptText;
 use crate::scope::Scope;
 
 /// Runs streams inside spans.
@@ -52,16 +53,14 @@ pub trait StreamExt: Stream + Sized {
     /// ```
     fn in_span<S: Scope>(self, span: S) -> StreamInSpan<Self, S> {
         let handle = span.handle();
-        let room = handle.core.as_ref().map_or(0, |core| core.field_bytes());
         StreamInSpan {
             work: self,
-            handle,
             progress: Progress {
                 scope: Some(span),
                 items: 0,
-                text: String::new(),
-                room,
+                text: KeptText::for_span(&handle),
             },
+            handle,
             watch: (),
         }
     }
@@ -147,27 +146,11 @@ pub trait Watch<S, I>: sealed::Sealed {
 
     /// An item that is no failure.
     #[doc(hidden)]
-    fn item(&mut self, _scope: &mut S, _text: &mut Kept<'_>, _item: &I) {}
+    fn item(&mut self, _scope: &mut S, _text: &mut KeptText, _item: &I) {}
 }
 
 mod sealed {
     pub trait Sealed {}
-}
-
-/// Text that is kept for the output, up to a limit.
-#[derive(Debug)]
-pub struct Kept<'a> {
-    text: &'a mut String,
-    room: usize,
-}
-
-impl Kept<'_> {
-    fn push(&mut self, text: &str) {
-        // One byte more than the recorder takes is enough for it to see that there was more.
-        let left = (self.room + 1).saturating_sub(self.text.len());
-        let end = text.ceil_char_boundary(left.min(text.len()));
-        self.text.push_str(text.get(..end).unwrap_or_default());
-    }
 }
 
 impl sealed::Sealed for () {}
@@ -179,7 +162,7 @@ impl<S, I, A: Watch<S, I>, B: Watch<S, I>> Watch<S, I> for (A, B) {
         self.0.fails(scope, item) || self.1.fails(scope, item)
     }
 
-    fn item(&mut self, scope: &mut S, text: &mut Kept<'_>, item: &I) {
+    fn item(&mut self, scope: &mut S, text: &mut KeptText, item: &I) {
         self.0.item(scope, text, item);
         self.1.item(scope, text, item);
     }
@@ -204,8 +187,8 @@ pub struct Text<F>(F);
 
 impl<F> sealed::Sealed for Text<F> {}
 impl<S, I, F: FnMut(&I) -> Option<&str>> Watch<S, I> for Text<F> {
-    fn item(&mut self, _: &mut S, kept: &mut Kept<'_>, item: &I) {
-        if kept.room > 0
+    fn item(&mut self, _: &mut S, kept: &mut KeptText, item: &I) {
+        if kept.is_on()
             && let Some(text) = (self.0)(item)
         {
             kept.push(text);
@@ -218,7 +201,7 @@ pub struct Each<F>(F);
 
 impl<F> sealed::Sealed for Each<F> {}
 impl<S, I, F: FnMut(&mut S, &I)> Watch<S, I> for Each<F> {
-    fn item(&mut self, scope: &mut S, _: &mut Kept<'_>, item: &I) {
+    fn item(&mut self, scope: &mut S, _: &mut KeptText, item: &I) {
         (self.0)(scope, item);
     }
 }
@@ -228,9 +211,7 @@ struct Progress<S: Scope> {
     /// `None` once the span has ended.
     scope: Option<S>,
     items: u64,
-    text: String,
-    /// Most bytes of text that the recorder takes; 0 when nothing is recorded.
-    room: usize,
+    text: KeptText,
 }
 
 impl<S: Scope> Progress<S> {
@@ -243,19 +224,15 @@ impl<S: Scope> Progress<S> {
             scope.first_token();
         }
         self.items += 1;
-        let mut kept = Kept {
-            text: &mut self.text,
-            room: self.room,
-        };
-        watch.item(scope, &mut kept, item);
+        watch.item(scope, &mut self.text, item);
     }
 
     fn end(&mut self) {
         if let Some(mut scope) = self.scope.take() {
             scope.items(self.items);
-            if !self.text.is_empty() {
-                scope.output_text(&self.text);
-                self.text = String::new();
+            let text = std::mem::take(&mut self.text);
+            if !text.as_str().is_empty() {
+                scope.output_text(text.as_str());
             }
         }
     }
@@ -329,22 +306,3 @@ macro_rules! debug_name {
     )+};
 }
 debug_name!(Text, Each);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_that_is_kept_has_a_limit_and_whole_characters() {
-        let mut text = String::new();
-        for _ in 0..1_000 {
-            let mut kept = Kept {
-                text: &mut text,
-                room: 20,
-            };
-            kept.push("grüße ");
-        }
-        assert!((21..25).contains(&text.len()), "{text}");
-        assert!("grüße ".repeat(4).starts_with(&text), "{text}");
-    }
-}

@@ -67,6 +67,14 @@
 //! [`FutureExt::in_span`] make a span the current one, and [`Recorder::span_in_context`] begins a
 //! span below it. [`StreamExt::in_span`] does the same for a reply that arrives piece by piece, with
 //! the time of its first item.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `macros` | the attribute `#[observe]`: a span around every call of a function | off |
+//! | `rest` | export to an Opik server | off |
+//! | `tracing-layer` | a layer that records the spans of the `tracing` crate | off |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod active;
@@ -74,35 +82,56 @@ mod builder;
 mod clock;
 mod config;
 mod context;
+mod default;
 mod flush;
 mod guard;
 mod in_span;
 mod in_stream;
 mod intake;
+mod kept;
 #[cfg(feature = "tracing-layer")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tracing-layer")))]
 pub mod layer;
+mod model;
 mod name;
+#[cfg(feature = "macros")]
+mod observed;
 mod policy;
 pub mod prompt_hash;
+pub mod prompts;
 mod raw;
 mod recorder;
 mod redact;
 mod scope;
+pub mod spool;
 mod stats;
 mod value;
 mod worker;
+pub mod workflow;
 
 pub use builder::{Branch, RecorderBuilder, StartError};
 pub use config::StartRows;
 pub use context::{EnterGuard, SpanHandle};
+pub use default::{default_recorder, set_default};
 pub use flush::{Flush, FlushReport};
 pub use guard::{SpanGuard, TraceGuard};
 pub use in_span::{FutureExt, InSpan};
 pub use in_stream::{StreamExt, StreamInSpan};
+pub use model::ObservedModel;
 pub use name::Name;
+#[cfg(feature = "macros")]
+#[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
+#[doc = include_str!("observe.md")]
+pub use opik_observe_macros::observe;
 pub use policy::{Field, Kinds, Names, Policy, PromptHash};
 pub use recorder::{Recorder, RecorderGuard};
 pub use scope::Scope;
 pub use stats::{BranchStatistics, DropReason, Statistics};
 pub use value::Value;
+
+/// What `#[observe]` expands to. Not a part of the public API.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __macro {
+    pub use crate::observed::*;
+}

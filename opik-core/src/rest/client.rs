@@ -9,6 +9,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::base_url::{BaseUrl, BaseUrlError};
 use super::retry::RetryPolicy;
+use crate::wire::FieldLimits;
 use crate::{ProjectId, Secret};
 
 /// The workspace of a self-hosted installation.
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub(super) compression: bool,
     pub(super) max_request: usize,
     pub(super) max_response: usize,
+    pub(super) limits: FieldLimits,
     /// Names of the projects that exported rows know by identifier only.
     pub(super) project_names: Mutex<HashMap<ProjectId, String>>,
 }
@@ -90,6 +92,7 @@ pub struct OpikClientBuilder {
     compression: bool,
     max_request: usize,
     max_response: usize,
+    limits: FieldLimits,
     verify_tls: bool,
     proxies: bool,
 }
@@ -109,6 +112,7 @@ impl OpikClient {
             compression: true,
             max_request: 5_000_000,
             max_response: 512_000_000,
+            limits: FieldLimits::default(),
             verify_tls: true,
             proxies: true,
         }
@@ -196,6 +200,13 @@ impl OpikClientBuilder {
         self
     }
 
+    /// What content of exported records travels inside of rows; the limits of the official clients.
+    /// Rows that are encoded already are sent as they are: whoever encodes them applies limits.
+    pub fn field_limits(mut self, limits: FieldLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// Whether the server's certificate is checked; it is. Turning this off hands the key to
     /// whoever answers.
     pub fn verify_tls(mut self, on: bool) -> Self {
@@ -239,6 +250,7 @@ impl OpikClientBuilder {
                 compression: self.compression,
                 max_request: self.max_request,
                 max_response: self.max_response,
+                limits: self.limits,
                 project_names: Mutex::default(),
             }),
         })

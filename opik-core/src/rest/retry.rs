@@ -48,6 +48,18 @@ impl RetryPolicy {
         Self::default().attempts(1)
     }
 
+    /// One repetition within a second, for callers that repeat on their own, such as a recorder:
+    /// enough for a connection that broke while it was idle, and every longer wait, also the one that
+    /// a server names, is left to the caller.
+    #[must_use]
+    pub fn brief() -> Self {
+        let wait = Duration::from_millis(200);
+        Self::default()
+            .attempts(2)
+            .within(Duration::from_secs(1))
+            .waits(wait, wait)
+    }
+
     /// Most attempts, the first included; 0 counts as 1.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -139,6 +151,10 @@ mod tests {
             RetryPolicy::none().wait(1, Duration::ZERO, Some(Duration::ZERO), 0),
             None
         );
+        let brief = RetryPolicy::brief();
+        assert!(brief.wait(1, Duration::ZERO, None, 0).is_some());
+        assert_eq!(brief.wait(2, Duration::ZERO, None, 0), None);
+        assert_eq!(brief.wait(1, Duration::ZERO, Some(SECOND * 2), 0), None);
     }
 
     proptest! {

@@ -35,9 +35,9 @@ use crate::{ExportError, ExportReport, Exporter};
 
 /// Takes rows that are encoded already.
 ///
-/// Contract: that of [`Exporter`], with rows in place of records. A row that is no valid record is
-/// rejected and costs no other. An attachment counts as one record; one that fails for good is
-/// rejected and costs no row.
+/// Contract, checked by `opik_testkit::wire_suite`: that of [`Exporter`], with rows in place of
+/// records. A row that is no valid record is rejected and costs no other. An attachment counts as
+/// one record; one that fails for good is rejected and costs no row.
 #[async_trait]
 pub trait WireExporter: Exporter {
     /// Takes one batch.

@@ -2,8 +2,9 @@
 //!
 //! A provider trait is a promise, and the promise is a suite: [`exporter_suite`],
 //! [`source_suite`], [`session_suite`] and [`model_suite`] each run named cases against fresh
-//! instances of an implementation and return a [`SuiteReport`]. They need no runtime of a certain
-//! kind: each is an `async fn` that any executor can drive.
+//! instances of an implementation and return a [`SuiteReport`]; [`wire_suite`] does so for exporters
+//! that take encoded rows. They need no runtime of a certain kind: each is an `async fn` that any
+//! executor can drive.
 //!
 //! ```
 //! use opik_testkit::{MemoryStore, Place, exporter_suite};
@@ -31,5 +32,5 @@ pub use doubles::{
 pub use report::{Skip, SuiteReport};
 pub use suites::{
     ModelUnderTest, Piece, Place, Scenario, SessionPlace, exporter_suite, model_suite,
-    session_suite, source_suite,
+    session_suite, source_suite, wire_suite,
 };

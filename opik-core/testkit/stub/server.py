@@ -286,6 +286,8 @@ def clean(b, fields):
 
 
 def validate_entity(b, kind):
+    if not isinstance(b, dict):
+        raise derr(400, "Unable to process JSON")
     if not b.get("start_time"):
         raise err(422, "startTime must not be null")
     ei = b.get("error_info")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use opik_testkit::{
     MemorySessions, MemoryStore, ModelUnderTest, Piece, Place, Scenario, ScriptedModel,
-    SessionPlace, exporter_suite, model_suite, session_suite, source_suite,
+    SessionPlace, WireStore, exporter_suite, model_suite, session_suite, source_suite, wire_suite,
 };
 
 #[tokio::test]
@@ -20,6 +20,23 @@ async fn the_memory_store_is_a_source() {
     let report = source_suite(|| async { Place::of(MemoryStore::new()) }, &[]).await;
     report.assert_ok();
     assert_eq!(report.passed.len(), 31, "{report}");
+}
+
+#[tokio::test]
+async fn the_wire_store_is_an_exporter_with_and_without_rows() {
+    let make = || async {
+        let store = WireStore::new();
+        let files = store.clone();
+        Place::of(store).reading_files(move |file| {
+            let found = files.file(file.trace, file.span, &file.file_name);
+            async move { found }
+        })
+    };
+    let report = wire_suite(make, &[]).await;
+    report.assert_ok();
+    assert_eq!(report.passed.len(), 15, "{report}");
+    exporter_suite(make, &[]).await.assert_ok();
+    source_suite(make, &[]).await.assert_ok();
 }
 
 #[tokio::test]

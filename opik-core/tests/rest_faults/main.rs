@@ -9,6 +9,7 @@
 //! | 401, 403, 404 for the workspace | an error at once, for good |
 //! | 404 for the address | an error at once that may be retried later: Opik may come back there |
 //! | 400, 413, 422 | halves the request until the bad record is alone |
+//! | refuses a file for good | the file is rejected and its row stays |
 //! | 409 | success when it is about what was just sent, else like 400 |
 //! | redirects, answers HTML, JSON of another shape, too much | an error at once that repeats nothing of it |
 #![cfg(feature = "rest")]
@@ -20,6 +21,8 @@ mod captures;
 mod discretion;
 mod fake;
 mod refusals;
+mod row_files;
+mod rows;
 mod searches;
 mod sending;
 mod statuses;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::stub::Stub;
-use opik_testkit::{Place, Skip, exporter_suite, source_suite};
+use opik_core::rest::{AttachmentTarget, OpikClient, PageNumber};
+use opik_core::wire::WireAttachment;
+use opik_testkit::{Place, Skip, exporter_suite, source_suite, wire_suite};
 
 fn place(stub: &Arc<Stub>) -> Place {
     stub.reset();
@@ -52,4 +54,39 @@ async fn the_client_is_a_trace_source() {
     source_suite(|| async { place(&stub) }, &skips)
         .await
         .assert_ok();
+}
+
+#[tokio::test]
+async fn the_client_takes_encoded_rows() {
+    let Some(stub) = Stub::start("the_client_takes_encoded_rows") else {
+        return;
+    };
+    let stub = Arc::new(stub);
+    let make = || async {
+        let client = stub.client();
+        place(&stub).reading_files(move |file| {
+            let client = client.clone();
+            async move { read_file(&client, &file).await }
+        })
+    };
+    wire_suite(make, &[]).await.assert_ok();
+}
+
+/// What the server has of a file.
+async fn read_file(client: &OpikClient, file: &WireAttachment) -> Option<Vec<u8>> {
+    let project = client.find_project(file.project_name.as_deref()?).await;
+    let target = match file.span {
+        Some(span) => AttachmentTarget::Span(span),
+        None => AttachmentTarget::Trace(file.trace),
+    };
+    let project = project.ok()??.id?;
+    let listed = client
+        .attachments(project, target, PageNumber::default())
+        .await
+        .ok()?;
+    let named = listed.content.into_iter();
+    let mut named = named.filter(|other| other.file_name == file.file_name);
+    let found = named.next()?;
+    assert!(named.next().is_none(), "a name is there once");
+    client.fetch_attachment(&found).await.ok()
 }

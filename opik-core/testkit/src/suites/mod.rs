@@ -16,6 +16,7 @@ mod session_log;
 mod source;
 mod source_filters;
 mod source_totals;
+mod wire;
 
 pub use exporter::exporter_suite;
 pub use model::{ModelUnderTest, model_suite};
@@ -23,3 +24,4 @@ pub use place::Place;
 pub use scenario::{Piece, Scenario};
 pub use session::{SessionPlace, session_suite};
 pub use source::source_suite;
+pub use wire::wire_suite;

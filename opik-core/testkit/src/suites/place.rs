@@ -6,8 +6,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use opik_core::wire::WireAttachment;
 use opik_core::{Exporter, TraceSource};
 
+type ReadFile = Box<
+    dyn Fn(WireAttachment) -> Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>> + Send + Sync,
+>;
 type Settle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// An empty place with a way in and a way out: what a case of [`exporter_suite`] and
@@ -18,6 +22,7 @@ type Settle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + 
 pub struct Place {
     pub(crate) exporter: Arc<dyn Exporter>,
     pub(crate) source: Arc<dyn TraceSource>,
+    pub(crate) read_file: Option<ReadFile>,
     settle: Option<Settle>,
     keep: Option<Box<dyn Any + Send>>,
 }
@@ -29,6 +34,7 @@ impl Place {
         Self {
             exporter,
             source,
+            read_file: None,
             settle: None,
             keep: None,
         }
@@ -55,6 +61,19 @@ impl Place {
         F: Future<Output = ()> + Send + 'static,
     {
         self.settle = Some(Box::new(move || Box::pin(settle())));
+        self
+    }
+
+    /// How to read a file that was sent: what is in it now, or `None` where it is not there.
+    #[must_use]
+    pub fn reading_files<F>(
+        mut self,
+        read: impl Fn(WireAttachment) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Option<Vec<u8>>> + Send + 'static,
+    {
+        self.read_file = Some(Box::new(move |file| Box::pin(read(file))));
         self
     }
 

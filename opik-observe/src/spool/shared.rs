@@ -1,0 +1,152 @@
+//! What a spool and its thread share.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use opik_core::exporter::ExportErrorKind;
+use opik_core::wire::WireExporter;
+use opik_core::{ExportError, ExportReport};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::clock::SpoolClock;
+use super::counts::{Counts, Trouble};
+use super::files::Files;
+use super::journal::Journal;
+use super::options::SpoolOptions;
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) inner: Arc<dyn WireExporter>,
+    pub(super) options: SpoolOptions,
+    pub(super) counts: Arc<Counts>,
+    /// Of the runtime whose timers bound every attempt, so that callers need none.
+    timers: Handle,
+    journal: Mutex<Journal>,
+    /// Something was appended, or the spool is closing.
+    pub(super) changed: Notify,
+    closing: AtomicBool,
+    closed: Notify,
+    /// Something was sent, or will not be.
+    settled: (Mutex<()>, Condvar),
+}
+
+impl Shared {
+    pub(super) fn new(
+        files: Arc<dyn Files>,
+        clock: Arc<dyn SpoolClock>,
+        inner: Arc<dyn WireExporter>,
+        options: SpoolOptions,
+        timers: Handle,
+    ) -> Self {
+        let counts = Arc::new(Counts::default());
+        let journal = Journal::new(files, clock, Arc::clone(&counts), options.clone());
+        Self {
+            inner,
+            options,
+            counts,
+            timers,
+            journal: Mutex::new(journal),
+            changed: Notify::new(),
+            closing: AtomicBool::new(false),
+            closed: Notify::new(),
+            settled: Default::default(),
+        }
+    }
+
+    pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.closed.notify_waiters();
+        self.changed.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Runs a future unless the spool closes before it is done.
+    pub(super) async fn unless_closing<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        let mut closed = pin!(self.closed.notified());
+        closed.as_mut().enable();
+        poll_fn(|cx| {
+            if self.is_closing() || closed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            work.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    /// Runs a call of the exporter behind for as long as an attempt may take.
+    pub(super) async fn attempt<T>(
+        &self,
+        call: impl Future<Output = Result<T, ExportError>>,
+    ) -> Result<T, ExportError> {
+        let alarm = {
+            let _timers = self.timers.enter();
+            tokio::time::sleep(self.options.attempt_timeout)
+        };
+        let (mut call, mut alarm) = (pin!(call), pin!(alarm));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let late = || ExportError::new(ExportErrorKind::Timeout, "no answer in time");
+            alarm.as_mut().poll(cx).map(|()| Err(late()))
+        })
+        .await
+    }
+
+    /// One warning for the first outage, another for a key that is refused.
+    pub(super) fn note_failure(&self, error: &ExportError) {
+        let trouble = match error.kind() {
+            ExportErrorKind::Unauthorized => Trouble::KeyRefused,
+            _ => Trouble::Outage,
+        };
+        self.counts.warn(trouble, &error.kind());
+    }
+
+    pub(super) fn note_settled(&self) {
+        drop(self.settled.0.lock());
+        self.settled.1.notify_all();
+    }
+
+    /// Blocks until nothing waits in the spool; `false` when that takes longer.
+    pub(super) fn wait_until_empty(&self, timeout: Duration) -> bool {
+        let began = Instant::now();
+        let mut guard = self
+            .settled
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        while self.counts.pending_records.get() > 0 {
+            let Some(left) = timeout
+                .checked_sub(began.elapsed())
+                .filter(|left| !left.is_zero())
+            else {
+                return false;
+            };
+            guard = self
+                .settled
+                .1
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        true
+    }
+
+    /// Counts what went past the spool.
+    pub(super) fn note_direct(&self, report: &ExportReport) {
+        self.counts.direct.add(report.accepted as u64);
+    }
+}

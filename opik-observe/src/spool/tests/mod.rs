@@ -1,0 +1,7 @@
+//! The spool on a directory that fails, against what must hold.
+
+mod machine;
+mod model_files;
+mod outage;
+#[path = "../../../tests/spool/server.rs"]
+mod server;
