@@ -211,7 +211,7 @@ impl Active {
     }
 
     #[inline(always)]
-    pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) {
+    pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: Value<'_>) {
         if !self.raw.keyed(tag, key, value) {
             self.core.field_lost();
         }

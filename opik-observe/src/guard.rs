@@ -69,7 +69,7 @@ macro_rules! shared_methods {
         #[inline]
         pub fn metadata<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) -> &mut Self {
             if let Some(active) = &mut self.active {
-                active.keyed(Tag::Metadata, key, &value.into());
+                active.keyed(Tag::Metadata, key, value.into());
             }
             self
         }
@@ -255,7 +255,7 @@ impl SpanGuard {
     pub fn usage(&mut self, usage: &Usage) -> &mut Self {
         if let Some(active) = &mut self.active {
             for (name, count) in &usage.0 {
-                active.keyed(Tag::Usage, name, &Value::Int(*count));
+                active.keyed(Tag::Usage, name, Value::Int(*count));
             }
         }
         self

@@ -50,8 +50,8 @@ fn texts_of_every_length_are_copied_whole() {
             text.split_at(length).0,
         );
         let mut raw = begun(&Name::dynamic(value), None);
-        assert!(raw.keyed(Tag::Metadata, key, &Value::from(value)));
-        assert!(raw.keyed(Tag::Metadata, key, &Value::from(7)));
+        assert!(raw.keyed(Tag::Metadata, key, Value::from(value)));
+        assert!(raw.keyed(Tag::Metadata, key, Value::from(7)));
         let view = RawView::parse(raw.as_bytes()).unwrap();
         assert_eq!(view.name(), (value, false));
         let fields: Vec<_> = view.fields().collect();
@@ -62,8 +62,8 @@ fn texts_of_every_length_are_copied_whole() {
     let mut raw = head(&Name::from("s"));
     let before = raw.len();
     let key = "k".repeat(1 << 16);
-    assert!(!raw.keyed(Tag::Metadata, &key, &Value::from(7)));
-    assert!(!raw.keyed(Tag::Metadata, &key, &Value::from(serde_json::json!([1]))));
+    assert!(!raw.keyed(Tag::Metadata, &key, Value::from(7)));
+    assert!(!raw.keyed(Tag::Metadata, &key, Value::from(serde_json::json!([1]))));
     assert_eq!(raw.len(), before, "a key without bounds is left out");
 }
 
@@ -71,9 +71,9 @@ fn texts_of_every_length_are_copied_whole() {
 fn what_is_written_is_read_back() {
     let mut raw = head(&Name::from("tool"));
     raw.text(Tag::Model, "m-1");
-    assert!(raw.keyed(Tag::Metadata, "k", &Value::from(true)));
-    assert!(raw.keyed(Tag::Metadata, "j", &Value::from(serde_json::json!([1]))));
-    assert!(raw.keyed(Tag::Usage, "total_tokens", &Value::from(7)));
+    assert!(raw.keyed(Tag::Metadata, "k", Value::from(true)));
+    assert!(raw.keyed(Tag::Metadata, "j", Value::from(serde_json::json!([1]))));
+    assert!(raw.keyed(Tag::Usage, "total_tokens", Value::from(7)));
     raw.float(Tag::Cost, 0.5);
     assert!(raw.json(Tag::Input, &["a"], 100));
     raw.name(Tag::ErrorType, &Name::from("Timeout"));

@@ -148,14 +148,15 @@ impl Raw {
     }
 
     /// A value under a key; `false` when it has no JSON form or is too long for any.
+    /// Inlined, and by value: for a value whose form the caller knows, one call is left.
     #[inline(always)]
-    pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: &Value<'_>) -> bool {
+    pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: Value<'_>) -> bool {
         match value {
-            Value::Bool(truth) => self.field(tag, Form::Bool, key, &[(*truth).into()]),
+            Value::Bool(truth) => self.field(tag, Form::Bool, key, &[truth.into()]),
             Value::Int(number) => self.number(tag, Form::Int, key, number.to_le_bytes()),
             Value::Float(number) => self.number(tag, Form::Float, key, number.to_le_bytes()),
             Value::Text(text) => self.field(tag, Form::Text, key, text.as_bytes()),
-            Value::Json(json) => self.keyed_json(tag, key, json),
+            Value::Json(json) => self.keyed_json(tag, key, &json),
         }
     }
 

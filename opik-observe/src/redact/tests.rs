@@ -29,7 +29,7 @@ impl Call {
                 raw.json(*tag, value, *limit);
             }
             Self::Keyed(tag, key, value) => {
-                raw.keyed(*tag, key, value);
+                raw.keyed(*tag, key, value.clone());
             }
             Self::Float(tag, number) => raw.float(*tag, *number),
         }
@@ -190,17 +190,16 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
                 id
             };
             let start = Timestamp::from_micros(start);
-            let mut raw = Raw::begin(
-                Vec::new(),
-                &Head {
-                    kind,
-                    id: version(id),
-                    trace: version(trace),
-                    parent: parent.map(version),
-                    start,
-                    name: &name(&text, declared),
-                },
-            );
+            let mut raw = Raw::default();
+            raw.begin(&Head {
+                span_type: None,
+                kind,
+                id: version(id),
+                trace: version(trace),
+                parent: parent.map(version),
+                start,
+                name: &name(&text, declared),
+            });
             if kind == Kind::Span {
                 raw.text(Tag::SpanType, word);
             }
@@ -208,7 +207,7 @@ fn record() -> impl Strategy<Value = Vec<u8>> {
             if let Some(end) = end {
                 raw.end(start.plus_micros(end));
             }
-            raw.into_buffer()
+            raw.as_bytes().to_vec()
         },
     )
 }
@@ -277,18 +276,16 @@ proptest! {
 
 /// Reads one record of a span with the fields that `write` gives it.
 fn read(policy: &Policy, kind: &SpanType, write: impl FnOnce(&mut Raw)) -> (String, u64) {
-    let mut raw = Raw::begin(
-        Vec::new(),
-        &Head {
-            kind: Kind::Span,
-            id: *opik_core::SpanId::generate().as_bytes(),
-            trace: *opik_core::TraceId::generate().as_bytes(),
-            parent: None,
-            start: Timestamp::from_micros(5),
-            name: &name("step", true),
-        },
-    );
-    raw.text(Tag::SpanType, kind.as_str());
+    let mut raw = Raw::default();
+    raw.begin(&Head {
+        span_type: Some(kind),
+        kind: Kind::Span,
+        id: *opik_core::SpanId::generate().as_bytes(),
+        trace: *opik_core::TraceId::generate().as_bytes(),
+        parent: None,
+        start: Timestamp::from_micros(5),
+        name: &name("step", true),
+    });
     write(&mut raw);
     let mut cleared = Cleared::default();
     assert!(cleared.read(&RawView::parse(raw.as_bytes()).unwrap(), policy));
@@ -349,7 +346,7 @@ fn a_scrubber_that_panics_costs_its_field_and_no_more() {
     let (row, lost) = read(&policy, &SpanType::Llm, |raw| {
         raw.json(Tag::Input, &["fine", "bad"], 999);
         raw.json(Tag::Output, "fine", 999);
-        raw.keyed(Tag::Metadata, "bad key", &Value::from(1));
+        raw.keyed(Tag::Metadata, "bad key", Value::from(1));
         raw.text(Tag::Model, "bad model");
     });
     assert_eq!(lost, 3);
@@ -363,8 +360,8 @@ fn labels_that_read_like_content_become_hashes() {
         raw.text(Tag::Label, "expert=legal");
         raw.text(Tag::Label, "Ann Lee");
         raw.text(Tag::Model, "/home/ann lee/model");
-        raw.keyed(Tag::Usage, "what Ann said", &Value::Int(1));
-        raw.keyed(Tag::Usage, "total_tokens", &Value::Int(2));
+        raw.keyed(Tag::Usage, "what Ann said", Value::Int(1));
+        raw.keyed(Tag::Usage, "total_tokens", Value::Int(2));
     });
     assert!(row.contains(r#""tags":["expert=legal","tag#"#), "{row}");
     assert!(row.contains(r#""model":"model#"#) && row.contains(r#""usage":{"total_tokens":2}"#));
@@ -375,17 +372,16 @@ fn labels_that_read_like_content_become_hashes() {
 fn files_go_out_of_content_and_too_much_content_is_marked() {
     use opik_core::wire::FieldLimits;
 
-    let mut raw = Raw::begin(
-        Vec::new(),
-        &Head {
-            kind: Kind::Trace,
-            id: *opik_core::TraceId::generate().as_bytes(),
-            trace: *opik_core::TraceId::generate().as_bytes(),
-            parent: None,
-            start: Timestamp::from_micros(5),
-            name: &name("step", true),
-        },
-    );
+    let mut raw = Raw::default();
+    raw.begin(&Head {
+        span_type: None,
+        kind: Kind::Trace,
+        id: *opik_core::TraceId::generate().as_bytes(),
+        trace: *opik_core::TraceId::generate().as_bytes(),
+        parent: None,
+        start: Timestamp::from_micros(5),
+        name: &name("step", true),
+    });
     // The first bytes of a picture, then zeros.
     let picture = format!("iVBORw0KGgo{}", "A".repeat(2_001));
     raw.json(
@@ -394,7 +390,7 @@ fn files_go_out_of_content_and_too_much_content_is_marked() {
         1 << 20,
     );
     raw.json(Tag::Output, &"too long ".repeat(1_000), 1 << 20);
-    raw.keyed(Tag::Metadata, "attempt", &Value::from(3));
+    raw.keyed(Tag::Metadata, "attempt", Value::from(3));
     let mut cleared = Cleared::default();
     let policy = Policy::full_content().prompt_hash(PromptHash::Off);
     assert!(cleared.read(&RawView::parse(raw.as_bytes()).unwrap(), &policy));
