@@ -120,12 +120,13 @@ struct Encoded<'a> {
 impl Exporter for Spool {
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
         match &self.on_disk {
-            Some(disk) if !batch.is_empty() => {
+            Some(_) if batch.is_empty() => Ok(ExportReport::default()),
+            Some(disk) => {
                 let project = disk.shared.options.project.as_deref();
                 disk.take(self.inner.export(batch), || encode(batch, project))
                     .await
             }
-            _ => self.inner.export(batch).await,
+            None => self.inner.export(batch).await,
         }
     }
 
@@ -149,10 +150,9 @@ impl WireExporter for Spool {
             rejected: Vec::new(),
         };
         match &self.on_disk {
-            Some(disk) if !batch.is_empty() => {
-                disk.take(self.inner.export_rows(batch), encoded).await
-            }
-            _ => self.inner.export_rows(batch).await,
+            Some(_) if batch.is_empty() => Ok(ExportReport::default()),
+            Some(disk) => disk.take(self.inner.export_rows(batch), encoded).await,
+            None => self.inner.export_rows(batch).await,
         }
     }
 

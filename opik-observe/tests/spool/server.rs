@@ -1,10 +1,9 @@
-//! A server that can be down in many ways and remembers what it got.
+//! A server that can be down and remembers what it got.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use opik_core::exporter::{ExportErrorKind, Rejection};
+use opik_core::exporter::ExportErrorKind;
 use opik_core::wire::{List, RowId, WireBatch, WireExporter};
 use opik_core::{Batch, ExportError, ExportReport, Exporter, Timestamp, TraceId};
 
@@ -13,20 +12,12 @@ use opik_core::{Batch, ExportError, ExportReport, Exporter, Timestamp, TraceId};
 pub(super) enum Mood {
     Up,
     Fails(ExportErrorKind),
-    Asks(Duration),
-    Hangs,
-    Panics,
-    /// Refuses a request with this row in it.
-    Dislikes(u64),
-    /// Rejects this row and takes the others.
-    Rejects(u64),
 }
 
 #[derive(Debug)]
 struct State {
     mood: Mood,
     rows: Vec<u64>,
-    calls: usize,
 }
 
 /// Clones share the state.
@@ -38,7 +29,6 @@ impl Server {
         Self(Arc::new(Mutex::new(State {
             mood,
             rows: Vec::new(),
-            calls: 0,
         })))
     }
 
@@ -53,10 +43,6 @@ impl Server {
     /// Numbers of the rows that arrived, in order of arrival.
     pub(super) fn rows(&self) -> Vec<u64> {
         self.state().rows.clone()
-    }
-
-    pub(super) fn calls(&self) -> usize {
-        self.state().calls
     }
 }
 
@@ -86,37 +72,12 @@ fn numbers(batch: &WireBatch) -> Vec<u64> {
 #[async_trait]
 impl WireExporter for Server {
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
-        let mood = {
-            let mut state = self.state();
-            state.calls += 1;
-            state.mood
-        };
-        let mut numbers = numbers(batch);
-        let mut report = ExportReport::accepted(numbers.len());
-        match mood {
-            Mood::Up => {}
-            Mood::Fails(kind) => return Err(ExportError::new(kind, "down")),
-            Mood::Asks(wait) => {
-                let error = ExportError::new(ExportErrorKind::RateLimited, "slow down");
-                return Err(error.with_retry_after(wait));
-            }
-            Mood::Hangs => std::future::pending().await,
-            Mood::Panics => panic!("a defect of the exporter"),
-            Mood::Dislikes(number) if numbers.contains(&number) => {
-                return Err(ExportError::new(ExportErrorKind::Rejected, "status 400"));
-            }
-            Mood::Rejects(number) if numbers.contains(&number) => {
-                numbers.retain(|other| *other != number);
-                report.accepted -= 1;
-                report.rejected.push(Rejection {
-                    record: "trace".to_owned(),
-                    reason: "no".to_owned(),
-                });
-            }
-            Mood::Dislikes(_) | Mood::Rejects(_) => {}
+        let mut state = self.state();
+        if let Mood::Fails(kind) = state.mood {
+            return Err(ExportError::new(kind, "down"));
         }
-        self.state().rows.extend(numbers);
-        Ok(report)
+        state.rows.extend(numbers(batch));
+        Ok(ExportReport::accepted(batch.len()))
     }
 }
 
@@ -131,10 +92,7 @@ impl Exporter for Server {
     }
 
     async fn flush(&self) -> Result<(), ExportError> {
-        match self.state().mood {
-            Mood::Fails(kind) => Err(ExportError::new(kind, "down")),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     fn wire(&self) -> Option<&dyn WireExporter> {

@@ -41,8 +41,10 @@ impl Journal {
         self.make_room(size);
         self.write(&pieces, header)
             .or_else(|error| match error.kind() {
-                // Someone took the directory, or the segment, away.
-                io::ErrorKind::NotFound => {
+                // Someone took the directory, or the segment, away; or files may not grow on, and
+                // a new one may be made.
+                io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge => {
+                    self.active = None;
                     self.files.make_directory()?;
                     self.write(&pieces, header)
                 }

@@ -3,5 +3,4 @@
 mod machine;
 mod model_files;
 mod outage;
-#[path = "../../../tests/spool/server.rs"]
 mod server;
