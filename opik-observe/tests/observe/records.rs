@@ -91,6 +91,9 @@ fn an_async_call_records_the_same() {
     assert_eq!(error(&spans[0]), None);
     assert_eq!(error(&spans[1]).unwrap().0, "ParseIntError");
     assert!(spans[1].output.is_none());
+    for span in &spans {
+        assert_eq!(json(span.metadata.as_ref()).get("cancelled"), None);
+    }
 }
 
 #[derive(Debug)]

@@ -71,25 +71,27 @@ twice! {
 }
 
 struct Whole {
-    used: Loud,
     _unused: Loud,
+    used: Loud,
 }
 
 mod methods {
     use super::{Loud, Whole, observe};
 
+    fn name(loud: &Loud) -> &'static str {
+        loud.0
+    }
+
     impl Whole {
         pub(super) fn bare(self, other: Loud) -> Result<&'static str, ()> {
-            let used = self.used;
-            drop(other);
-            Ok(used.0)
+            let _kept = other;
+            Ok(name(&self.used))
         }
 
         #[observe]
         pub(super) fn observed(self, other: Loud) -> Result<&'static str, ()> {
-            let used = self.used;
-            drop(other);
-            Ok(used.0)
+            let _kept = other;
+            Ok(name(&self.used))
         }
     }
 }
@@ -154,8 +156,8 @@ fn a_cancelled_future_drops_in_the_same_order_whether_it_began_or_not() {
 #[test]
 fn a_receiver_by_value_is_taken_along_whole() {
     let whole = |log: &Log| Whole {
-        used: Loud("used", Rc::clone(log)),
         _unused: Loud("unused", Rc::clone(log)),
+        used: Loud("used", Rc::clone(log)),
     };
     let (bare, observed) = (Log::default(), Log::default());
     let other = |log: &Log| Loud("other", Rc::clone(log));
@@ -172,6 +174,16 @@ async fn borrows_cell(cell: Cell<u32>, text: &str) -> Result<u32, std::fmt::Erro
     Ok(cell.get() + u32::try_from(text.len()).unwrap_or(0))
 }
 
+struct Counter(Cell<u32>);
+
+impl Counter {
+    #[observe]
+    async fn counted(self) -> u32 {
+        std::future::ready(()).await;
+        self.0.get()
+    }
+}
+
 #[observe]
 async fn not_send(number: Rc<u32>) -> u32 {
     std::future::ready(()).await;
@@ -185,6 +197,8 @@ fn a_future_may_be_sent_when_the_body_s_may_and_only_then() {
     }
     // `Cell` is `Send` and not `Sync`.
     assert_eq!(run(sends(borrows_cell(Cell::new(1), "ab"))), Ok(4));
+
+    assert_eq!(run(sends(Counter(Cell::new(1)).counted())), 1);
 
     trait Stays<A> {
         fn stays(&self) -> bool {
