@@ -33,6 +33,7 @@ mod error;
 pub mod exporter;
 pub mod id;
 pub mod json;
+mod link;
 pub mod model;
 pub mod query;
 #[cfg(feature = "rest")]
@@ -50,6 +51,7 @@ pub use chat::{ChatEvent, ChatModel, ChatRequest, ChatStream, ModelError};
 pub use exporter::{Batch, ExportError, ExportReport, Exporter};
 pub use id::{ProjectId, SpanId, TraceId};
 pub use json::Json;
+pub use link::trace_url;
 pub use model::{
     Comment, ErrorInfo, FeedbackScore, Project, ScoreRecord, Span, SpanType, Thread, Trace, Usage,
 };

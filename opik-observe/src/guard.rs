@@ -285,12 +285,14 @@ impl SpanGuard {
         }
     }
 
-    /// The conversation, for the trace that begins and ends with this span.
-    #[cfg(feature = "tracing-layer")]
-    pub(crate) fn thread_id(&mut self, thread: &str) {
+    /// The conversation that the trace is a turn of, when the trace begins and ends with this span
+    /// because the span began outside of any; see
+    /// [`Recorder::span_in_context`](crate::Recorder::span_in_context). Elsewhere it does nothing.
+    pub fn thread_id(&mut self, thread: &str) -> &mut Self {
         if let Some(active) = &mut self.active {
             active.text(Tag::ThreadId, thread);
         }
+        self
     }
 
     /// Gives the span a feedback score.

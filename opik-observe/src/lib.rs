@@ -103,6 +103,7 @@ mod raw;
 mod recorder;
 mod redact;
 mod scope;
+mod scores;
 pub mod spool;
 mod stats;
 mod value;

@@ -119,6 +119,20 @@ impl FeedbackScore {
             extra: Extra::new(),
         }
     }
+
+    /// The same score with a text that says why.
+    #[must_use]
+    pub fn with_reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// The same score with the name of the category that the value stands for.
+    #[must_use]
+    pub fn with_category(mut self, category: impl Into<String>) -> Self {
+        self.category_name = Some(category.into());
+        self
+    }
 }
 
 /// What a score is given to.

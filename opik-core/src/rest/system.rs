@@ -1,7 +1,7 @@
 //! The server itself: whether it is alive, who we are to it, links into its web page.
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -62,9 +62,7 @@ impl OpikClient {
     /// Where the trace is shown in Opik's web page. The address redirects to the project's page.
     #[must_use]
     pub fn trace_url(&self, trace: TraceId) -> String {
-        let base = self.base_url().as_str();
-        let path = URL_SAFE.encode(base);
-        format!("{base}v1/session/redirect/projects/?trace_id={trace}&path={path}")
+        crate::trace_url(self.base_url().as_str(), trace)
     }
 
     /// The base URL as attachment calls want it.
