@@ -2,9 +2,14 @@
 //!
 //! A job is a trace and gets its record at the end of the input. `node_execution` is a span;
 //! `llm_call_completed` and the rest are spans within the next node of that name, since they are
-//! written before it. `expert_fallback` counts as a retry, `system_failure` and whatever ends in
-//! `_failed` as an error. `timestamp` is when the event was written, so a span begins
-//! `duration_ms` before it.
+//! written before it.
+//!
+//! - **Times**: the `timestamp` of a node is its start, that of everything else its end.
+//!   `expert_fallback` repeats the duration of the call that it tells of, and takes no time itself.
+//! - **Retries** are tagged `retry`: the second and further runs of a node, calls with an `attempt`
+//!   above 1 or the `path` `fallback`, and `expert_fallback`.
+//! - **Errors** are events with an `error` or `error_message`, `system_failure`, and whatever ends in
+//!   `_failed`. Their type is the `error_type` or `error_code`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,10 +18,17 @@ use serde_json::{Map, Value};
 
 use crate::attributes::{text, whole};
 use crate::foreign::{span_id, trace_id};
+use crate::record::with_member;
 use crate::sink::Sink;
 
 /// Spans that wait for their node; with more, the job's oldest go without one.
 const MAX_WAITING: usize = 10_000;
+
+const NODE: &str = "node_execution";
+const CALL: &str = "llm_call_completed";
+const FALLBACK: &str = "expert_fallback";
+const FAILURE: &str = "system_failure";
+const RETRY: &str = "retry";
 
 /// The jobs of a file.
 #[derive(Debug, Default)]
@@ -27,6 +39,7 @@ pub(crate) struct Jobs {
 #[derive(Debug)]
 struct Job {
     trace: Trace,
+    project: Option<String>,
     /// What the identifiers of the job's spans begin with.
     anchor: Timestamp,
     /// Spans without their node, by the node's name.
@@ -46,17 +59,25 @@ impl Jobs {
         let (Some(kind), Some(name)) = (member("event_type"), member("job_id")) else {
             return sink.problem(line, "event: it has no event_type or no job_id");
         };
-        let Some(end) = event.get("timestamp").and_then(moment) else {
+        let Some(told) = event.get("timestamp").and_then(moment) else {
             return sink.problem(
                 line,
                 "event: it has no timestamp that is a date or a number",
             );
         };
-        let start = end.plus_micros(-micros(event.get("duration_ms")));
+        let duration = micros(event.get("duration_ms"));
+        let (start, end) = match kind.as_str() {
+            NODE => (told, told.plus_micros(duration)),
+            FALLBACK => (told, told),
+            _ => (told.plus_micros(-duration), told),
+        };
         let job = self
             .by_name
             .entry(name.clone())
             .or_insert_with(|| Job::new(&name, start));
+        if job.project.is_none() {
+            job.project = event.get("project_id").and_then(text);
+        }
         job.event(&name, &kind, (start, end), event, line, sink);
     }
 
@@ -66,7 +87,12 @@ impl Jobs {
             for (_, span) in job.waiting {
                 sink.span(span, "");
             }
-            sink.trace(job.trace, "");
+            let mut trace = job.trace;
+            if let Some(project) = job.project.map(Value::from) {
+                let metadata = trace.metadata.take();
+                trace.metadata = Some(with_member(metadata, "project_id", &project));
+            }
+            sink.trace(trace, "");
         }
     }
 }
@@ -76,10 +102,13 @@ impl Job {
         let mut trace = Trace::new(trace_id(name, anchor), anchor);
         trace.name = Some("vyasa job".to_owned());
         let mut metadata = Map::new();
-        metadata.insert("source_id".to_owned(), Value::from(name));
+        for key in ["source_id", "job_id"] {
+            metadata.insert(key.to_owned(), Value::from(name));
+        }
         trace.metadata = Some(Json::from_value(&Value::Object(metadata)));
         Self {
             trace,
+            project: None,
             anchor,
             waiting: VecDeque::new(),
             runs: BTreeMap::new(),
@@ -102,14 +131,14 @@ impl Job {
         trace.start_time = trace.start_time.min(start);
         trace.end_time = trace.end_time.max(Some(end));
         let mut span = new_span(id, trace.id, (start, end), kind, node.as_deref(), event);
-        if kind == "system_failure" {
+        if kind == FAILURE {
             trace.error_info.clone_from(&span.error_info);
         }
         let Some(node) = node else {
             sink.span(span, line);
             return;
         };
-        if kind != "node_execution" {
+        if kind != NODE {
             self.waiting.push_back((node, span));
             if self.waiting.len() > MAX_WAITING
                 && let Some((_, oldest)) = self.waiting.pop_front()
@@ -123,8 +152,8 @@ impl Job {
         if *runs > 1 {
             let attempt = Value::from(*runs);
             let metadata = span.metadata.take();
-            span.metadata = Some(crate::record::with_member(metadata, "attempt", &attempt));
-            span.tags.push("retry".to_owned());
+            span.metadata = Some(with_member(metadata, "attempt", &attempt));
+            span.tags.push(RETRY.to_owned());
         }
         let (inside, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
@@ -154,32 +183,37 @@ fn new_span(
         Some(other) => Map::from_iter([("metadata".to_owned(), other)]),
     };
     span.name = Some(match (kind, node) {
-        ("node_execution", Some(node)) => node.to_owned(),
+        (NODE, Some(node)) => node.to_owned(),
         _ => kind.to_owned(),
     });
-    if kind == "llm_call_completed" {
+    let member = |name: &str| metadata.get(name).or_else(|| event.get(name));
+    let said_in = |names: [&str; 2]| names.into_iter().find_map(|name| text(member(name)?));
+    if kind == CALL {
         span.r#type = Some(SpanType::Llm);
     }
-    if kind == "expert_fallback" {
-        span.tags.push("retry".to_owned());
+    let again = metadata.get("attempt").and_then(whole).unwrap_or(1) > 1
+        || metadata.get("path").and_then(Value::as_str) == Some("fallback");
+    if kind == FALLBACK || (kind == CALL && again) {
+        span.tags.push(RETRY.to_owned());
     }
-    span.model = metadata.get("model").and_then(text);
+    span.model = said_in(["model_id", "model"]);
     span.provider = metadata.get("provider").and_then(text);
     tokens(&metadata, &mut span);
-    let said = metadata
-        .get("error")
-        .filter(|it| !it.is_null())
+    let said = ["error", "error_message"]
+        .into_iter()
+        .filter_map(member)
+        .find(|it| !it.is_null())
         .map(|it| text(it).unwrap_or_else(|| it.to_string()));
-    let failed = kind == "system_failure" || kind.ends_with("_failed");
+    let failed = kind == FAILURE || kind.ends_with("_failed");
+    let error_type = said_in(["error_type", "error_code"]);
     span.error_info = match said {
         Some(said) => {
-            let error_type = metadata.get("error_type").and_then(text);
             // The kind of an event is no type of an error, unless the event is one.
             let error_type =
                 error_type.unwrap_or_else(|| if failed { kind } else { "NodeError" }.to_owned());
             Some(ErrorInfo::new(error_type, said))
         }
-        None => failed.then(|| ErrorInfo::of_type(kind)),
+        None => failed.then(|| ErrorInfo::of_type(error_type.as_deref().unwrap_or(kind))),
     };
     // What is not in a field of its own is metadata.
     for used in ["timestamp", "duration_ms", "job_id"] {
@@ -192,7 +226,7 @@ fn new_span(
     span
 }
 
-/// Token counts, as one number or by name, in the metadata or in its member `tokens`.
+/// Token counts, as one number or by name, in the metadata or in its members `tokens` and `usage`.
 fn tokens(metadata: &Map<String, Value>, span: &mut Span) {
     let names = [
         ("prompt_tokens", "prompt_tokens"),
@@ -207,7 +241,8 @@ fn tokens(metadata: &Map<String, Value>, span: &mut Span) {
         span.usage.0.insert("total_tokens".to_owned(), total);
     }
     let nested = tokens.and_then(Value::as_object);
-    for (map, count) in [(Some(metadata), 3), (nested, names.len())] {
+    let usage = metadata.get("usage").and_then(Value::as_object);
+    for (map, count) in [(Some(metadata), 3), (nested, names.len()), (usage, 3)] {
         for (from, to) in names.iter().take(count) {
             if let Some(value) = map.and_then(|map| map.get(*from)).and_then(whole) {
                 span.usage.0.entry((*to).to_owned()).or_insert(value);
