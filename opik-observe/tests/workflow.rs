@@ -246,6 +246,8 @@ fn the_ready_made_policy_lets_labels_numbers_and_hashes_through_and_no_text() {
     let input = format!(r#"{{"messages":{MESSAGES},"tools":[{{"name":"search"}}]}}"#);
     let told = outcome.metadata("generalist");
     assert_eq!(told["prompt_hash"], prompt_hash::v2(&input));
+    let vyasa = prompt_hash::v1(&input).unwrap();
+    assert_eq!(told["prompt_hash_v1"], vyasa);
     assert_eq!(outcome.span("generalist").usage, Usage::of_tokens(100, 20));
     assert_eq!(
         outcome.metadata("logician")["prompt_hash"],

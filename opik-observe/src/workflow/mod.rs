@@ -58,7 +58,7 @@ pub use node::Node;
 pub use steps::Steps;
 pub use validation::Validation;
 
-use crate::policy::{Names, Policy};
+use crate::policy::{Names, Policy, PromptHash};
 
 /// Metadata keys that the guards of this module write.
 pub const METADATA_KEYS: [&str; 19] = [
@@ -84,7 +84,9 @@ pub const METADATA_KEYS: [&str; 19] = [
 ];
 
 /// What a workflow may send to a place that must not see its texts: the metadata of this module
-/// and names that look like identifiers, besides what [`Policy::metadata_only`] lets through.
+/// and names that look like identifiers, besides what [`Policy::metadata_only`] lets through. Model
+/// calls get both fingerprints of their prompt: `prompt_hash` (version 2), and `prompt_hash_v1`,
+/// which is equal to Vyasa's.
 ///
 /// ```
 /// use opik_observe::workflow;
@@ -97,6 +99,7 @@ pub fn policy() -> Policy {
     Policy::metadata_only()
         .allow_metadata(METADATA_KEYS)
         .names(Names::Identifiers)
+        .prompt_hash(PromptHash::Both)
 }
 
 /// Marks what is done again.
