@@ -80,9 +80,9 @@ pub enum StartError {
 #[derive(Debug)]
 #[must_use = "a recorder begins with `start`"]
 pub struct RecorderBuilder {
-    common: Common,
-    branches: Vec<Branch>,
-    limits: Limits,
+    pub(crate) common: Common,
+    pub(crate) branches: Vec<Branch>,
+    pub(crate) limits: Limits,
     first_wait: Duration,
 }
 

@@ -73,7 +73,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `macros` | the attribute `#[observe]`: a span around every call of a function | off |
-//! | `rest` | export to an Opik server | off |
+//! | `rest` | export to an Opik server, also as the environment says (`from_env`) | off |
 //! | `tracing-layer` | a layer that records the spans of the `tracing` crate | off |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -84,6 +84,9 @@ mod config;
 mod context;
 mod default;
 mod flush;
+#[cfg(feature = "rest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
+mod from_env;
 mod guard;
 mod in_span;
 mod in_stream;
@@ -115,6 +118,8 @@ pub use config::StartRows;
 pub use context::{EnterGuard, SpanHandle};
 pub use default::{default_recorder, set_default};
 pub use flush::{Flush, FlushReport};
+#[cfg(feature = "rest")]
+pub use from_env::{OpikRecorder, from_env, from_settings};
 pub use guard::{SpanGuard, TraceGuard};
 pub use in_span::{FutureExt, InSpan};
 pub use in_stream::{StreamExt, StreamInSpan};

@@ -179,9 +179,8 @@ impl OpikSettingsBuilder {
         let (spool_mode, spool_directory) = loader.spool(self.spool_mode, self.spool_directory);
 
         let is_missing = base_url.value.is_none() && base_url.origin == Origin::Default;
-        if enabled.value && is_missing && loader.path.is_none() {
-            let home = Origin::Variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
-            loader.problem(home, "there is no home directory", "no file is read");
+        if enabled.value && is_missing && !loader.unusable {
+            loader.no_server(&enabled.origin);
         }
 
         OpikSettings {
@@ -468,6 +467,15 @@ impl<E: Environment> Loader<'_, E> {
                 found
             }
         }
+    }
+
+    fn no_server(&mut self, enabled: &Origin) {
+        if self.path.is_none() {
+            let home = Origin::Variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+            self.problem(home, "there is no home directory", "no file is read");
+        }
+        let what = "it is on, and neither OPIK_URL_OVERRIDE, OPIK_BASE_URL nor OPIK_API_KEY is set";
+        self.problem(enabled.clone(), what, OFF);
     }
 
     fn spool(

@@ -175,6 +175,12 @@ impl OpikSettings {
         Self::builder().load()
     }
 
+    /// Whether somebody turned it on. Whether that leads to anything, [`is_on`](Self::is_on) says.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.value
+    }
+
     /// Whether records are sent.
     #[must_use]
     pub fn is_on(&self) -> bool {

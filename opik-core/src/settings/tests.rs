@@ -54,7 +54,9 @@ fn nothing_is_on_by_default_nor_by_an_official_configuration_alone() {
     assert!(matches!(&texts(&by_file)[..], [one] if one.contains(":4: no setting has this name")));
     assert!(with_file(file, &[ON]).is_on());
     assert!(loaded(&[ON, URL]).is_on());
-    assert_eq!(loaded(&[ON]).off(), Some(Off::NoServer));
+    let nowhere = loaded(&[ON, ("HOME", "/nowhere"), ("USERPROFILE", "/nowhere")]);
+    assert_eq!(nowhere.off(), Some(Off::NoServer));
+    assert!(matches!(&texts(&nowhere)[..], [one] if one.starts_with("OPIK_ENABLED: it is on")));
     assert_eq!(
         loaded(&[ON, URL, ("OPIK_TRACK_DISABLE", "1")]).off(),
         Some(Off::TrackDisabled)
