@@ -83,6 +83,10 @@ impl Spool {
         Ok(Self { inner, on_disk })
     }
 
+    fn disk(&self) -> Option<&OnDisk> {
+        self.on_disk.as_ref().and_then(OnDisk::here)
+    }
+
     /// A spool without a thread of its own, for tests that run its work themselves.
     #[cfg(test)]
     pub(super) fn of(shared: Arc<Shared>) -> Self {
@@ -119,7 +123,7 @@ struct Encoded<'a> {
 #[async_trait]
 impl Exporter for Spool {
     async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
-        match &self.on_disk {
+        match self.disk() {
             Some(_) if batch.is_empty() => Ok(ExportReport::default()),
             Some(disk) => {
                 let project = disk.shared.options.project.as_deref();
@@ -131,7 +135,7 @@ impl Exporter for Spool {
     }
 
     async fn flush(&self) -> Result<(), ExportError> {
-        match &self.on_disk {
+        match self.disk() {
             Some(disk) => disk.flush().await,
             None => self.inner.flush().await,
         }
@@ -149,7 +153,7 @@ impl WireExporter for Spool {
             rows: Cow::Borrowed(batch),
             rejected: Vec::new(),
         };
-        match &self.on_disk {
+        match self.disk() {
             Some(_) if batch.is_empty() => Ok(ExportReport::default()),
             Some(disk) => disk.take(self.inner.export_rows(batch), encoded).await,
             None => self.inner.export_rows(batch).await,
@@ -247,6 +251,11 @@ impl OnDisk {
         Ok(disk)
     }
 
+    /// The disk of this process: none in a forked child, where batches go on as without a spool.
+    fn here(&self) -> Option<&Self> {
+        (!self.shared.is_forked()).then_some(self)
+    }
+
     /// Sends a batch, or puts it on disk.
     async fn take<'a>(
         &self,
@@ -330,6 +339,9 @@ fn too_large() -> ExportError {
 
 impl Drop for OnDisk {
     fn drop(&mut self) {
+        if self.here().is_none() {
+            return;
+        }
         self.shared.close();
         if let Some(Ok(ended)) = self.ended.take().map(std::sync::Mutex::into_inner) {
             ended.recv_timeout(self.shared.options.close_timeout).ok();

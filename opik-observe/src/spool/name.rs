@@ -19,6 +19,19 @@ impl Run {
         }
     }
 
+    /// Whether this is the process that began it, and no child that was forked off.
+    pub(super) fn is_here(self) -> bool {
+        self.process == std::process::id()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_another_process(self) -> Self {
+        Self {
+            process: self.process.wrapping_add(1),
+            ..self
+        }
+    }
+
     /// The file whose lock says that the run is alive.
     pub(super) fn lock_name(self) -> String {
         format!("{self}.lock")

@@ -17,6 +17,7 @@ use super::clock::SpoolClock;
 use super::counts::{Counts, Trouble};
 use super::files::Files;
 use super::journal::Journal;
+use super::name::Run;
 use super::options::SpoolOptions;
 
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub(super) inner: Arc<dyn WireExporter>,
     pub(super) options: SpoolOptions,
     pub(super) counts: Arc<Counts>,
+    run: Run,
     /// Of the runtime whose timers bound every attempt, so that callers need none.
     timers: Handle,
     journal: Mutex<Journal>,
@@ -49,6 +51,7 @@ impl Shared {
             inner,
             options,
             counts,
+            run: journal.run(),
             timers,
             journal: Mutex::new(journal),
             changed: Notify::new(),
@@ -56,6 +59,19 @@ impl Shared {
             closed: Notify::new(),
             settled: Default::default(),
         }
+    }
+
+    /// Whether this is a copy in a forked child, which has neither the thread nor the files, and in
+    /// which the lock may be held for ever.
+    pub(super) fn is_forked(&self) -> bool {
+        !self.run.is_here()
+    }
+
+    #[cfg(test)]
+    pub(super) fn fork(&mut self) {
+        self.journal().fork();
+        let forked = self.journal().run();
+        self.run = forked;
     }
 
     pub(super) fn journal(&self) -> MutexGuard<'_, Journal> {

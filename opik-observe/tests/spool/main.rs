@@ -6,6 +6,7 @@ mod conformance;
 mod disk;
 mod processes;
 mod server;
+mod threads;
 
 use std::future::Future;
 use std::path::Path;

@@ -100,6 +100,17 @@ impl Journal {
         }
     }
 
+    /// The run whose files this process writes.
+    pub(super) fn run(&self) -> Run {
+        self.run
+    }
+
+    /// Makes this what a forked child has: a copy of the state of another process.
+    #[cfg(test)]
+    pub(super) fn fork(&mut self) {
+        self.run = self.run.of_another_process();
+    }
+
     /// Whether records of this run wait.
     pub(super) fn has_own_backlog(&self) -> bool {
         self.segments
@@ -241,6 +252,10 @@ impl Journal {
 impl Drop for Journal {
     /// What was sent need not be sent again, and a run without segments leaves nothing behind.
     fn drop(&mut self) {
+        // In a forked child this is a copy: the files are its parent's.
+        if !self.run.is_here() {
+            return;
+        }
         self.retire();
         let own = |name: &SegmentName| name.run == self.run;
         let remains = self.segments.iter().any(|segment| own(&segment.name))
