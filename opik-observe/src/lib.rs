@@ -73,8 +73,11 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `macros` | the attribute `#[observe]`: a span around every call of a function | off |
-//! | `rest` | export to an Opik server, also as the environment says (`from_env`) | off |
-//! | `tracing-layer` | a layer that records the spans of the `tracing` crate | off |
+//! | `rest` | export to an Opik server, also as the environment says (`from_env`), and prompts from it | off |
+//! | `tracing-layer` | `layer::OpikLayer`, which records the spans of the `tracing` crate | off |
+//!
+//! [`workflow`] is a surface for jobs that are worked off in nodes, [`prompts`] fetches prompts without
+//! making anyone wait.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod active;

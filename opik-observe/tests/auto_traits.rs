@@ -1,5 +1,7 @@
 //! What may cross threads, checked by the compiler.
 
+use opik_observe::prompts::{PromptRegistry, PromptText};
+use opik_observe::workflow::{Job, LlmCall, Node, Steps, Validation};
 use opik_observe::{
     Flush, FlushReport, InSpan, Policy, Recorder, RecorderBuilder, RecorderGuard, SpanGuard,
     SpanHandle, StartError, Statistics, TraceGuard,
@@ -24,8 +26,15 @@ fn handles_guards_and_reports_may_be_sent_and_shared() {
         sends::<Statistics>(),
         sends::<Policy>(),
         sends::<StartError>(),
+        sends::<Job>(),
+        sends::<Node>(),
+        sends::<LlmCall>(),
+        sends::<Validation>(),
+        sends::<Steps>(),
+        sends::<PromptRegistry>(),
+        sends::<PromptText>(),
     ];
-    assert_eq!(all.len(), 12);
+    assert_eq!(all.len(), 19);
 }
 
 /// Entering a span is an affair of one thread: [`opik_observe::EnterGuard`] is neither `Send` nor

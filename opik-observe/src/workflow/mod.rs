@@ -33,6 +33,8 @@
 //!
 //! # Where a step belongs
 //!
+//! A job is begun once, by whoever takes it on: a second [`Job`] of the same id is a second trace.
+//!
 //! [`Job::node`], [`Node::node`] and the like begin a step below the one they are called on.
 //! [`Steps`] is the same as a handle: cheap to clone, and taken along to other threads and tasks. Code
 //! deep below that has no handle begins its steps with [`Steps::in_context`]. A job, node or call
