@@ -36,9 +36,13 @@ pub(crate) fn compress(raw: &[u8]) -> Result<Vec<u8>, StoreError> {
             Some(compressor) => compressor,
             None => {
                 let compressor = slot.insert(Compressor::new(LEVEL).map_err(internal)?);
-                compressor
-                    .set_parameter(CParameter::MinMatch(MIN_MATCH))
-                    .map_err(internal)?;
+                // Without a checksum, damage can read as other content.
+                for parameter in [
+                    CParameter::MinMatch(MIN_MATCH),
+                    CParameter::ChecksumFlag(true),
+                ] {
+                    compressor.set_parameter(parameter).map_err(internal)?;
+                }
                 compressor
             }
         };
@@ -179,5 +183,25 @@ impl Packer {
     pub(crate) fn finish(mut self) -> (Vec<PackedBlock>, Compression) {
         self.close();
         (self.done, Compression(self.todo))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let raw = b"some text that repeats, some text that does not; ".repeat(20);
+        let data = compress(&raw).unwrap();
+        assert_eq!(decompress(&data, raw.len()).unwrap(), raw);
+        for at in 0..data.len() {
+            let mut damaged = data.clone();
+            if let Some(byte) = damaged.get_mut(at) {
+                *byte ^= 4;
+            }
+            let read = decompress(&damaged, raw.len());
+            assert!(read.is_err() || read.unwrap() == raw, "byte {at}");
+        }
     }
 }

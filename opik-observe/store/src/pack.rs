@@ -17,8 +17,8 @@ use crate::facet::{self, Facet};
 
 /// Most rows of a part, so that reading one span does not decode a whole large trace.
 pub(crate) const PART_ROWS: usize = 64;
-/// Size of bodies from which a part is closed.
-pub(crate) const PART_BYTES: usize = 128 * 1024;
+/// Size of bodies from which a part is closed, so that reading one span does not decompress them.
+pub(crate) const PART_BYTES: usize = 24 * 1024;
 
 /// A project as records name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -295,12 +295,31 @@ impl Store {
     }
 
     /// Looks for damage: SQLite's integrity check and the references between tables. An empty
-    /// list means that all is well.
+    /// list means that all is well. Content is not read; see [`check_content`](Self::check_content).
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read at all.
     pub fn check(&self) -> Result<Vec<String>, StoreError> {
         self.read(|reader| reader.problems())
+    }
+
+    /// Looks for damage as [`check`](Self::check) does, and then reads every trace with its spans
+    /// and their content, some 10 us a span, and adds its totals up. Lines about a trace begin with
+    /// `trace` and its identifier. What is written meanwhile may or may not be looked at.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read at all.
+    pub fn check_content(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = self.check()?;
+        let mut after = 0;
+        loop {
+            let (some, last) = self.read(move |reader| reader.damaged_traces(after))?;
+            found.extend(some);
+            match last {
+                Some(last) => after = last,
+                None => return Ok(found),
+            }
+        }
     }
 
     /// Waits until the text index has everything that was acknowledged before. Tells whether it

@@ -224,3 +224,38 @@ fn a_closed_store_says_so_and_has_kept_everything() {
     assert_eq!(again.stats().unwrap().spans, 30);
     assert_eq!(again.projects().unwrap().len(), 1);
 }
+
+#[test]
+fn damage_inside_content_and_wrong_totals_are_found_by_the_deep_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    drop(filled(&path, 20));
+    let change = |sql: &str| {
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    };
+    let checks = || {
+        let store = Store::open(&path, StoreOptions::new()).unwrap();
+        (store.check().unwrap(), store.check_content().unwrap())
+    };
+    assert_eq!(checks(), (Vec::new(), Vec::new()));
+
+    // A bit in the middle of a block: the file is whole as far as SQLite can tell.
+    change(
+        "UPDATE block SET data = CAST(substr(data, 1, 200) || x'ff00ff' || substr(data, 204) AS BLOB)
+         WHERE key = (SELECT min(key) FROM block)",
+    );
+    let (shallow, deep) = checks();
+    assert_eq!(shallow, Vec::<String>::new());
+    let first = format!("trace {}: ", records::trace_id(0));
+    assert!(deep.len() == 1 && deep[0].starts_with(&first), "{deep:?}");
+
+    change(
+        "UPDATE trace SET totals = CAST(x'00' || substr(totals, 2) AS BLOB)
+         WHERE key = (SELECT max(key) FROM trace)",
+    );
+    let (shallow, deep) = checks();
+    assert_eq!(shallow, Vec::<String>::new());
+    let last = format!("trace {}: ", records::trace_id(19));
+    assert!(deep.len() == 2 && deep[1].starts_with(&last), "{deep:?}");
+}

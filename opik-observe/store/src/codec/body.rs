@@ -179,6 +179,14 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Whether everything in it can be read.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        for content in [self.input, self.output, self.metadata] {
+            json(content)?;
+        }
+        self.rest::<serde::de::IgnoredAny>().map(drop)
+    }
+
     /// Completes a span that was read from its columns.
     pub(crate) fn fill_span(&self, span: &mut Span, with_content: bool) -> Result<(), StoreError> {
         if with_content {

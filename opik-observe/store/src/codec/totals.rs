@@ -74,6 +74,29 @@ impl Totals {
         }
     }
 
+    /// Whether these are the same sums; they are kept in the order in which names came.
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        let sorted = |sums: &[Sum]| {
+            let mut sums = sums.to_vec();
+            sums.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            sums
+        };
+        let numbers = |totals: &Self| {
+            let Self {
+                spans,
+                llm,
+                tools,
+                errors,
+                cost,
+                ..
+            } = *totals;
+            (spans, llm, tools, errors, cost)
+        };
+        numbers(self) == numbers(other)
+            && sorted(&self.usage) == sorted(&other.usage)
+            && sorted(&self.providers) == sorted(&other.providers)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(96);
         for n in [self.spans, self.llm, self.tools, self.errors] {
@@ -104,22 +127,34 @@ impl Totals {
         })
     }
 
-    /// Writes the totals into the fields of a trace that has been read.
-    pub(crate) fn fill(self, trace: &mut Trace) {
-        trace.span_count = Some(self.spans.max(0).cast_unsigned());
-        trace.llm_span_count = Some(self.llm.max(0).cast_unsigned());
-        trace.has_tool_spans = Some(self.tools > 0);
-        trace.total_estimated_cost = (self.cost != 0).then(|| dollars(self.cost));
+    /// Writes encoded totals into the fields of a trace that has been read.
+    pub(crate) fn fill(bytes: &[u8], trace: &mut Trace) -> Result<(), StoreError> {
+        let mut reader = Reader::new(bytes);
+        trace.span_count = Some(reader.i64()?.max(0).cast_unsigned());
+        trace.llm_span_count = Some(reader.i64()?.max(0).cast_unsigned());
+        trace.has_tool_spans = Some(reader.i64()? > 0);
+        // Errors are counted, but a trace has no field for them.
+        reader.i64()?;
+        let cost = reader.i128()?;
+        trace.total_estimated_cost = (cost != 0).then(|| dollars(cost));
         let bounded =
             |sum: i128| i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX });
-        trace.usage = Usage(
-            self.usage
-                .into_iter()
-                .map(|entry| (entry.name, bounded(entry.sum)))
-                .collect::<BTreeMap<_, _>>(),
-        );
-        trace.providers = self.providers.into_iter().map(|entry| entry.name).collect();
+        let mut usage = BTreeMap::new();
+        for _ in 0..reader.len()? {
+            let name = reader.str()?.to_owned();
+            reader.i64()?;
+            usage.insert(name, bounded(reader.i128()?));
+        }
+        trace.usage = Usage(usage);
+        let count = reader.len()?;
+        trace.providers = Vec::with_capacity(count.min(64));
+        for _ in 0..count {
+            trace.providers.push(reader.str()?.to_owned());
+            reader.i64()?;
+            reader.i128()?;
+        }
         trace.providers.sort_unstable();
+        Ok(())
     }
 }
 

@@ -168,6 +168,17 @@ impl Candidates {
         })
     }
 
+    /// The facet, if all candidates come from one list.
+    pub(super) fn only_list(&self) -> Option<i64> {
+        match self {
+            Self::Postings(streams) => match streams.as_slice() {
+                [stream] => Some(stream.fid),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     pub(super) fn next(&mut self, reader: &Reader) -> Result<Option<Candidate>, StoreError> {
         match self {
             Self::List(list) => Ok(list.pop_front()),

@@ -1,6 +1,7 @@
 //! The read side: one connection, one snapshot per question.
 
 mod candidates;
+mod check;
 mod cursor;
 mod documents;
 mod page;
@@ -9,6 +10,7 @@ mod records;
 mod scores;
 mod spans;
 mod stats;
+mod together;
 mod traces;
 
 use std::collections::HashMap;

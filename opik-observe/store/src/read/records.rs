@@ -126,7 +126,7 @@ pub(super) fn trace_record(
     let project = projects.get(conn, row.get(2)?)?;
     let id = TraceId::from_bytes(row.get(1)?);
     let mut trace = Box::new(columns.to_trace(id, project, row.get(3)?, row.get(4)?));
-    Totals::decode(blob(8)?)?.fill(&mut trace);
+    Totals::fill(blob(8)?, &mut trace)?;
     let at = size(row.get(6)?)?;
     Ok(TraceRecord {
         trace,

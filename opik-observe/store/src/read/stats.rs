@@ -1,4 +1,4 @@
-//! Counts, projects, changes and checks.
+//! Counts, projects and changes.
 
 use opik_core::{Project, ProjectId, Timestamp, TraceId};
 
@@ -81,53 +81,5 @@ impl Reader {
         let at = crate::text::progress(text)?;
         let lag = (goal.part - at.part).max(0) + (goal.seq - at.seq).max(0);
         Ok(lag.cast_unsigned())
-    }
-
-    /// What SQLite and the references between tables have to say against the file.
-    pub(crate) fn problems(&self) -> Result<Vec<String>, StoreError> {
-        let mut found = Vec::new();
-        let mut statement = self.conn.prepare("PRAGMA integrity_check")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let line: String = row.get(0)?;
-            if line != "ok" {
-                found.push(line);
-            }
-        }
-        for (question, problem) in [
-            (
-                "SELECT count(*) FROM part WHERE block NOT IN (SELECT key FROM block)",
-                "parts refer to blocks that are missing",
-            ),
-            (
-                "SELECT count(*) FROM trace WHERE present AND block NOT IN (SELECT key FROM block)",
-                "traces refer to blocks that are missing",
-            ),
-            (
-                "SELECT count(*) FROM part WHERE trace NOT IN (SELECT key FROM trace)",
-                "parts refer to traces that are missing",
-            ),
-            (
-                "SELECT count(*) FROM trace
-                 WHERE parts <> (SELECT count(*) FROM part WHERE part.trace = trace.key)",
-                "traces miscount their parts",
-            ),
-            (
-                "SELECT count(*) FROM block LEFT JOIN (
-                     SELECT block, count(*) AS users
-                     FROM (SELECT block FROM part UNION ALL
-                           SELECT block FROM trace WHERE present)
-                     GROUP BY block
-                 ) AS used ON used.block = block.key
-                 WHERE live <> ifnull(users, 0)",
-                "blocks miscount what refers to them",
-            ),
-        ] {
-            let count: i64 = self.conn.query_row(question, [], |row| row.get(0))?;
-            if count > 0 {
-                found.push(format!("{count} {problem}"));
-            }
-        }
-        Ok(found)
     }
 }

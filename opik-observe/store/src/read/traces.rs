@@ -6,11 +6,12 @@ use opik_core::{Page, Trace, TraceId};
 use rusqlite::params;
 
 use super::Reader;
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
 use super::cursor::{Newest, Sorted};
 use super::page::{FirstOf, NewestFirst};
 use super::plan::{self, Conditions, Made};
 use super::records::{TRACE_BY_ID, TRACE_BY_KEY, TraceRecord};
+use super::together::Together;
 use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::Words;
@@ -22,6 +23,33 @@ struct Search<'q> {
     made: Made,
     words: Option<Words>,
     project: Option<i64>,
+}
+
+/// What a search looks at.
+enum Proposed {
+    /// With their traces.
+    Together(Together),
+    /// Traces that have to be read one by one.
+    Alone(Candidates),
+}
+
+impl Proposed {
+    fn of(candidates: Candidates, highest: i64, page: usize) -> Self {
+        match candidates.only_list() {
+            Some(fid) => Self::Together(Together::new(fid, highest, page)),
+            None => Self::Alone(candidates),
+        }
+    }
+
+    fn next(
+        &mut self,
+        reader: &mut Reader,
+    ) -> Result<Option<(Candidate, Option<TraceRecord>)>, StoreError> {
+        Ok(match self {
+            Self::Together(traces) => traces.next(reader)?.map(|(at, trace)| (at, Some(trace))),
+            Self::Alone(candidates) => candidates.next(reader)?.map(|at| (at, None)),
+        })
+    }
 }
 
 impl Reader {
@@ -106,11 +134,8 @@ impl Reader {
     fn matching(
         &mut self,
         search: &Search<'_>,
-        key: i64,
+        mut record: TraceRecord,
     ) -> Result<Option<TraceRecord>, StoreError> {
-        let Some(mut record) = self.trace_by(TRACE_BY_KEY, key)? else {
-            return Ok(None);
-        };
         let is_in_project = match search.project {
             None => true,
             Some(project) => Some(self.project_id(project)?) == record.trace.project_id,
@@ -149,13 +174,19 @@ impl Reader {
         let highest = start
             .map_or(i64::MAX, |start| start.bound)
             .min(search.made.highest());
-        let mut candidates = self.candidates(search, highest)?;
-        let mut page = NewestFirst::new(search.query.page.limit());
-        while let Some(candidate) = candidates.next(self)? {
+        let limit = search.query.page.limit();
+        let mut candidates = Proposed::of(self.candidates(search, highest)?, highest, limit);
+        let mut page = NewestFirst::new(limit);
+        while let Some((candidate, record)) = candidates.next(self)? {
             if candidate.bound < search.made.lowest() || page.is_settled(candidate.bound) {
                 break;
             }
-            if let Some(record) = self.matching(search, candidate.key)? {
+            let record = match record {
+                Some(record) => Some(record),
+                None => self.trace_by(TRACE_BY_KEY, candidate.key)?,
+            };
+            let Some(record) = record else { continue };
+            if let Some(record) = self.matching(search, record)? {
                 let id = *record.trace.id.as_bytes();
                 if start.is_none_or(|start| id < start.before) && page.wants(&id, candidate.bound) {
                     page.offer(id, candidate.bound, record);
@@ -192,7 +223,10 @@ impl Reader {
             if candidate.bound < search.made.lowest() {
                 break;
             }
-            if let Some(record) = self.matching(search, candidate.key)?
+            let Some(record) = self.trace_by(TRACE_BY_KEY, candidate.key)? else {
+                continue;
+            };
+            if let Some(record) = self.matching(search, record)?
                 && anchor
                     .as_ref()
                     .is_none_or(|anchor| order(anchor, &record).is_lt())

@@ -75,16 +75,18 @@ impl Work<'_> {
 
         let mut packer = Packer::default();
         let mut packed: Vec<PackedPart> = Vec::new();
-        for chunk in rows.chunks(pack::PART_ROWS) {
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
             let (out, begin) = packer.begin();
-            let mut moved = Vec::with_capacity(chunk.len());
-            for (row, part) in chunk {
-                let from = super::spans::body_of(part.bodies, row);
+            let mut moved = Vec::new();
+            while let Some((mut row, part)) =
+                rows.next_if(|_| moved.len() < pack::PART_ROWS && out.len() - begin < PART_BYTES)
+            {
+                let from = super::spans::body_of(part.bodies, &row);
                 let body = contents
                     .get(&from.block)
                     .and_then(|content| content.get(from.at..from.at + from.len))
                     .ok_or(StoreError::Damaged("a body lies outside its block"))?;
-                let mut row = row.clone();
                 row.body_at = out.len() - begin;
                 // A part has one moment of arrival; what came from several keeps its own.
                 row.created = row.created.or(Some(part.arrived));
