@@ -137,7 +137,6 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// Elsewhere directories cannot be synced, and names are as durable as the system makes them.
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the signature of the other one")]
 fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -6,6 +6,8 @@ mod conformance;
 mod disk;
 mod processes;
 mod server;
+#[cfg(feature = "rest")]
+mod stub;
 mod threads;
 
 use std::future::Future;
