@@ -104,6 +104,7 @@ impl SpanHandle {
         NEXT.set(number.wrapping_add(1));
         // Where nothing is recorded there is nothing to be in.
         if self.core.is_some() {
+            crate::default::is_in_use_now();
             STACK
                 .try_with(|stack| stack.borrow_mut().push((number, self.clone())))
                 .ok();

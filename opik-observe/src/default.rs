@@ -1,11 +1,29 @@
 //! The recorder of the whole program, for code that nobody hands one to.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::recorder::Recorder;
 
 static DEFAULT: OnceLock<Recorder> = OnceLock::new();
 static OFF: Recorder = Recorder::disabled();
+
+/// Whether any span was ever entered, or a default recorder set: until then code that has no
+/// recorder of its own need not look for one.
+static IN_USE: AtomicBool = AtomicBool::new(false);
+
+#[cfg(feature = "macros")]
+#[inline]
+pub(crate) fn is_in_use() -> bool {
+    IN_USE.load(Ordering::Relaxed)
+}
+
+pub(crate) fn is_in_use_now() {
+    // Written once, so that the threads share it unchanged ever after.
+    if !IN_USE.load(Ordering::Relaxed) {
+        IN_USE.store(true, Ordering::Relaxed);
+    }
+}
 
 /// Makes this the recorder of code that has no other: of functions under `#[observe]` that run
 /// outside of any span.
@@ -26,7 +44,12 @@ static OFF: Recorder = Recorder::disabled();
 /// # Errors
 /// The recorder itself when there is one already, which stays.
 pub fn set_default(recorder: Recorder) -> Result<(), Recorder> {
-    DEFAULT.set(recorder)
+    let enabled = recorder.is_enabled();
+    DEFAULT.set(recorder)?;
+    if enabled {
+        is_in_use_now();
+    }
+    Ok(())
 }
 
 /// The recorder of the program: the one given to [`set_default`], otherwise a disabled one.

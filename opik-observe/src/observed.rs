@@ -12,25 +12,44 @@ use pin_project_lite::pin_project;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::context::{EnterGuard, SpanHandle};
-use crate::default::default_recorder;
+use crate::default::{default_recorder, is_in_use};
 use crate::guard::{SpanGuard, short_type_name};
 use crate::recorder::Recorder;
 
 pub use opik_core::SpanType;
 
-/// A span below the innermost one, of whatever recorder; else one of the default recorder.
+/// A span below the innermost one, of whatever recorder; else one of the default recorder. `None`
+/// when nothing is recorded, which is told apart here, where it costs one load.
+#[inline]
 #[must_use = "the span ends when it is dropped"]
-pub fn span(name: &'static str, kind: Kind) -> SpanGuard {
+pub fn span(name: &'static str, kind: Kind) -> Option<SpanGuard> {
+    if is_in_use() {
+        find_place(name, kind)
+    } else {
+        None
+    }
+}
+
+fn find_place(name: &'static str, kind: Kind) -> Option<SpanGuard> {
     match SpanHandle::current() {
-        Some(parent) => parent.span(name, kind),
+        Some(parent) => Some(parent.span(name, kind)).filter(is_recorded),
         None => span_of(default_recorder(), name, kind),
     }
 }
 
-/// A span of this recorder.
+/// A span of this recorder; `None` when it is disabled.
+#[inline]
 #[must_use = "the span ends when it is dropped"]
-pub fn span_of(recorder: &Recorder, name: &'static str, kind: Kind) -> SpanGuard {
-    recorder.span_in_context(name, kind)
+pub fn span_of(recorder: &Recorder, name: &'static str, kind: Kind) -> Option<SpanGuard> {
+    if recorder.is_enabled() {
+        Some(recorder.span_in_context(name, kind)).filter(is_recorded)
+    } else {
+        None
+    }
+}
+
+fn is_recorded(span: &SpanGuard) -> bool {
+    span.id().is_some()
 }
 
 /// Calls it; a bound on `FnOnce` lets closures return what they borrow from their captures.
@@ -56,9 +75,9 @@ pub struct SyncCall {
 
 impl SyncCall {
     /// Begins it.
+    #[inline]
     #[must_use = "the span ends when it is dropped"]
-    pub fn begin(span: SpanGuard) -> Self {
-        let span = Some(span).filter(|span| span.id().is_some());
+    pub fn begin(span: Option<SpanGuard>) -> Self {
         Self {
             _entered: span.as_ref().map(SpanGuard::enter),
             span,
@@ -66,6 +85,7 @@ impl SyncCall {
     }
 
     /// Its span, where there is one.
+    #[inline]
     pub fn recording(&mut self) -> Option<&mut SpanGuard> {
         self.span.as_mut()
     }
@@ -79,19 +99,20 @@ pub struct AsyncCall {
 
 impl AsyncCall {
     /// Begins it.
+    #[inline]
     #[must_use = "the span ends when it is dropped"]
-    pub fn begin(span: SpanGuard) -> Self {
-        Self {
-            span: Some(span).filter(|span| span.id().is_some()),
-        }
+    pub fn begin(span: Option<SpanGuard>) -> Self {
+        Self { span }
     }
 
     /// Its span, where there is one.
+    #[inline]
     pub fn recording(&mut self) -> Option<&mut SpanGuard> {
         self.span.as_mut()
     }
 
     /// Runs the body inside the span.
+    #[inline]
     pub fn run<F: Future>(&self, work: F) -> Inside<F> {
         Inside {
             work,
@@ -100,6 +121,7 @@ impl AsyncCall {
     }
 
     /// Ends the span of a body that came to its end.
+    #[inline]
     pub fn done(mut self) {
         self.span = None;
     }

@@ -3,8 +3,8 @@
 use opik_observe::prompts::{PromptRegistry, PromptText};
 use opik_observe::workflow::{Job, LlmCall, Node, Steps, Validation};
 use opik_observe::{
-    Flush, FlushReport, InSpan, Policy, Recorder, RecorderBuilder, RecorderGuard, SpanGuard,
-    SpanHandle, StartError, Statistics, TraceGuard,
+    Flush, FlushReport, InSpan, ObservedModel, Policy, Recorder, RecorderBuilder, RecorderGuard,
+    SpanGuard, SpanHandle, StartError, Statistics, StreamInSpan, TraceGuard,
 };
 
 fn sends<T: Send + Sync + 'static>() -> &'static str {
@@ -21,6 +21,8 @@ fn handles_guards_and_reports_may_be_sent_and_shared() {
         sends::<SpanGuard>(),
         sends::<SpanHandle>(),
         sends::<InSpan<std::future::Ready<()>, SpanGuard>>(),
+        sends::<StreamInSpan<futures_util::stream::Empty<()>, SpanGuard>>(),
+        sends::<ObservedModel<dyn opik_core::ChatModel>>(),
         sends::<Flush>(),
         sends::<FlushReport>(),
         sends::<Statistics>(),
@@ -34,7 +36,7 @@ fn handles_guards_and_reports_may_be_sent_and_shared() {
         sends::<PromptRegistry>(),
         sends::<PromptText>(),
     ];
-    assert_eq!(all.len(), 19);
+    assert_eq!(all.len(), 21);
 }
 
 /// Entering a span is an affair of one thread: [`opik_observe::EnterGuard`] is neither `Send` nor
