@@ -1,10 +1,10 @@
-//! The dialect of `~/.opik.config`, read as the `configparser` of Python reads it and edited line
-//! by line.
+//! The dialect of `~/.opik.config`, read as the official Python client reads it (`configparser`
+//! without interpolation) and edited line by line.
 //!
 //! - `[section]`, then `key = value` or `key: value`; keys in any case; spaces around do not matter.
 //! - A line that begins with `#` or `;` is a comment. Behind a value they belong to the value.
 //! - A line that is indented deeper than its key continues the value.
-//! - `%%` is a percent sign. `[DEFAULT]` stands in for what `[opik]` does not say.
+//! - Values are as they stand, `%` too. `[DEFAULT]` stands in for what `[opik]` does not say.
 //!
 //! What stops `configparser` (a line that is nothing of this, a key twice) is a [`Flaw`] here, and
 //! the rest of the file counts. Lines are bytes, so that editing keeps what is not UTF-8.
@@ -104,7 +104,7 @@ impl Document {
 
     /// Sets a key of the section: in its place, else behind the section's last entry.
     pub(super) fn set(&mut self, key: &str, value: &str) {
-        let line = format!("{key} = {}", value.replace('%', "%%"));
+        let line = format!("{key} = {value}");
         let contents = self.contents();
         // A line must be as deep as what it stands for, or it would continue the line before it,
         // or the line behind it would continue this one.
@@ -168,7 +168,7 @@ impl Contents {
                 .filter(|entry| entry.key == key.as_bytes())
         };
         let entry = self.of_key(key).last().or_else(|| of_fallback().last())?;
-        let value = std::str::from_utf8(&entry.value).map(|value| value.replace("%%", "%"));
+        let value = std::str::from_utf8(&entry.value).map(str::to_owned);
         Some((value.map_err(drop), entry.lines.0))
     }
 
@@ -281,7 +281,7 @@ mod tests {
             ("key", Some("a#b;c")),
             ("colon", Some("x = y")),
             ("empty", Some("")),
-            ("percent", Some("10%")),
+            ("percent", Some("10%%")),
             ("long", Some("one\ntwo\nthree\nboth = own")),
             ("both", Some("default")),
             ("last", Some("fallback")),
@@ -311,7 +311,7 @@ mod tests {
             "# mine\n[other]\nx = 1\n[opik]\n; why\napi_key = old\n  rest\nunknown = 2\n\n[z]\n";
         assert_eq!(
             edited(text, |document| document.set("api_key", "50%")),
-            "# mine\n[other]\nx = 1\n[opik]\n; why\napi_key = 50%%\nunknown = 2\n\n[z]\n"
+            "# mine\n[other]\nx = 1\n[opik]\n; why\napi_key = 50%\nunknown = 2\n\n[z]\n"
         );
         assert_eq!(
             edited(text, |document| document.set("workspace", "w")),

@@ -19,6 +19,8 @@ use crate::render::text::clean;
 
 /// How far the clocks may be apart, in microseconds.
 const APART: i64 = 60 * 1_000_000;
+/// Widest column of values.
+const WIDEST: usize = 44;
 /// What is shown even when nobody set it.
 const MAIN: [Setting; 5] = [
     Setting::Enabled,
@@ -54,13 +56,19 @@ pub(super) fn rows(settings: &OpikSettings) -> Vec<Row> {
 
 /// The rows that somebody set, and the main ones.
 pub(super) fn table(rows: &[Row]) -> String {
+    let rows = rows.iter().filter(|row| !row.is_quiet);
+    let rows: Vec<(&str, String, String)> = rows
+        .map(|row| {
+            let value = clean(row.value.as_deref().unwrap_or("none"));
+            (row.name, value, clean(&row.origin))
+        })
+        .collect();
+    let width = rows.iter().map(|(_, value, _)| value.chars().count());
+    let width = width.max().unwrap_or(0).min(WIDEST);
     let mut text = String::new();
-    for row in rows.iter().filter(|row| !row.is_quiet) {
+    for (name, value, origin) in rows {
         text.push_str(&format!(
-            "      {DIM}{:<22}{DIM:#} {}  {DIM}{}{DIM:#}\n",
-            row.name,
-            clean(row.value.as_deref().unwrap_or("none")),
-            clean(&row.origin)
+            "      {DIM}{name:<21}{DIM:#} {value:<width$}  {DIM}{origin}{DIM:#}\n"
         ));
     }
     text
