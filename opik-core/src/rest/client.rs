@@ -8,6 +8,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::base_url::{BaseUrl, BaseUrlError};
+use super::bodies::Bodies;
 use super::retry::RetryPolicy;
 use crate::wire::FieldLimits;
 use crate::{ProjectId, Secret};
@@ -56,6 +57,7 @@ pub(super) struct Inner {
     pub(super) max_request: usize,
     pub(super) max_response: usize,
     pub(super) limits: FieldLimits,
+    pub(super) bodies: Bodies,
     /// Names of the projects that exported rows know by identifier only.
     pub(super) project_names: Mutex<HashMap<ProjectId, String>>,
 }
@@ -251,6 +253,7 @@ impl OpikClientBuilder {
                 max_request: self.max_request,
                 max_response: self.max_response,
                 limits: self.limits,
+                bodies: Bodies::default(),
                 project_names: Mutex::default(),
             }),
         })

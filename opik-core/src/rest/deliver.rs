@@ -149,10 +149,14 @@ impl OpikClient {
 
     async fn put_rows(&self, list: List, rows: &[u8]) -> Result<(), RestError> {
         let (put, path, field) = route(list);
-        let mut body = Vec::with_capacity(rows.len() + field.len() + 8);
-        body.extend_from_slice(format!("{{\"{field}\":[").as_bytes());
-        body.extend_from_slice(rows);
-        body.extend_from_slice(b"]}");
+        let bodies = &self.inner.bodies;
+        let body = bodies.write(rows.len() + field.len() + 6, |body| {
+            body.extend_from_slice(b"{\"");
+            body.extend_from_slice(field.as_bytes());
+            body.extend_from_slice(b"\":[");
+            body.extend_from_slice(rows);
+            body.extend_from_slice(b"]}");
+        });
         let call = if put {
             Call::put(path)
         } else {

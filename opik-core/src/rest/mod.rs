@@ -62,6 +62,7 @@ macro_rules! debug_only {
 mod added;
 mod attachments;
 mod base_url;
+mod bodies;
 mod call;
 mod client;
 mod comments;

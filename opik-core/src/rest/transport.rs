@@ -94,7 +94,7 @@ impl OpikClient {
     /// Sends a call to the server, again and again as the policy says.
     pub(super) async fn send(&self, mut call: Call) -> Result<Answer, RestError> {
         if self.inner.compression {
-            call.compress();
+            call.compress(&self.inner.bodies);
         }
         let url = self.inner.base.endpoint(&call.path, &call.query);
         self.send_to(url, &call).await

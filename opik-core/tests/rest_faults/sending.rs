@@ -57,6 +57,9 @@ async fn bodies_are_compressed_from_256_bytes_on() {
     assert_eq!(sent[0].body.len(), 255);
     assert_eq!(sent[2].body.len(), 5_000);
     assert_eq!(body(&sent[1]).to_string().len(), 256);
+    client.export(&sized(5_000)).await.unwrap();
+    let packed = requests(&server).await[3].body.len();
+    assert!(packed < 500, "{packed} bytes of 5,000 are left");
 }
 
 #[tokio::test]
