@@ -6,7 +6,7 @@ use std::time::Duration;
 use opik_core::rest::{OpikClient, RetryPolicy};
 use opik_core::wire::{List, WireBatch, WireExporter};
 use opik_core::{Json, Span, SpanId, SpanType, Timestamp, TraceId, Usage};
-use opik_observe::{Policy, Recorder, RecorderGuard};
+use opik_observe::{Policy, PromptHash, Recorder, RecorderGuard};
 use tokio::runtime::Runtime;
 
 use crate::measure::Way;
@@ -31,14 +31,17 @@ pub struct Opik {
 }
 
 impl Opik {
-    pub fn start(address: &str, pack: bool, queue: usize) -> Self {
+    /// By default a fingerprint of each prompt goes along, which the peers do not have; `hash` says
+    /// which.
+    pub fn start(address: &str, pack: bool, queue: usize, hash: PromptHash) -> Self {
+        let policy = Policy::full_content().prompt_hash(hash);
         let exporter = Arc::new(client(address, pack));
         let (recorder, guard) = Recorder::builder()
             .project("bench")
             .max_pending_records(queue)
             .max_pending_bytes(queue * 4_096)
             .batch_records(1_000)
-            .branch("opik", exporter, Policy::full_content())
+            .branch("opik", exporter, policy)
             .start()
             .unwrap();
         Self {

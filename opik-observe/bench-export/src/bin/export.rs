@@ -3,6 +3,7 @@
 //!
 //! All ways run in turn against the same server; the first round does not count.
 
+use opik_observe::PromptHash;
 use opik_observe_bench_export::bare::Bare;
 use opik_observe_bench_export::measure::{Figures, Way, median, round};
 use opik_observe_bench_export::opik::{Opik, Rows};
@@ -26,8 +27,18 @@ fn main() {
             Box::new(Bare::connect(at, 1_000, false)),
         ),
         ("bare, zlib 6", Box::new(Bare::connect(at, 1_000, true))),
-        ("opik", Box::new(Opik::start(at, false, queue))),
-        ("opik, gzip", Box::new(Opik::start(at, true, queue))),
+        (
+            "opik",
+            Box::new(Opik::start(at, false, queue, PromptHash::Off)),
+        ),
+        (
+            "opik, gzip",
+            Box::new(Opik::start(at, true, queue, PromptHash::Off)),
+        ),
+        (
+            "opik, prompt hash",
+            Box::new(Opik::start(at, false, queue, PromptHash::V2)),
+        ),
         (
             "OTLP/HTTP 512",
             Box::new(Otlp::start(at, 512, false, queue)),
