@@ -1,6 +1,5 @@
 //! Contract 10: after `fork` the child neither hangs nor sends twice.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::process::Command;
 use std::sync::Arc;
@@ -70,10 +69,11 @@ fn a_forked_child_hangs_nowhere_and_sends_nothing() {
         if let Some(status) = waitpid_nohang(child).unwrap() {
             break status;
         }
-        assert!(
-            Instant::now() < deadline,
-            "the child hangs: process {child}"
-        );
+        if Instant::now() >= deadline {
+            let number = child.to_string();
+            Command::new("kill").args(["-9", &number]).status().unwrap();
+            panic!("the child hangs");
+        }
         std::thread::park_timeout(Duration::from_millis(5));
     };
     assert_eq!(status, 0, "wait status of the child");
