@@ -314,6 +314,28 @@ fn every_setting_has_a_name_and_every_variable_one_setting() {
     assert!(Setting::ignored_variable("OPIK_SENTRY_ENABLE").is_some());
 }
 
+#[test]
+fn the_documentation_has_every_variable_and_key() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/configuration.md");
+    // A packaged crate comes without the book.
+    let Ok(page) = std::fs::read_to_string(page) else {
+        return;
+    };
+    for setting in Setting::ALL {
+        let names = setting.variables().iter().copied();
+        for name in names.chain(setting.file_key()) {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+    // And nothing that is neither a setting nor known to be without effect.
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | '*');
+    let words = page.split(|c: char| !is_part(c));
+    for name in words.filter(|word| word.starts_with("OPIK_") && !word.ends_with('*')) {
+        let known = Setting::is_known_variable(name) || Setting::ignored_variable(name).is_some();
+        assert!(known, "{name}");
+    }
+}
+
 #[cfg(unix)]
 fn any_value() -> impl Strategy<Value = OsString> {
     use std::os::unix::ffi::OsStringExt;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use opik_core::Timestamp;
-use opik_core::rest::{BaseUrl, OpikClient, RestError};
+use opik_core::rest::{BaseUrl, ClientError, OpikClient, RestError};
 use opik_core::settings::{OpikSettings, Origin, Setting, SpoolMode};
 use opik_observe::spool::inspect;
 use serde::Serialize;
@@ -160,7 +160,15 @@ pub(super) fn server(settings: &OpikSettings, always: bool) -> Result<Vec<Check>
     };
     let client = match impatient(builder).build() {
         Ok(client) => client,
-        Err(error) => return Ok(vec![Check::new("opik", bad, chain(&error))]),
+        Err(error) => {
+            let hint = match &error {
+                ClientError::Http(_) => {
+                    "install the system's certificates, or correct SSL_CERT_FILE"
+                }
+                _ => "opik-rs configure writes what can be used",
+            };
+            return Ok(vec![Check::new("opik", bad, chain(&error)).hint(hint)]);
+        }
     };
     talk(ask(&client, bad))
 }
