@@ -93,6 +93,7 @@ mod frame;
 mod inspect;
 mod journal;
 mod name;
+mod on_disk;
 mod options;
 mod payload;
 mod replay;

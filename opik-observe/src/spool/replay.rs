@@ -10,6 +10,7 @@ use std::time::Duration;
 use opik_core::ExportError;
 use opik_core::exporter::ExportErrorKind;
 use opik_core::wire::WireBatch;
+use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::counts::Trouble;
@@ -34,6 +35,18 @@ enum Outcome {
     Sent { rejected: usize },
     Failed(ExportError),
     Closing,
+}
+
+/// Works on this thread until the spool is closed.
+pub(super) fn run_on(runtime: &Runtime, shared: &Shared) {
+    while !shared.is_closing() {
+        // A call that is cancelled may panic in foreign destructors.
+        let work = AssertUnwindSafe(|| runtime.block_on(run(shared)));
+        if catch_unwind(work).is_err() {
+            shared.counts.failed_attempts.add(1);
+            runtime.block_on(pause(shared, wait(shared, 1, None)));
+        }
+    }
 }
 
 /// Works until the spool is closed.

@@ -1,5 +1,10 @@
 //! The spool on a real directory: conformance, processes that are killed, disks that refuse.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod conformance;
 #[cfg(unix)]

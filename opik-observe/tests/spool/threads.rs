@@ -1,6 +1,8 @@
 //! The spool's own thread: what it does is not recorded, and it keeps nobody.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use opik_core::exporter::ExportErrorKind;
@@ -104,4 +106,51 @@ fn dropping_is_bounded_while_the_exporter_blocks_the_thread() {
         .unwrap();
     dropped.recv_timeout(LONG).unwrap();
     gate.open();
+}
+
+/// A server whose second call hangs and panics when it is given up.
+#[derive(Debug, Default)]
+struct Mined(AtomicUsize);
+
+#[derive(Debug)]
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("a destructor of the exporter");
+    }
+}
+
+#[async_trait]
+impl WireExporter for Mined {
+    async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(ExportError::new(ExportErrorKind::Unavailable, "down")),
+            1 => {
+                let _mine = Mine;
+                std::future::pending().await
+            }
+            _ => Ok(ExportReport::accepted(batch.len())),
+        }
+    }
+}
+
+#[async_trait]
+impl Exporter for Mined {
+    async fn export(&self, _: &Batch) -> Result<ExportReport, ExportError> {
+        Err(ExportError::new(ExportErrorKind::Internal, "rows only"))
+    }
+    async fn flush(&self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_thread_outlives_a_panic_in_a_destructor_of_the_exporter() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = quick(Durability::SpoolOnFailure).attempt_timeout(Duration::from_millis(20));
+    let spool = Spool::open(directory.path(), Arc::new(Mined::default()), options).unwrap();
+    block_on(spool.export_rows(&rows([1, 2]))).unwrap();
+    assert!(spool.drain(LONG), "{:?}", spool.statistics());
+    assert_eq!(spool.statistics().replayed, 2);
 }

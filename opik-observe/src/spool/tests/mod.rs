@@ -2,5 +2,7 @@
 
 mod machine;
 mod model_files;
+mod others;
 mod outage;
 mod server;
+mod world;
