@@ -111,3 +111,55 @@ fn what_cannot_be_written_leaves_the_old_file_and_nothing_else() {
     let nowhere = ConfigFile::open(folder.path().join("no/folder")).unwrap();
     assert!(matches!(nowhere.save(), Err(ConfigFileError::Write(_))));
 }
+
+/// Both ways: what is written here the official client reads, and what it writes is read here.
+///
+/// Needs a Python that has the package `opik`, named by `OPIK_SDK_PYTHON`.
+#[test]
+fn the_official_client_and_this_one_share_the_file() {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the machine says where its Python is"
+    )]
+    let Some(python) = std::env::var_os("OPIK_SDK_PYTHON") else {
+        let text = b"SKIPPED the_official_client_and_this_one_share_the_file: \
+                     OPIK_SDK_PYTHON names no Python with the package opik\n";
+        std::io::stderr().write_all(text).unwrap();
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config");
+    let mut file = ConfigFile::open(&path).unwrap();
+    for (key, value) in [
+        ("url_override", "https://h/opik/api/"),
+        ("api_key", "a%b#c"),
+        ("workspace", "team"),
+        ("project_name", "späte Lieferung"),
+    ] {
+        file.set(key, value).unwrap();
+    }
+    file.save().unwrap();
+    let script = "from opik.config import OpikConfig\n\
+                  c = OpikConfig()\n\
+                  print(c.url_override, c.api_key, c.workspace, c.project_name)\n\
+                  c.workspace = 'other'\n\
+                  c.save_to_file()\n";
+    let output = Command::new(python)
+        .args(["-c", script])
+        .env("OPIK_CONFIG_PATH", &path)
+        .env("OPIK_SENTRY_ENABLE", "false")
+        .env("OPIK_ANALYTICS_ENABLE", "false")
+        .env("PYTHONUTF8", "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let expected = "https://h/opik/api/ a%b#c team späte Lieferung";
+    assert_eq!(printed.lines().next(), Some(expected), "{output:?}");
+    let settings = OpikSettings::builder()
+        .config_path(&path)
+        .load_from(&|_: &str| None);
+    assert_eq!(settings.problems(), []);
+    assert_eq!(settings.workspace(), "other");
+    assert_eq!(settings.project_name(), "späte Lieferung");
+    assert_eq!(settings.api_key().unwrap().expose(), "a%b#c");
+}
