@@ -2,6 +2,8 @@
 //! instrumentation follows. A test holds it against what the importers of `opik-formats` make of the
 //! same attributes.
 
+use std::sync::LazyLock;
+
 use opik_core::SpanType;
 
 /// A field of an Opik span that a field of a tracing span can become.
@@ -112,16 +114,47 @@ pub(super) const NAMES: [&str; 2] = ["opik.name", "otel.name"];
 pub(super) const TOOL_NAMES: [&str; 2] = ["gen_ai.tool.name", "tool.name"];
 /// The word for a kind that Opik does not have, as the importers keep it.
 pub(super) const SOURCE_TYPE: &str = "source_type";
+/// `ERROR` where the span failed.
+pub(super) const STATUS: &str = "otel.status_code";
 /// What follows is the name of a token count.
 pub(super) const USAGE: &str = "opik.usage.";
 /// What follows is a key of the metadata.
 pub(super) const METADATA: &str = "opik.metadata.";
 
+/// The table by name, for a quick look; each with its place in the table.
+static BY_NAME: LazyLock<Vec<(&str, u8, Slot)>> = LazyLock::new(|| {
+    let mut rows: Vec<_> = (0_u8..)
+        .zip(TABLE)
+        .map(|(rank, (name, slot))| (*name, rank, *slot))
+        .collect();
+    rows.sort_unstable_by_key(|(name, _, _)| *name);
+    rows
+});
+
 /// What the field becomes, and how strongly: a lower rank wins.
 pub(super) fn slot(field: &str) -> Option<(u8, Slot)> {
-    let place = TABLE.iter().position(|(name, _)| *name == field)?;
-    let (_, slot) = TABLE.get(place)?;
-    Some((u8::try_from(place).ok()?, *slot))
+    if !may_be_special(field) {
+        return None;
+    }
+    let place = BY_NAME.binary_search_by_key(&field, |(name, _, _)| name);
+    let (_, rank, slot) = BY_NAME.get(place.ok()?)?;
+    Some((*rank, *slot))
+}
+
+/// Whether the field is anything but a key of the metadata under its own name.
+pub(super) fn is_special(field: &str) -> bool {
+    may_be_special(field)
+        && (slot(field).is_some()
+            || NAMES.contains(&field)
+            || TOOL_NAMES.contains(&field)
+            || field == STATUS
+            || field.starts_with(USAGE)
+            || field.starts_with(METADATA))
+}
+
+/// All words of the conventions but one have a dot, and most fields of programs have none.
+fn may_be_special(field: &str) -> bool {
+    field.as_bytes().contains(&b'.') || field == "error"
 }
 
 /// The kind of step that a word of the conventions means; `None` for words that Opik has no kind

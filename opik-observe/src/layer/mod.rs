@@ -98,6 +98,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use opik_core::SpanType;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
@@ -109,9 +110,9 @@ use crate::guard::SpanGuard;
 use crate::name::Name;
 use crate::recorder::{Core, Recorder};
 
-use fields::Fields;
+use fields::{Fields, Plain, Visitor};
 pub use handle::SpanExt;
-use state::OpikSpan;
+use state::{OpikSpan, Thread};
 
 /// A layer of a `tracing` subscriber that records its spans; see the [module](self).
 ///
@@ -143,40 +144,70 @@ impl OpikLayer {
 }
 
 /// Fields of a span or event. Called without a lock: it runs code of the program.
-fn collect(core: &Core, record: impl FnOnce(&mut Fields)) -> Fields {
-    let mut fields = Fields::new(core.field_bytes());
-    record(&mut fields);
-    for _ in 0..fields.lost() {
+fn collect(core: &Core, record: impl FnOnce(&mut Visitor<Fields>)) -> Fields {
+    let mut visitor = Visitor(Fields::new(core.field_bytes()));
+    record(&mut visitor);
+    let Visitor(fields) = visitor;
+    for _ in 0..fields.lost_count() {
         core.field_lost();
     }
     fields
 }
 
-/// Begins the Opik span of a tracing span.
+/// Begins the Opik span of a tracing span, and says whether a trace begins with it.
 fn begin<S>(
     core: &Arc<Core>,
     attributes: &Attributes<'_>,
     span: &SpanRef<'_, S>,
-    fields: &mut Fields,
-) -> OpikSpan
+    name: &Name<'_>,
+    kind: &SpanType,
+) -> (SpanGuard, bool)
 where
     S: for<'a> LookupSpan<'a>,
 {
-    let kind = fields.kind();
-    let given = fields.take_name();
-    let name = match &given {
-        Some(name) => Name::from(name),
-        None => Name::from(attributes.metadata().name()),
-    };
     let outer = match nearest(core, span) {
         None if attributes.is_contextual() => context::current(core),
         outer => outer,
     };
-    let (guard, owns_trace) = match outer {
-        Some(outer) => (SpanGuard::begin(&outer, &name, &kind), false),
-        None => (SpanGuard::begin_with_trace(core, &name, &kind), true),
+    match outer {
+        Some(outer) => (SpanGuard::begin(&outer, name, kind), false),
+        None => (SpanGuard::begin_with_trace(core, name, kind), true),
+    }
+}
+
+/// Begins the Opik span with its fields. Gives the conversation back, which belongs to the trace.
+fn begin_with_fields<S>(
+    core: &Arc<Core>,
+    attributes: &Attributes<'_>,
+    span: &SpanRef<'_, S>,
+) -> (OpikSpan, Option<Thread>)
+where
+    S: for<'a> LookupSpan<'a>,
+{
+    let metadata = attributes.metadata();
+    let mut names = metadata.fields().iter().map(|field| field.name());
+    if !names.any(conventions::is_special) {
+        let name = Name::from(metadata.name());
+        let (mut guard, owns_trace) = begin(core, attributes, span, &name, &SpanType::General);
+        attributes.record(&mut Visitor(Plain {
+            core,
+            guard: &mut guard,
+        }));
+        return (OpikSpan::new(guard, owns_trace, false), None);
+    }
+    let mut fields = collect(core, |visitor| attributes.record(visitor));
+    let kind = fields.kind();
+    let has_kind = kind.is_some();
+    let kind = kind.unwrap_or(SpanType::General);
+    let given = fields.take_name();
+    let name = match &given {
+        Some(name) => Name::from(name),
+        None => Name::from(metadata.name()),
     };
-    OpikSpan::new(guard, owns_trace, fields.has_kind())
+    let (guard, owns_trace) = begin(core, attributes, span, &name, &kind);
+    let mut state = OpikSpan::new(guard, owns_trace, has_kind);
+    let thread = state.apply(fields);
+    (state, thread)
 }
 
 /// The nearest recorded span around this one.
@@ -206,21 +237,16 @@ where
     state.filter(|state| state.is_of(core)).map(work)
 }
 
-/// Writes fields to a recorded span.
-fn apply<S>(core: &Arc<Core>, span: &SpanRef<'_, S>, fields: Fields)
+/// Tells the trace its conversation: the span that it began with does.
+fn tell_trace<S>(core: &Arc<Core>, span: &SpanRef<'_, S>, (name, thread): &Thread)
 where
     S: for<'a> LookupSpan<'a>,
 {
-    let thread = with_state(core, span, |state| state.apply(fields)).flatten();
-    let Some((name, thread)) = thread else {
-        return;
-    };
-    // It is the trace's, and told by the span that the trace began with.
     let told = span.scope().any(|outer| {
-        with_state(core, &outer, |state| state.thread_of_trace(&thread)).unwrap_or(false)
+        with_state(core, &outer, |state| state.thread_of_trace(thread)).unwrap_or(false)
     });
     if !told {
-        with_state(core, span, |state| state.metadata(name, &thread));
+        with_state(core, span, |state| state.metadata(name, thread));
     }
 }
 
@@ -238,10 +264,11 @@ where
         if span.extensions().get::<OpikSpan>().is_some() {
             return;
         }
-        let mut fields = collect(core, |fields| attributes.record(fields));
-        let state = begin(core, attributes, &span, &mut fields);
+        let (state, thread) = begin_with_fields(core, attributes, &span);
         span.extensions_mut().replace(state);
-        apply(core, &span, fields);
+        if let Some(thread) = thread {
+            tell_trace(core, &span, &thread);
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -249,8 +276,11 @@ where
             return;
         };
         if !context::is_suppressed() && with_state(core, &span, |_| ()).is_some() {
-            let fields = collect(core, |fields| values.record(fields));
-            apply(core, &span, fields);
+            let fields = collect(core, |visitor| values.record(visitor));
+            let thread = with_state(core, &span, |state| state.apply(fields));
+            if let Some(thread) = thread.flatten() {
+                tell_trace(core, &span, &thread);
+            }
         }
     }
 
@@ -264,7 +294,7 @@ where
         let mut scope = span.scope();
         let recorded = scope.find(|outer| with_state(core, outer, |_| ()).is_some());
         if let Some(span) = recorded {
-            let fields = collect(core, |fields| event.record(fields));
+            let fields = collect(core, |visitor| event.record(visitor));
             with_state(core, &span, |state| state.fail(fields));
         }
     }
@@ -273,12 +303,15 @@ where
         let (Some(core), Some(span)) = (&self.recorder.core, context.span(&id)) else {
             return;
         };
-        if with_state(core, &span, |_| ()).is_some() {
-            // It ends when the lock is gone.
-            let state = span.extensions_mut().remove::<OpikSpan>();
-            if let Some(state) = state {
-                state.end();
-            }
+        // It ends when the lock is gone.
+        let state = {
+            let mut extensions = span.extensions_mut();
+            let state = extensions.get_mut::<OpikSpan>();
+            let own = state.is_some_and(|state| state.is_of(core));
+            own.then(|| extensions.remove::<OpikSpan>()).flatten()
+        };
+        if let Some(state) = state {
+            state.end();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opik_core::{SpanType, Usage};
 use serde_json::value::RawValue;
 
-use super::conventions::{self, METADATA, SLOTS, SOURCE_TYPE, Slot, USAGE};
+use super::conventions::{self, METADATA, SLOTS, SOURCE_TYPE, STATUS, Slot, USAGE};
 use super::fields::{Fields, Ranked, text};
 use crate::context::SpanHandle;
 use crate::guard::SpanGuard;
@@ -15,6 +15,9 @@ use crate::value::Value;
 
 /// Weaker than any field of the table.
 const FREE: u8 = u8::MAX;
+
+/// The conversation, and the field that told it.
+pub(super) type Thread = (&'static str, String);
 
 /// An Opik span under way.
 pub(super) struct OpikSpan {
@@ -68,10 +71,12 @@ impl OpikSpan {
     }
 
     /// Writes the fields; gives the conversation back, which belongs to the trace.
-    pub(super) fn apply(&mut self, fields: Fields) -> Option<(&'static str, String)> {
-        if !self.has_kind && fields.has_kind() {
+    pub(super) fn apply(&mut self, fields: Fields) -> Option<Thread> {
+        if !self.has_kind
+            && let Some(kind) = fields.kind()
+        {
             self.has_kind = true;
-            self.guard.kind(&fields.kind());
+            self.guard.kind(&kind);
         }
         let mut thread = None;
         let (mut failed, mut said, mut error_kind) = (false, None, None);
@@ -224,7 +229,7 @@ impl OpikSpan {
         {
             return self.count(counter, count);
         }
-        if name == "otel.status_code" && matches!(&value, Value::Text(code) if code == "ERROR") {
+        if name == STATUS && matches!(&value, Value::Text(code) if code == "ERROR") {
             return self.fail_with(None, None);
         }
         let name = name.strip_prefix(METADATA).unwrap_or(name);

@@ -27,8 +27,11 @@ fn recorded(groups: &[&[(&'static str, Value<'static>)]]) -> (Span, Trace) {
     let mut groups = groups.iter().map(|group| Fields::of(group.to_vec()));
     let fields = groups.next().unwrap();
     let core = recorder.core.as_ref().unwrap();
-    let span = SpanGuard::begin_with_trace(core, &Name::from("s"), &fields.kind());
-    let mut state = OpikSpan::new(span, true, fields.has_kind());
+    let kind = fields.kind();
+    let has_kind = kind.is_some();
+    let kind = kind.unwrap_or(SpanType::General);
+    let span = SpanGuard::begin_with_trace(core, &Name::from("s"), &kind);
+    let mut state = OpikSpan::new(span, true, has_kind);
     for fields in std::iter::once(fields).chain(groups) {
         if let Some((_, thread)) = state.apply(fields) {
             assert!(state.thread_of_trace(&thread));
