@@ -8,6 +8,7 @@
 
 mod conservation;
 mod context;
+mod encoded;
 mod flushing;
 mod isolation;
 mod rows;
