@@ -14,9 +14,12 @@ pub enum Names {
     Any,
 }
 
+const IDENTIFIER: [bool; 256] = table(b"_.:/-");
+const LABEL: [bool; 256] = table(b"_.:/-=+#");
+
 /// At most 64 ASCII letters, digits and `_.:/-`.
 pub(super) fn is_identifier(name: &str) -> bool {
-    is_word(name, 64, b"_.:/-")
+    is_word(name, 64, &IDENTIFIER)
 }
 
 /// What a program calls things: at most 128 ASCII letters, digits and `_.:/-=+#`.
@@ -24,13 +27,31 @@ pub(super) fn is_identifier(name: &str) -> bool {
 /// No white space, no letters of other scripts, no `@`: a sentence, a name of a person as written
 /// by people and an address are no labels.
 pub(super) fn is_label(text: &str) -> bool {
-    is_word(text, 128, b"_.:/-=+#")
+    is_word(text, 128, &LABEL)
 }
 
-fn is_word(text: &str, longest: usize, signs: &[u8]) -> bool {
-    !text.is_empty()
-        && text.len() <= longest
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || signs.contains(&byte))
+/// Letters, digits and these signs.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    reason = "evaluated by the compiler, which checks both"
+)]
+const fn table(signs: &[u8]) -> [bool; 256] {
+    let mut known = [false; 256];
+    let mut byte = 0;
+    while byte < known.len() {
+        known[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut sign = 0;
+    while sign < signs.len() {
+        known[signs[sign] as usize] = true;
+        sign += 1;
+    }
+    known
+}
+
+fn is_word(text: &str, longest: usize, known: &[bool; 256]) -> bool {
+    let is_known = |byte: u8| known.get(usize::from(byte)).is_some_and(|known| *known);
+    !text.is_empty() && text.len() <= longest && text.bytes().all(is_known)
 }

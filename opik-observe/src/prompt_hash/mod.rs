@@ -129,11 +129,12 @@ fn mac(text: &str, key: &Secret) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
     let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-    }
+    text.extend(digits);
     text
 }
 

@@ -21,7 +21,7 @@ use opik_core::SpanType;
 mod read;
 mod write;
 
-pub(crate) use read::{Field, Payload, RawView};
+pub(crate) use read::{Payload, RawView};
 pub(crate) use write::{Head, Raw};
 
 /// Types of spans that the head has room for, counted from 1; any other is a field.
@@ -100,7 +100,8 @@ impl Tag {
     ];
 
     fn from_byte(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|tag| *tag as u8 == byte)
+        // In the order of their numbers, which begin at 1.
+        Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
     }
 }
 
@@ -121,18 +122,19 @@ enum Form {
 }
 
 impl Form {
+    const ALL: [Self; 7] = [
+        Self::Text,
+        Self::Json,
+        Self::Int,
+        Self::Float,
+        Self::Bool,
+        Self::Cut,
+        Self::Declared,
+    ];
+
     fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::Text,
-            Self::Json,
-            Self::Int,
-            Self::Float,
-            Self::Bool,
-            Self::Cut,
-            Self::Declared,
-        ]
-        .into_iter()
-        .find(|form| *form as u8 == byte)
+        // In the order of their numbers, which begin at 1.
+        Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
     }
 }
 

@@ -129,6 +129,21 @@ impl<'a> RawView<'a> {
         (self.name, self.flags & FLAG_DECLARED != 0)
     }
 
+    /// The type of a span as last given, found without reading the other fields.
+    pub(crate) fn span_type(&self) -> &'a str {
+        let mut bytes = self.fields;
+        let mut last = None;
+        while let Some((tag, value)) = skip(&mut bytes) {
+            if tag == Tag::SpanType as u8 {
+                last = text(value);
+            }
+        }
+        let begun = usize::from(self.span_type).checked_sub(1);
+        let begun = begun.and_then(|index| SPAN_TYPES.get(index));
+        last.or(begun.map(|span_type| span_type.as_str()))
+            .unwrap_or("general")
+    }
+
     /// The fields in the order in which they were given; ends early where bytes make no sense.
     pub(crate) fn fields(&self) -> impl Iterator<Item = Field<'a>> + use<'a> {
         let mut bytes = self.fields;
@@ -142,6 +157,14 @@ impl<'a> RawView<'a> {
         let others = std::iter::from_fn(move || field(&mut bytes));
         span_type.into_iter().chain(others)
     }
+}
+
+/// Passes over a field: its tag and its value.
+fn skip<'a>(bytes: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
+    let [tag, _, k, l] = *take(bytes)?;
+    let length = u32::from_le_bytes(*take(bytes)?);
+    take_block(bytes, u16::from_le_bytes([k, l]).into())?;
+    Some((tag, take_block(bytes, length)?))
 }
 
 fn field<'a>(bytes: &mut &'a [u8]) -> Option<Field<'a>> {

@@ -8,7 +8,7 @@ use super::CANCELLED;
 use super::clearing::Clearing;
 use super::json::push_text;
 use crate::policy::{Field, Kinds, Policy};
-use crate::raw::{self, Kind, Payload, RawView, Tag};
+use crate::raw::{Kind, Payload, RawView, Tag};
 
 /// A value that may leave.
 pub(super) enum Leaf<'a> {
@@ -102,8 +102,6 @@ pub(crate) struct Cleared<'a> {
     pub(super) score: f64,
     pub(super) category: Text<'a>,
     pub(super) reason: Text<'a>,
-    /// The fields of the record before the decision; empty after it.
-    pending: Vec<raw::Field<'a>>,
     /// Fields that were held back because the policy's scrubber panicked.
     pub(crate) fields_lost: u64,
 }
@@ -135,20 +133,18 @@ impl<'a> Cleared<'a> {
         self.metadata.clear();
         self.tags.clear();
         self.usage.clear();
-        self.pending.clear();
-        *self = Self {
-            metadata: std::mem::take(&mut self.metadata),
-            tags: std::mem::take(&mut self.tags),
-            usage: std::mem::take(&mut self.usage),
-            pending: std::mem::take(&mut self.pending),
-            ..Self::default()
-        };
+        (self.input, self.output) = (None, None);
+        (self.model, self.provider, self.thread) = (None, None, None);
+        (self.error, self.message) = (None, None);
+        (self.category, self.reason) = (None, None);
+        (self.cost, self.ttft) = (None, None);
+        self.fields_lost = 0;
     }
 
     fn read_record(&mut self, view: &RawView<'a>, policy: &Policy) {
         let is_span = self.head.kind == Kind::Span;
-        self.pending.extend(view.fields());
-        let word = if is_span { self.span_type() } else { "trace" };
+        // What it turned out to be counts, also for what was given before.
+        let word = if is_span { view.span_type() } else { "trace" };
         let mut clearing = Clearing {
             policy,
             kinds: if is_span {
@@ -169,8 +165,7 @@ impl<'a> Cleared<'a> {
         self.name = name.unwrap_or_else(|| self.word.clone());
 
         let mut latest = Latest::default();
-        let mut pending = std::mem::take(&mut self.pending);
-        for field in pending.drain(..) {
+        for field in view.fields() {
             let text = field.payload.as_text();
             let declared = matches!(field.payload, Payload::Declared(_));
             let mut label = |field| clearing.label(field, None, text?, declared);
@@ -194,19 +189,9 @@ impl<'a> Cleared<'a> {
                 | Tag::ScoreCategory => {}
             }
         }
-        self.pending = pending;
         self.take_latest(&mut clearing, &latest);
         self.tidy();
         self.fields_lost = clearing.lost;
-    }
-
-    /// The type of a span, which decides on its fields: the last one given.
-    fn span_type(&self) -> &'a str {
-        let mut fields = self.pending.iter().rev();
-        fields
-            .find(|field| field.tag == Tag::SpanType)
-            .and_then(|field| field.payload.as_text())
-            .unwrap_or("general")
     }
 
     fn take_latest(&mut self, clearing: &mut Clearing<'_>, latest: &Latest<'a>) {

@@ -14,20 +14,33 @@ const HIGH: u64 = ONES * 0x80;
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        // The lowest byte that is flagged is a true one: borrows only go upwards.
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let special = (control | quote | backslash) & HIGH;
+        let special = special_bytes(*word);
         if special != 0 {
             return index * 8 + (special.trailing_zeros() / 8) as usize;
         }
     }
-    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\';
-    let tail = rest.iter().position(|byte| !plain(byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
+    // The last eight bytes once more instead of the rest one by one.
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let special = special_bytes(*last);
+        return if special == 0 {
+            bytes.len()
+        } else {
+            bytes.len() - 8 + (special.trailing_zeros() / 8) as usize
+        };
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    rest.iter().position(special).unwrap_or(rest.len())
+}
+
+/// A high bit for every quote, backslash or control character. Above the lowest of them there may be
+/// more: borrows go upwards.
+fn special_bytes(word: [u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(word);
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let quote = zero(word ^ (ONES * u64::from(b'"')));
+    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+    (control | quote | backslash) & HIGH
 }
 
 /// A text in quotes.
@@ -64,35 +77,33 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
 }
 
 fn hex(byte: u8) -> [u8; 2] {
-    let digit = |value: u8| {
-        if value < 10 {
-            b'0' + value
-        } else {
-            b'a' + value - 10
-        }
-    };
-    [digit(byte >> 4), digit(byte & 15)]
+    let [.., high, low] = hex8(byte.into());
+    [high, low]
+}
+
+/// The eight digits of a number, all at once: each of its halves of bytes goes into a byte of its own.
+fn hex8(number: u32) -> [u8; 8] {
+    let spread = u64::from(number);
+    let spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
+    let spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
+    let spread = (spread << 4 | spread) & (ONES * 0x0f);
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1)).to_be_bytes()
 }
 
 /// An identifier in quotes, in lower case with hyphens.
 pub(super) fn push_id(out: &mut Vec<u8>, id: &[u8; 16]) {
-    let mut text = [b'-'; 38];
-    let mut places = text.iter_mut();
-    let mut put = |byte: u8| {
-        if let Some(place) = places.next() {
-            *place = byte;
-        }
-    };
-    put(b'"');
-    for (index, byte) in id.iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            put(b'-');
-        }
-        let [high, low] = hex(*byte);
-        put(high);
-        put(low);
-    }
-    put(b'"');
+    let id = u128::from_be_bytes(*id);
+    let word = |shift: u32| hex8(u32::try_from(id >> shift & 0xffff_ffff).unwrap_or(0));
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = word(64);
+    let [a0, a1, a2, a3, a4, a5, a6, a7] = word(32);
+    let mut text = *b"\"00000000-0000-0000-0000-000000000000\"";
+    text[1..9].copy_from_slice(&word(96));
+    text[10..14].copy_from_slice(&[b0, b1, b2, b3]);
+    text[15..19].copy_from_slice(&[b4, b5, b6, b7]);
+    text[20..24].copy_from_slice(&[a0, a1, a2, a3]);
+    text[25..29].copy_from_slice(&[a4, a5, a6, a7]);
+    text[29..37].copy_from_slice(&word(0));
     out.extend_from_slice(&text);
 }
 
@@ -128,37 +139,36 @@ pub(super) fn push_float(out: &mut Vec<u8>, number: f64) {
 /// A moment in quotes, as [`Timestamp`] prints it.
 pub(super) fn push_time(out: &mut Vec<u8>, at: Timestamp) {
     const DAY: i64 = 86_400_000_000;
-    let (day, micros) = (
-        at.as_micros().div_euclid(DAY),
-        at.as_micros().rem_euclid(DAY),
-    );
+    let day = at.as_micros().div_euclid(DAY);
     let Some([year, month, date]) = civil(day) else {
         // Where four digits end, and whatever is beyond.
         return push_text(out, &at.to_string());
     };
+    let of_day = at.as_micros().rem_euclid(DAY).unsigned_abs();
+    let micros = of_day % 1_000_000;
+    let second = of_day / 1_000_000;
     let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
-    let second = micros / 1_000_000;
-    for (end, width, value) in [
-        (5, 4, year),
-        (8, 2, month),
-        (11, 2, date),
-        (14, 2, second / 3_600),
-        (17, 2, second / 60 % 60),
-        (20, 2, second % 60),
-        (27, 6, micros % 1_000_000),
-    ] {
-        let mut left = value.unsigned_abs();
-        for place in text.iter_mut().take(end).rev().take(width) {
-            *place = digit(left % 10);
-            left /= 10;
-        }
-    }
+    text[1..3].copy_from_slice(&two(year / 100));
+    text[3..5].copy_from_slice(&two(year % 100));
+    text[6..8].copy_from_slice(&two(month));
+    text[9..11].copy_from_slice(&two(date));
+    text[12..14].copy_from_slice(&two(second / 3_600));
+    text[15..17].copy_from_slice(&two(second / 60 % 60));
+    text[18..20].copy_from_slice(&two(second % 60));
+    text[21..23].copy_from_slice(&two(micros / 10_000));
+    text[23..25].copy_from_slice(&two(micros / 100 % 100));
+    text[25..27].copy_from_slice(&two(micros % 100));
     out.extend_from_slice(&text);
+}
+
+/// A number below a hundred.
+fn two(number: u64) -> [u8; 2] {
+    [digit(number / 10), digit(number % 10)]
 }
 
 /// Year, month and day of the month of a day since 1970-01-01; `None` outside of the years 0 to
 /// 9998. Years are taken to begin in March, so that the day that comes and goes is the last.
-fn civil(day: i64) -> Option<[i64; 3]> {
+fn civil(day: i64) -> Option<[u64; 3]> {
     let since = day + 719_468;
     let era = since.div_euclid(146_097);
     let of_era = since.rem_euclid(146_097);
@@ -172,7 +182,9 @@ fn civil(day: i64) -> Option<[i64; 3]> {
         shifted - 9
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (0..9_999).contains(&year).then_some([year, month, date])
+    let unsigned = |number: i64| number.unsigned_abs();
+    let four_digits = (0..9_999).contains(&year);
+    four_digits.then_some([unsigned(year), unsigned(month), unsigned(date)])
 }
 
 #[cfg(test)]

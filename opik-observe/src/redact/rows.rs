@@ -70,6 +70,7 @@ impl Row<'_> {
         }
     }
 
+    #[inline]
     fn time(&mut self, key: &str, at: Option<Timestamp>) {
         if let Some(at) = at {
             push_time(self.key(key), at);

@@ -19,7 +19,7 @@ type Key = [u8; 16];
 /// the queue until its turn or until the queue is full.
 #[derive(Default)]
 pub(crate) struct OpenRows {
-    live: HashSet<Key>,
+    live: HashSet<Key, foldhash::fast::RandomState>,
     order: VecDeque<Waiting>,
     /// The records of `order`, one after the other.
     records: VecDeque<u8>,
