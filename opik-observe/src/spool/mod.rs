@@ -16,7 +16,7 @@
 //!
 //! # Rules
 //!
-//! - An attempt that fails in a way that may pass (no connection, no answer within
+//! - A batch that arrives is tried once. An attempt that fails in a way that may pass (no connection, no answer within
 //!   [`attempt_timeout`](SpoolOptions::attempt_timeout), 429, 5xx) or because the key is refused
 //!   (it may be mended) puts the batch on disk. While batches of this process wait there, further ones
 //!   go behind them at once, without an attempt. A batch that is refused as such is no matter

@@ -146,7 +146,10 @@ impl OnDisk {
             unanswered: &self.unanswered,
             answered: false,
         };
-        let answer = self.shared.attempt(direct).await;
+        let answer = self
+            .shared
+            .attempt(self.shared.options.attempt_timeout, direct)
+            .await;
         waiting.answered = true;
         drop(waiting);
         let error = match answer {
@@ -190,7 +193,8 @@ impl OnDisk {
         if !self.unflushed.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        let flushed = self.shared.attempt(self.shared.inner.flush()).await;
+        let limit = self.shared.options.attempt_timeout;
+        let flushed = self.shared.attempt(limit, self.shared.inner.flush()).await;
         if flushed.is_err() {
             self.unflushed.store(true, Ordering::Relaxed);
         }

@@ -37,6 +37,7 @@ pub struct SpoolOptions {
     pub(super) max_age: Duration,
     pub(super) segment_bytes: u64,
     pub(super) attempt_timeout: Duration,
+    pub(super) replay_timeout: Duration,
     pub(super) first_wait: Duration,
     pub(super) longest_wait: Duration,
     pub(super) records_per_second: u32,
@@ -51,7 +52,8 @@ impl Default for SpoolOptions {
             max_bytes: 512 << 20,
             max_age: Duration::from_hours(24 * 7),
             segment_bytes: 16 << 20,
-            attempt_timeout: Duration::from_secs(5),
+            attempt_timeout: Duration::from_secs(2),
+            replay_timeout: Duration::from_secs(30),
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(60),
             records_per_second: 10_000,
@@ -99,10 +101,19 @@ impl SpoolOptions {
         self
     }
 
-    /// Longest attempt at the exporter behind. Default: 5 s. Keep it below the recorder's
-    /// [`export_timeout`](crate::RecorderBuilder::export_timeout).
+    /// How long a batch that arrives may wait for the exporter behind before it goes to disk.
+    /// Default: 2 s. Keep it below the recorder's
+    /// [`drop_timeout`](crate::RecorderBuilder::drop_timeout), so that a program that ends while its
+    /// server hangs leaves its records on disk.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
+        self
+    }
+
+    /// How long a batch that is sent from the spool may take. Default: 30 s. A server that is slow
+    /// rather than gone gets its records this way.
+    pub fn replay_timeout(mut self, timeout: Duration) -> Self {
+        self.replay_timeout = timeout;
         self
     }
 

@@ -89,6 +89,7 @@ pub(super) async fn run(shared: &Shared) {
                     shared.counts.warn(Trouble::Rejected, &rejected);
                 }
                 shared.journal().settle(&outstanding, rejected);
+                shared.note_settled();
                 (failures, defects) = (0, 0);
                 let due = began + pace(records, shared.options.records_per_second);
                 if shared.counts.appended.get() == appended {
@@ -165,7 +166,8 @@ async fn deliver(shared: &Shared, batch: &WireBatch) -> Outcome {
     let mut parts = vec![Cow::Borrowed(batch)];
     while let Some(part) = parts.pop() {
         let call = contained(shared.inner.export_rows(&part));
-        let Some(answer) = shared.unless_closing(shared.attempt(call)).await else {
+        let call = shared.attempt(shared.options.replay_timeout, call);
+        let Some(answer) = shared.unless_closing(call).await else {
             return Outcome::Closing;
         };
         match answer {

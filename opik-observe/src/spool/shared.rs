@@ -102,14 +102,15 @@ impl Shared {
         .await
     }
 
-    /// Runs a call of the exporter behind for as long as an attempt may take.
+    /// Runs a call of the exporter behind for so long.
     pub(super) async fn attempt<T>(
         &self,
+        limit: Duration,
         call: impl Future<Output = Result<T, ExportError>>,
     ) -> Result<T, ExportError> {
         let alarm = {
             let _timers = self.timers.enter();
-            tokio::time::sleep(self.options.attempt_timeout)
+            tokio::time::sleep(limit)
         };
         let (mut call, mut alarm) = (pin!(call), pin!(alarm));
         poll_fn(|cx| {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use opik_core::exporter::ExportErrorKind;
 use opik_core::wire::{List, WireBatch, WireExporter};
 use opik_core::{Batch, ExportError, ExportReport, Exporter};
-use opik_observe::spool::{Durability, Spool, inspect};
+use opik_observe::spool::{Durability, Spool, SpoolOptions, inspect};
 use opik_observe::{Policy, Recorder};
 
 use super::server::{Mood, Server, rows};
@@ -219,10 +219,10 @@ fn processes_share_a_directory_and_each_record_is_the_matter_of_one() {
     assert_eq!(arrived, said.accepted);
 }
 
-/// Records, and says how many traces were flushed.
-fn record(flush: bool) {
-    let server = Arc::new(Server::new(DOWN));
-    let spool = Spool::open("spool", server, quick(Durability::SpoolOnFailure)).unwrap();
+/// Records, and says how many traces were flushed. All times are the defaults.
+fn record(mood: Mood, flush: bool) {
+    let server = Arc::new(Server::new(mood));
+    let spool = Spool::open("spool", server, SpoolOptions::new()).unwrap();
     let (recorder, guard) = Recorder::builder()
         .branch("opik", Arc::new(spool), Policy::full_content())
         .start()
@@ -245,13 +245,13 @@ fn record(flush: bool) {
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_that_flushes_and_crashes() {
-    record(true);
+    record(DOWN, true);
 }
 
 #[test]
 #[ignore = "a child process of the other tests"]
 fn child_that_ends_without_a_flush() {
-    record(false);
+    record(DOWN, false);
 }
 
 #[test]
@@ -272,12 +272,22 @@ fn what_was_flushed_survives_a_crash_and_what_was_not_may_not() {
 }
 
 #[test]
+#[ignore = "a child process of the other tests"]
+fn child_that_ends_while_the_server_hangs() {
+    record(Mood::Hangs, false);
+}
+
+#[test]
 fn a_program_that_ends_without_a_flush_leaves_all_on_disk() {
-    let directory = tempfile::tempdir().unwrap();
-    let role = "processes::child_that_ends_without_a_flush";
-    let output = child(directory.path(), role).output().unwrap();
-    assert!(output.status.success());
-    let spool = directory.path().join("spool");
-    assert_eq!(inspect(&spool).unwrap().records, 20);
-    assert_eq!(replay(&spool), (0..20).collect::<Vec<u64>>());
+    for role in [
+        "processes::child_that_ends_without_a_flush",
+        "processes::child_that_ends_while_the_server_hangs",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = child(directory.path(), role).output().unwrap();
+        assert!(output.status.success());
+        let spool = directory.path().join("spool");
+        assert_eq!(inspect(&spool).unwrap().records, 20, "{role}");
+        assert_eq!(replay(&spool), (0..20).collect::<Vec<u64>>());
+    }
 }

@@ -12,6 +12,7 @@ use opik_core::{Batch, ExportError, ExportReport, Exporter, Timestamp, TraceId};
 pub(super) enum Mood {
     Up,
     Fails(ExportErrorKind),
+    Hangs,
 }
 
 #[derive(Debug)]
@@ -72,11 +73,13 @@ fn numbers(batch: &WireBatch) -> Vec<u64> {
 #[async_trait]
 impl WireExporter for Server {
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
-        let mut state = self.state();
-        if let Mood::Fails(kind) = state.mood {
-            return Err(ExportError::new(kind, "down"));
+        let mood = self.state().mood;
+        match mood {
+            Mood::Up => {}
+            Mood::Fails(kind) => return Err(ExportError::new(kind, "down")),
+            Mood::Hangs => std::future::pending().await,
         }
-        state.rows.extend(numbers(batch));
+        self.state().rows.extend(numbers(batch));
         Ok(ExportReport::accepted(batch.len()))
     }
 }

@@ -148,7 +148,7 @@ impl Exporter for Mined {
 #[test]
 fn the_thread_outlives_a_panic_in_a_destructor_of_the_exporter() {
     let directory = tempfile::tempdir().unwrap();
-    let options = quick(Durability::SpoolOnFailure).attempt_timeout(Duration::from_millis(20));
+    let options = quick(Durability::SpoolOnFailure).replay_timeout(Duration::from_millis(20));
     let spool = Spool::open(directory.path(), Arc::new(Mined::default()), options).unwrap();
     block_on(spool.export_rows(&rows([1, 2]))).unwrap();
     assert!(spool.drain(LONG), "{:?}", spool.statistics());

@@ -15,6 +15,8 @@ pub(super) enum Mood {
     Fails(ExportErrorKind),
     Asks(Duration),
     Hangs,
+    /// Answers after so long.
+    Slow(Duration),
     Panics,
     /// Refuses a request with this row in it.
     Dislikes(u64),
@@ -101,6 +103,7 @@ impl WireExporter for Server {
                 return Err(error.with_retry_after(wait));
             }
             Mood::Hangs => std::future::pending().await,
+            Mood::Slow(wait) => tokio::time::sleep(wait).await,
             Mood::Panics => panic!("a defect of the exporter"),
             Mood::Dislikes(number) if numbers.contains(&number) => {
                 return Err(ExportError::new(ExportErrorKind::Rejected, "status 400"));
