@@ -1,7 +1,7 @@
 //! From the function to the function with a span around it.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Block, Expr, Ident, LitStr, Result, Stmt, Type};
 
@@ -17,9 +17,7 @@ pub(crate) fn observe(options: TokenStream, item: TokenStream) -> Result<TokenSt
     }
     let body = if function.signature.asyncness.is_some() {
         let returned = returned::type_of(&function.signature.output);
-        let rebind = function.rebind();
-        let body = &function.body;
-        let work = quote! { #rebind #body };
+        let work = function.work(returned.as_ref());
         in_future(
             &options,
             &function.signature.ident,
@@ -127,19 +125,14 @@ fn in_call(options: &Options, function: &mut Function) -> TokenStream {
         returned.is_some(),
     );
     let Some(returned) = returned else {
-        let body = &function.body;
-        return quote! { #begin #body };
+        let block = function.block();
+        return quote! { #begin #block };
     };
-    let rebind = function.rebind();
-    let (body, tell) = (&function.body, tell(options));
-    let body = if rebind.is_empty() {
-        quote! { #body }
-    } else {
-        quote! { { #rebind #body } }
-    };
+    let work = function.work(Some(&returned));
+    let tell = tell(options);
     quote! {
         #begin
-        let __result = ::opik_observe::__macro::call(move || -> #returned #body);
+        let __result = ::opik_observe::__macro::call(move || -> #returned { #work });
         #tell
         __result
     }
@@ -215,7 +208,7 @@ impl TrailingFuture {
 /// The future that a function ends with, and the statements before it.
 fn trailing_future(function: &Function) -> Option<(Vec<Stmt>, TrailingFuture)> {
     returns_future(function).then_some(())?;
-    let mut block: Block = syn::parse2(function.body.to_token_stream()).ok()?;
+    let mut block: Block = syn::parse2(function.block()).ok()?;
     let Some(Stmt::Expr(mut expression, None)) = block.stmts.pop() else {
         return None;
     };

@@ -2,23 +2,26 @@
 //!
 //! Its body stays tokens: it is moved, not understood.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens as _, format_ident, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
-    Attribute, Error, FnArg, Ident, Pat, ReceiverKind, Result, Signature, Token, Visibility,
+    AttrStyle, Attribute, Error, FnArg, Ident, Pat, ReceiverKind, Result, Signature, Token, Type,
+    Visibility, braced,
 };
 
 pub(crate) struct Function {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) signature: Signature,
-    pub(crate) body: Group,
+    /// What stands between the braces.
+    pub(crate) body: TokenStream,
+    braces: Span,
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let attributes = input.call(Attribute::parse_outer)?;
+        let mut attributes = input.call(Attribute::parse_outer)?;
         let visibility = input.parse()?;
         if !is_function(input) {
             return Err(input.error("#[observe] goes on a function"));
@@ -28,15 +31,13 @@ impl Parse for Function {
             let text = "#[observe] needs a body; put it on the functions that implement this one";
             return Err(Error::new_spanned(&signature, text));
         }
-        let body = match input.parse()? {
-            TokenTree::Group(body) => body,
-            other => {
-                return Err(Error::new_spanned(
-                    other,
-                    "expected the body of the function",
-                ));
-            }
-        };
+        let body;
+        let braces = braced!(body in input).span.join();
+        for mut attribute in body.call(Attribute::parse_inner)? {
+            attribute.style = AttrStyle::Outer;
+            attributes.push(attribute);
+        }
+        let body = body.parse()?;
         if let Some(constant) = &signature.constness {
             let text = "#[observe] cannot stand on a `const fn`: a constant is not recorded";
             return Err(Error::new_spanned(constant, text));
@@ -46,11 +47,38 @@ impl Parse for Function {
             visibility,
             signature,
             body,
+            braces,
         })
     }
 }
 
 impl Function {
+    /// The body as a block. Errors about it are shown where its braces stand; lints about braces
+    /// know that a macro wrote these.
+    pub(crate) fn block(&self) -> TokenStream {
+        let mut block = Group::new(Delimiter::Brace, self.body.clone());
+        block.set_span(self.braces.resolved_at(Span::mixed_site()));
+        TokenTree::Group(block).into()
+    }
+
+    /// The body after the arguments were [bound anew](Self::rebind).
+    pub(crate) fn work(&mut self, returned: Option<&Type>) -> TokenStream {
+        let rebind = self.rebind();
+        let block = self.block();
+        match returned {
+            // The end of a statement, so that what the last expression borrows from the arguments
+            // is let go before they are dropped, as it is in any function.
+            Some(returned) if !rebind.is_empty() => quote! {
+                #rebind
+                #[allow(clippy::diverging_sub_expression)]
+                let __value: #returned = #block;
+                #[allow(unreachable_code)]
+                __value
+            },
+            _ => quote! { #rebind #block },
+        }
+    }
+
     /// Checks that these are names of arguments.
     pub(crate) fn must_have(&self, names: &[Ident]) -> Result<()> {
         for name in names {
@@ -68,7 +96,7 @@ impl Function {
 
     /// Statements that bind the arguments anew where the body runs, so that they are dropped there,
     /// in the order of any function. Patterns move from the signature into the statements.
-    pub(crate) fn rebind(&mut self) -> TokenStream {
+    fn rebind(&mut self) -> TokenStream {
         let mut statements = TokenStream::new();
         for (index, argument) in self.signature.inputs.iter_mut().enumerate() {
             match argument {

@@ -271,3 +271,51 @@ fn functions_from_a_macro_are_functions() {
     assert_eq!(double(4), Ok(8));
     assert_eq!(name(&place.span()), "double");
 }
+
+/// Bodies in one line, which must not become braces that the compiler finds unnecessary.
+#[rustfmt::skip]
+mod one_line {
+    use std::sync::Mutex;
+
+    use super::{Failed, observe};
+
+    #[observe]
+    pub(super) fn plain() -> u32 { 1 }
+
+    #[observe]
+    pub(super) fn fallible(number: u32) -> Result<u32, Failed> { Ok(number) }
+
+    #[observe]
+    pub(super) async fn later(number: u32) -> u32 { number }
+
+    /// What the last expression holds is borrowed from an argument.
+    #[observe]
+    pub(super) fn locked(list: Mutex<Vec<u32>>) -> Result<usize, ()> { list.lock().map(|list| list.len()).map_err(drop) }
+
+    /// The type of the last expression follows from the signature.
+    #[observe]
+    pub(super) fn coerced(number: u32) -> Result<Box<dyn Fn() -> u32>, ()> { Ok(Box::new(move || number)) }
+
+    #[observe]
+    pub(super) fn panics(number: u32) -> Result<u32, Failed> { panic!("{number}") }
+}
+
+/// With an attribute in its body.
+#[observe]
+fn inner_attribute(number: u32) -> Result<u32, Failed> {
+    #![expect(unused_variables, reason = "what is tested")]
+    let unused = number;
+    Ok(number)
+}
+
+#[test]
+fn bodies_of_every_kind() {
+    let place = Place::new();
+    assert_eq!((one_line::plain(), run(one_line::later(1))), (1, 1));
+    assert_eq!(one_line::fallible(1), Ok(1));
+    assert_eq!(one_line::locked(vec![1].into()), Ok(1));
+    assert_eq!(one_line::coerced(7).map(|number| number()), Ok(7));
+    assert!(std::panic::catch_unwind(|| one_line::panics(1)).is_err());
+    assert_eq!(inner_attribute(1), Ok(1));
+    assert_eq!(place.spans().len(), 7);
+}
