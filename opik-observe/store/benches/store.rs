@@ -206,6 +206,32 @@ fn timed(mut act: impl FnMut()) -> Duration {
     begin.elapsed()
 }
 
+/// Time that threads of this process spent on a CPU, by name, where Linux tells it.
+fn cpu() -> std::collections::BTreeMap<String, u64> {
+    let mut times = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let read = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let nanos = read("schedstat");
+        let nanos = nanos.split(' ').next().and_then(|n| n.parse().ok());
+        *times.entry(read("comm").trim().to_owned()).or_default() += nanos.unwrap_or(0u64);
+    }
+    times
+}
+
+/// What this thread spent on a CPU, in nanoseconds.
+fn own_cpu() -> u64 {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    times
+        .split(' ')
+        .next()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0)
+}
+
 fn ask(name: &str, goal_us: f64, rounds: usize, mut act: impl FnMut(usize)) {
     for round in 0..rounds.min(20) {
         act(round);
@@ -246,6 +272,28 @@ fn pipelined(store: &Store, peer: &mut rusqlite::Connection, source: &mut Source
     );
 }
 
+/// One after the other instead of in turn, with batches that are made beforehand: no pauses in which
+/// the store's threads could catch up, and the text index is waited for.
+fn sustained(store: &Store, peer: &mut rusqlite::Connection, source: &mut Source, batches: usize) {
+    let batches: Vec<Batch> = (0..batches).map(|_| source.batch(BATCH)).collect();
+    let texts: Vec<Vec<String>> = batches.iter().map(texts).collect();
+    let theirs = timed(|| texts.iter().for_each(|texts| write_raw(peer, texts)));
+    let ours = timed(|| {
+        for batch in &batches {
+            drop(block_on(store.export(batch)).unwrap());
+        }
+    });
+    let index = timed(|| assert!(store.wait_for_text_index(Duration::from_secs(900)).unwrap()));
+    let rate = |time: Duration| (batches.len() * BATCH) as f64 / time.as_secs_f64();
+    println!(
+        "sustained     ours {:>9.0} spans/s   raw rows {:>9.0} spans/s   ratio {:.2}, with the text index {:.2}",
+        rate(ours),
+        rate(theirs),
+        theirs.as_secs_f64() / ours.as_secs_f64(),
+        theirs.as_secs_f64() / (ours + index).as_secs_f64()
+    );
+}
+
 /// The rows of the peer.
 fn texts(batch: &Batch) -> Vec<String> {
     let spans = batch.spans.iter().map(serde_json::to_string);
@@ -264,14 +312,23 @@ fn main() {
     let mut source = Source::new();
     let (mut ours, mut theirs, mut json_bytes) = (Vec::new(), Vec::new(), 0);
     let mut replay = Vec::new();
+    let (threads, mut caller, mut peers_cpu) = (cpu(), 0, 0);
     for number in 0..spans.div_ceil(BATCH) {
         let batch = source.batch(BATCH);
         let texts = texts(&batch);
         let spans = texts.iter().take(batch.spans.len());
         json_bytes += spans.map(String::len).sum::<usize>();
         let mut both: [&mut dyn FnMut(); 2] = [
-            &mut || ours.push(timed(|| drop(block_on(store.export(&batch)).unwrap()))),
-            &mut || theirs.push(timed(|| write_raw(&mut peer, &texts))),
+            &mut || {
+                let begin = own_cpu();
+                ours.push(timed(|| drop(block_on(store.export(&batch)).unwrap())));
+                caller += own_cpu() - begin;
+            },
+            &mut || {
+                let begin = own_cpu();
+                theirs.push(timed(|| write_raw(&mut peer, &texts)));
+                peers_cpu += own_cpu() - begin;
+            },
         ];
         both.rotate_left(number % 2);
         for write in both {
@@ -302,8 +359,21 @@ fn main() {
         "text index    {:.1} s behind at the end of a full-speed load",
         lag.as_secs_f64()
     );
+    let per_span = |nanos: u64| nanos as f64 / 1e3 / written as f64;
+    print!("CPU a span    caller {:.1} us", per_span(caller));
+    for (name, after) in cpu() {
+        let before = threads.get(&name).copied().unwrap_or(0);
+        if let Some(name) = name.strip_prefix("opik-store-") {
+            print!("   {name} {:.1}", per_span(after - before));
+        }
+    }
+    println!("   raw rows {:.1}", per_span(peers_cpu));
     let stats = store.stats().unwrap();
     let size = |bytes: u64| bytes as f64 / written as f64;
+    let log = std::fs::metadata(dir.path().join("store.db-wal"))
+        .unwrap()
+        .len();
+    println!("log           {} MiB", log >> 20);
     block_on(store.flush()).unwrap();
     let raw_size = std::fs::metadata(dir.path().join("raw.db")).unwrap().len();
     let file = std::fs::metadata(dir.path().join("store.db"))
@@ -390,6 +460,12 @@ fn main() {
     println!(
         "upserts       {:.0} spans/s replaced",
         updated as f64 / time.as_secs_f64()
+    );
+    sustained(
+        &store,
+        &mut peer,
+        &mut source,
+        (spans / BATCH / 5).clamp(4, 100),
     );
     pipelined(
         &store,

@@ -6,6 +6,7 @@
 //! record, and its space is nearly free); a block without a live entry is removed.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use zstd::bulk::{Compressor, Decompressor};
@@ -73,13 +74,40 @@ pub(crate) fn decompress(data: &[u8], raw_len: usize) -> Result<Vec<u8>, StoreEr
     })
 }
 
-/// Compressed content; `None` when it could not be made.
-type Data = Arc<OnceLock<Option<Vec<u8>>>>;
+/// The compressed content of a block. Whoever comes first makes it: the caller that handed the
+/// batch over, or the writer that waits for it.
+#[derive(Debug, Default)]
+struct Slot {
+    taken: AtomicBool,
+    /// `None` when it could not be made.
+    data: OnceLock<Option<Vec<u8>>>,
+}
 
-/// A block to be written. Its content may still be on the way.
+impl Slot {
+    /// Compresses the content, unless someone else does or did.
+    fn fill(&self, raw: &[u8]) -> Result<(), StoreError> {
+        /// Lets nobody wait for what will not come.
+        struct Tried<'s>(&'s Slot);
+        impl Drop for Tried<'_> {
+            fn drop(&mut self) {
+                // No effect when it is there.
+                drop(self.0.data.set(None));
+            }
+        }
+        if !self.taken.swap(true, Ordering::AcqRel) {
+            let tried = Tried(self);
+            let data = compress(raw)?;
+            // Nobody else has taken it.
+            drop(tried.0.data.set(Some(data)));
+        }
+        Ok(())
+    }
+}
+
+/// A block to be written. Its content may not be compressed yet.
 #[derive(Debug)]
 pub(crate) struct PackedBlock {
-    data: Data,
+    slot: Arc<Slot>,
     /// The content as it is.
     pub(crate) raw: Arc<Vec<u8>>,
     /// How many entries refer to it.
@@ -87,24 +115,24 @@ pub(crate) struct PackedBlock {
 }
 
 impl PackedBlock {
-    /// The compressed content, as soon as it is there.
+    /// The compressed content, made here or as soon as it is there.
     pub(crate) fn data(&self) -> Result<&[u8], StoreError> {
-        let data = self.data.wait().as_deref();
+        self.slot.fill(&self.raw)?;
+        let data = self.slot.data.wait().as_deref();
         data.ok_or_else(|| StoreError::Internal("a block could not be compressed".into()))
     }
 }
 
-/// Blocks that have to be compressed. Whoever drops this lets nobody wait.
+/// Blocks that have to be compressed.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Compression(Vec<(Arc<Vec<u8>>, Data)>);
+pub(crate) struct Compression(Vec<(Arc<Vec<u8>>, Arc<Slot>)>);
 
 impl Compression {
-    /// Compresses the blocks, first come first served.
+    /// Compresses the blocks that nobody has taken, the first ones first.
     pub(crate) fn run(self) -> Result<(), StoreError> {
-        for (raw, data) in &self.0 {
-            // It is set here only.
-            drop(data.set(Some(compress(raw)?)));
+        for (raw, slot) in &self.0 {
+            slot.fill(raw)?;
         }
         Ok(())
     }
@@ -112,15 +140,6 @@ impl Compression {
     /// Whether there is more than one block.
     pub(crate) fn is_long(&self) -> bool {
         self.0.len() > 1
-    }
-}
-
-impl Drop for Compression {
-    fn drop(&mut self) {
-        for (_, data) in &self.0 {
-            // No effect on those that are there.
-            drop(data.set(None));
-        }
     }
 }
 
@@ -138,7 +157,7 @@ pub(crate) struct Packer {
     raw: Vec<u8>,
     entries: i64,
     done: Vec<PackedBlock>,
-    todo: Vec<(Arc<Vec<u8>>, Data)>,
+    todo: Vec<(Arc<Vec<u8>>, Arc<Slot>)>,
 }
 
 impl Packer {
@@ -167,14 +186,14 @@ impl Packer {
 
     fn close(&mut self) {
         if self.entries > 0 {
-            let data = Data::default();
+            let slot = Arc::<Slot>::default();
             let raw = Arc::new(std::mem::take(&mut self.raw));
             self.done.push(PackedBlock {
-                data: Arc::clone(&data),
+                slot: Arc::clone(&slot),
                 raw: Arc::clone(&raw),
                 entries: self.entries,
             });
-            self.todo.push((raw, data));
+            self.todo.push((raw, slot));
             self.entries = 0;
         }
     }
@@ -189,6 +208,38 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_compressed_by_the_writer_when_the_caller_has_gone() {
+        let mut packer = Packer::default();
+        for number in 0..4u8 {
+            let (out, at) = packer.begin();
+            out.extend(std::iter::repeat_n(number, TARGET));
+            packer.end(at);
+        }
+        let (blocks, compression) = packer.finish();
+        drop(compression);
+        for (block, number) in blocks.iter().zip(0..) {
+            let raw = decompress(block.data().unwrap(), TARGET).unwrap();
+            assert_eq!(raw, [number; TARGET]);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_block_that_could_not_be_made() {
+        let slot = Slot::default();
+        slot.taken.store(true, Ordering::Release);
+        let block = PackedBlock {
+            slot: Arc::new(slot),
+            raw: Arc::default(),
+            entries: 1,
+        };
+        std::thread::scope(|scope| {
+            let wait = scope.spawn(|| block.data().is_err());
+            drop(block.slot.data.set(None));
+            assert!(wait.join().unwrap());
+        });
+    }
 
     #[test]
     fn every_flipped_bit_is_noticed() {

@@ -19,15 +19,18 @@ use crate::error::StoreError;
 use crate::threads::lock;
 
 /// How much the writer adds to the log before it has it copied, in bytes.
-const COPY_AFTER: usize = 24 << 20;
+const COPY_AFTER: usize = 36 << 20;
 /// Length of the log from which it should begin again, in frames of a page: 64 MiB.
 const BEGIN_AGAIN: i64 = 16_384;
 /// So few frames are copied in a few milliseconds.
 const FEW: i64 = 512;
 /// How often what was added during a copy is copied as well.
 const ROUNDS: usize = 4;
-/// What a transaction adds besides content: the pages at the ends of indexes.
-pub(crate) const PER_COMMIT: usize = 48 << 10;
+/// What a transaction adds at least: the pages at the ends of indexes.
+const PER_COMMIT: usize = 64 << 10;
+/// How much longer the log gets than what is written: whole pages, and those of indexes.
+const PAGES: usize = 5;
+const PAGES_OF: usize = 2;
 /// Between two attempts while another process copies.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -111,9 +114,11 @@ fn copy(conn: &Connection, mode: &str) -> Result<Copied, StoreError> {
 }
 
 impl Log {
-    /// Says what a transaction added, in bytes.
-    pub(crate) fn added(&mut self, bytes: usize) {
-        self.added = self.added.saturating_add(bytes);
+    /// Says how much content a transaction wrote, in bytes. SQLite does not tell the length of the
+    /// log before it copies it, so this is estimated.
+    pub(crate) fn added(&mut self, content: usize) {
+        let pages = content.saturating_mul(PAGES) / PAGES_OF;
+        self.added = self.added.saturating_add(pages).saturating_add(PER_COMMIT);
     }
 
     /// Keeps the log short; to be called between transactions of `conn`.

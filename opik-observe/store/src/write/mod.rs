@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::checkpoint::{Log, PER_COMMIT};
+use crate::checkpoint::Log;
 use crate::error::StoreError;
 use crate::facet::{Entity, Facet};
 use crate::pack::Packed;
@@ -98,7 +98,7 @@ impl Writer {
         let result = Self::attempt(&mut self.conn, &mut self.state, act);
         match result {
             Ok((value, done)) => {
-                self.log.added(done.written + PER_COMMIT);
+                self.log.added(done.written);
                 if let Some(recent) = &self.recent {
                     recent.put(done.fresh, &done.overwritten);
                 }
