@@ -130,6 +130,37 @@ fn an_error_event_is_the_error_of_its_span_and_other_events_are_nothing() {
     assert_eq!(error("warned"), None);
 }
 
+#[test]
+fn a_field_with_a_meaning_has_it_when_it_is_the_only_one() {
+    let outcome = record(|| {
+        info_span!("key", opik.metadata.attempt = 2);
+        info_span!("count", opik.usage.audio_tokens = 3);
+        info_span!("thread", session.id = "chat-8");
+        info_span!("failed", error = "no dot in its name");
+    });
+    assert_eq!(outcome.metadata("key"), json!({"attempt": 2}));
+    assert_eq!(outcome.span("count").usage.get("audio_tokens"), Some(3));
+    assert_eq!(outcome.metadata("thread"), json!(null));
+    let threads = outcome
+        .traces
+        .iter()
+        .filter_map(|it| it.thread_id.as_deref());
+    assert!(threads.eq(["chat-8"]));
+    assert!(outcome.span("failed").error_info.is_some());
+}
+
+#[test]
+fn a_conversation_without_a_trace_of_its_own_is_metadata() {
+    let recorded = Recorded::new(Policy::full_content());
+    tracing::subscriber::with_default(recorded.subscriber(), || {
+        let trace = recorded.recorder.trace("of the recorder");
+        let _inside = trace.enter();
+        info_span!("span", session.id = "chat-9");
+    });
+    let outcome = recorded.finish();
+    assert_eq!(outcome.metadata("span"), json!({"session.id": "chat-9"}));
+}
+
 /// What `#[instrument(err)]` writes.
 #[test]
 fn a_function_that_returns_an_error_fails_its_span() {

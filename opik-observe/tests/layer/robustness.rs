@@ -41,10 +41,14 @@ impl fmt::Debug for Logs {
 #[test]
 fn a_value_that_panics_is_left_out_and_counted() {
     let outcome = record(|| {
-        info_span!("s", a = ?Panics, b = 1);
+        info_span!("plain", a = ?Panics, b = 1);
+        let span = info_span!("with meaning", opik.input = ?Panics, b = 1, later = Empty);
+        span.record("later", tracing::field::debug(Panics));
     });
-    assert_eq!(outcome.metadata("s"), serde_json::json!({"b": 1}));
-    assert_eq!(outcome.statistics.fields_lost, 1);
+    for name in ["plain", "with meaning"] {
+        assert_eq!(outcome.metadata(name), serde_json::json!({"b": 1}));
+    }
+    assert_eq!(outcome.statistics.fields_lost, 3);
 }
 
 #[test]
@@ -61,16 +65,17 @@ fn a_value_without_an_end_is_cut() {
         .unwrap();
     let subscriber = tracing_subscriber::registry().with(OpikLayer::new(recorder));
     tracing::subscriber::with_default(subscriber, || {
-        info_span!("s", long = ?Endless);
+        info_span!("plain", long = ?Endless, text = "é".repeat(900));
+        info_span!("with meaning", long = ?Endless, text = "é".repeat(900), opik.model = "m");
     });
     assert!(guard.shutdown(super::LONG).complete);
-    let metadata = seen.spans()[0]
-        .metadata
-        .as_ref()
-        .unwrap()
-        .to_value()
-        .unwrap();
-    assert_eq!(metadata["long"].as_str().map(str::len), Some(1_000));
+    for span in seen.spans() {
+        let metadata = span.metadata.as_ref().unwrap().to_value().unwrap();
+        for key in ["long", "text"] {
+            assert_eq!(metadata[key].as_str().map(str::len), Some(1_000), "{key}");
+        }
+    }
+    assert_eq!(seen.spans().len(), 2);
 }
 
 #[test]
