@@ -8,7 +8,7 @@ pub const PROVIDER: &str = "openai";
 pub const INPUT_TOKENS: i64 = 310;
 pub const OUTPUT_TOKENS: i64 = 42;
 
-/// Prompts that repeat words about as often as prose does.
+/// Prompts that repeat words about as often as prose does: rows of them shrink to a quarter.
 pub fn prompts() -> Vec<String> {
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = move || {
@@ -17,7 +17,7 @@ pub fn prompts() -> Vec<String> {
         seed ^= seed << 17;
         seed
     };
-    let words: Vec<String> = (0..4_000)
+    let words: Vec<String> = (0..1_200)
         .map(|_| {
             let length = 2 + next() % 9;
             (0..length)
