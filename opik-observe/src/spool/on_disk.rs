@@ -69,7 +69,7 @@ pub(super) struct OnDisk {
     ended: Option<Mutex<mpsc::Receiver<()>>>,
     /// A call was cancelled while it waited for an answer: the next one does not wait.
     unanswered: AtomicBool,
-    /// Something was handed to the exporter behind since it was last flushed.
+    /// The exporter behind took something since it was last flushed.
     unflushed: AtomicBool,
 }
 
@@ -141,7 +141,6 @@ impl OnDisk {
         } else {
             None
         };
-        self.unflushed.store(true, Ordering::Relaxed);
         let mut waiting = Waiting {
             unanswered: &self.unanswered,
             answered: false,
@@ -155,6 +154,7 @@ impl OnDisk {
         let error = match answer {
             Ok(report) => {
                 self.unanswered.store(false, Ordering::Relaxed);
+                self.unflushed.store(true, Ordering::Relaxed);
                 self.shared.note_direct(&report);
                 return Ok(report);
             }

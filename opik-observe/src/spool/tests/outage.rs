@@ -97,6 +97,25 @@ fn a_server_that_is_slow_and_not_gone_gets_everything() {
 }
 
 #[test]
+fn a_flush_promises_what_is_on_disk_and_asks_the_server_for_the_rest() {
+    simulated(async {
+        let world = World::new(ModelFiles::new(), DOWN, SpoolOptions::new());
+        world.put([1]).await.unwrap();
+        world.spool.flush().await.unwrap();
+        world.server.is(Mood::Up);
+        world.beside_replay(world.until_empty()).await;
+        world.put([2]).await.unwrap();
+        // What the server took it alone can promise.
+        world.server.is(DOWN);
+        world.spool.flush().await.unwrap_err();
+        world.server.is(Mood::Up);
+        world.spool.flush().await.unwrap();
+        world.server.is(DOWN);
+        world.spool.flush().await.unwrap();
+    });
+}
+
+#[test]
 fn a_call_that_was_cancelled_while_it_waited_is_not_waited_for_again() {
     simulated(async {
         let world = World::new(ModelFiles::new(), Mood::Hangs, SpoolOptions::new());
