@@ -205,7 +205,8 @@ enum Piece {
 }
 
 fn piece() -> impl Strategy<Value = Piece> {
-    let words = "[ -~äß\\n\\t\"\\\\]{0,30}";
+    // Too short between other characters to be taken for a file: four letters can be a JSON.
+    let words = "([A-Za-z0-9+/]{0,3}[ -*,.:-@\\[-`{-~äß\\n\\t\"\\\\]){0,15}";
     prop_oneof![
         words.prop_map(Piece::Words),
         (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..60)).prop_map(|(url, bytes)| {
