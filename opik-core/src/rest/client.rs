@@ -10,6 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use super::base_url::{BaseUrl, BaseUrlError};
 use super::bodies::Bodies;
 use super::retry::RetryPolicy;
+use super::uploaded::Uploaded;
 use crate::wire::FieldLimits;
 use crate::{ProjectId, Secret};
 
@@ -58,6 +59,7 @@ pub(super) struct Inner {
     pub(super) max_response: usize,
     pub(super) limits: FieldLimits,
     pub(super) bodies: Bodies,
+    pub(super) uploaded: Uploaded,
     /// Names of the projects that exported rows know by identifier only.
     pub(super) project_names: Mutex<HashMap<ProjectId, String>>,
 }
@@ -254,6 +256,7 @@ impl OpikClientBuilder {
                 max_response: self.max_response,
                 limits: self.limits,
                 bodies: Bodies::default(),
+                uploaded: Uploaded::default(),
                 project_names: Mutex::default(),
             }),
         })

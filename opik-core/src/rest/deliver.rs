@@ -34,7 +34,8 @@ fn route(list: List) -> (bool, &'static str, &'static str) {
 /// Files go up after the rows, one after the other, each with the repetitions of the client's
 /// [`RetryPolicy`](super::RetryPolicy). A file that the server or its store refuses, and one whose
 /// row was refused, is a rejection and costs nothing else; a failure that may pass is an error for
-/// the whole batch, which may then be sent again.
+/// the whole batch, which may then be sent again: files that arrived the first time are not sent
+/// twice, so that every repetition gets further.
 #[async_trait]
 impl WireExporter for OpikClient {
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
@@ -48,6 +49,7 @@ impl WireExporter for OpikClient {
                 }),
             }
         }
+        self.inner.uploaded.forget(&batch.attachments);
         Ok(report)
     }
 
@@ -84,6 +86,9 @@ impl OpikClient {
         if rows.rejected.iter().any(|row| row.record == owner) {
             return Ok(Err("what it belongs to is refused".to_owned()));
         }
+        if self.inner.uploaded.has(file) {
+            return Ok(Ok(()));
+        }
         let target = match file.span {
             Some(span) => AttachmentTarget::Span(span),
             None => AttachmentTarget::Trace(file.trace),
@@ -94,7 +99,10 @@ impl OpikClient {
             new = new.project_name(project);
         }
         match self.attach(&new).await {
-            Ok(()) => Ok(Ok(())),
+            Ok(()) => {
+                self.inner.uploaded.add(file);
+                Ok(Ok(()))
+            }
             // What was repeated had arrived before.
             Err(error) if error.kind() == RestErrorKind::Conflict && error.attempts() > 1 => {
                 Ok(Ok(()))

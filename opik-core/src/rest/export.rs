@@ -114,6 +114,7 @@ impl OpikClient {
                 report.rejected.push(rejection);
             }
         }
+        self.inner.uploaded.forget(files);
         Ok(())
     }
 

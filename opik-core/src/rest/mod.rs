@@ -87,6 +87,7 @@ mod system;
 mod threads;
 mod traces;
 mod transport;
+mod uploaded;
 
 pub use attachments::{Attachment, AttachmentTarget, NewAttachment};
 pub use base_url::{BaseUrl, BaseUrlError};

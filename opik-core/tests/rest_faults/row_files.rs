@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use opik_core::exporter::ExportErrorKind;
+use opik_core::rest::RetryPolicy;
 use opik_core::wire::{FieldLimits, List, WireAttachment, WireBatch, WireExporter};
 use opik_core::{Batch, Exporter, Json, Span, SpanId, Timestamp};
 use serde_json::json;
@@ -134,6 +135,37 @@ async fn a_failure_that_may_pass_is_repeated_and_then_an_error() {
     batch.attachments.truncate(1);
     let report = client(&lost).export_rows(&batch).await.unwrap();
     assert_eq!(report.accepted, 2, "it had arrived before");
+}
+
+#[tokio::test]
+async fn a_repetition_goes_on_where_the_first_attempt_ended() {
+    let flaky = server(
+        good(),
+        vec![],
+        vec![status(204), status(401), status(503), status(204)],
+    );
+    let flaky = flaky.await;
+    let client = builder(&flaky.uri()).retry(RetryPolicy::none()).build();
+    let (client, mut batch) = (client.unwrap(), batch());
+    let third = WireAttachment::new(batch.attachments[0].trace, "c.png", "image/png", vec![5]);
+    batch.attachments.push(third);
+    let uploads = async || {
+        let sent = requests(&flaky).await;
+        let files = sent.iter().filter(|request| request.url.path() == UPLOAD);
+        files.map(|request| request.body[0]).collect::<Vec<u8>>()
+    };
+    let error = client.export_rows(&batch).await.unwrap_err();
+    assert!(error.is_retryable());
+    assert_eq!(uploads().await, [1, 4, 5]);
+    let report = client.export_rows(&batch).await.unwrap();
+    assert_eq!((report.accepted, report.rejected.len()), (4, 0));
+    assert_eq!(uploads().await, [1, 4, 5, 4, 5], "the first file once");
+    client.export_rows(&batch).await.unwrap();
+    assert_eq!(
+        uploads().await,
+        [1, 4, 5, 4, 5, 1, 4, 5],
+        "all of a batch that was through"
+    );
 }
 
 #[tokio::test]
