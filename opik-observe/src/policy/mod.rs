@@ -213,6 +213,7 @@ impl Policy {
     }
 
     /// What is done with a field of a record that may be of any of these kinds.
+    #[inline]
     pub(crate) fn rule(&self, field: Field, kinds: Kinds) -> Rule {
         let index = field as usize;
         let of = |sets: &[Kinds; Field::COUNT]| sets.get(index).copied().unwrap_or(Kinds::NONE);
@@ -292,6 +293,7 @@ impl Policy {
     }
 
     /// The text after the scrubber; `None` when it is held back.
+    #[inline]
     pub(crate) fn scrubbed<'a>(
         &self,
         field: Field,

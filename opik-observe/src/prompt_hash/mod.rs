@@ -20,13 +20,12 @@
 
 mod python;
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, KeyInit, Mac};
 use opik_core::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::redact::push_text;
 use python::Node;
 
 /// The fingerprint of an input given as JSON text.
@@ -41,7 +40,7 @@ use python::Node;
 /// ```
 #[must_use]
 pub fn v2(input: &str) -> String {
-    format!("v2:{}", hex(&Sha256::digest(canonical(input).as_bytes())))
+    format!("v2:{}", hex(&Sha256::digest(canonical(input))))
 }
 
 /// The fingerprint of version 2 under a key: whoever does not have it cannot check a guess.
@@ -102,12 +101,12 @@ pub fn v1(input: &str) -> Option<String> {
 }
 
 /// What version 2 hashes.
-fn canonical(input: &str) -> String {
-    let mut canonical = String::with_capacity(input.len());
+fn canonical(input: &str) -> Vec<u8> {
+    let mut canonical = Vec::with_capacity(input.len());
     match serde_json::from_str::<Value>(input) {
         Ok(value) => write_prompt(&value, &mut canonical),
         // Not readable as JSON (cut, or nested too deeply): the text as it is.
-        Err(_) => canonical.push_str(input),
+        Err(_) => canonical.extend_from_slice(input.as_bytes()),
     }
     canonical
 }
@@ -115,13 +114,13 @@ fn canonical(input: &str) -> String {
 /// The first bytes of a text's SHA-256, under a key where there is one, in hexadecimal.
 pub(crate) fn short(text: &str, key: Option<&Secret>, bytes: usize) -> String {
     let digest = match key {
-        Some(key) => mac(text, key),
+        Some(key) => mac(text.as_bytes(), key),
         None => Sha256::digest(text.as_bytes()).to_vec(),
     };
     hex(digest.get(..bytes).unwrap_or_default())
 }
 
-fn mac(text: &str, key: &Secret) -> Vec<u8> {
+fn mac(text: &[u8], key: &Secret) -> Vec<u8> {
     // HMAC takes keys of any length, so there always is one.
     Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
         .map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec())
@@ -149,7 +148,7 @@ fn messages(value: &Value) -> Option<Vec<[&Value; 2]>> {
         .collect()
 }
 
-fn write_prompt(value: &Value, out: &mut String) {
+fn write_prompt(value: &Value, out: &mut Vec<u8>) {
     let (list, tools) = match value.get("messages") {
         Some(list) => (messages(list), value.get("tools")),
         None => (messages(value), None),
@@ -158,49 +157,52 @@ fn write_prompt(value: &Value, out: &mut String) {
         return write_canonical(value, out);
     };
     if tools.is_some() {
-        out.push_str("{\"messages\":");
+        out.extend_from_slice(b"{\"messages\":");
     }
     write_list(&list, out, |pair, out| {
         write_list(pair, out, |value, out| write_canonical(value, out));
     });
     if let Some(tools) = tools {
-        out.push_str(",\"tools\":");
+        out.extend_from_slice(b",\"tools\":");
         write_canonical(tools, out);
-        out.push('}');
+        out.push(b'}');
     }
 }
 
-fn write_list<T>(list: &[T], out: &mut String, mut write: impl FnMut(&T, &mut String)) {
-    out.push('[');
+fn write_list<T>(list: &[T], out: &mut Vec<u8>, mut write: impl FnMut(&T, &mut Vec<u8>)) {
+    out.push(b'[');
     for (index, item) in list.iter().enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(b',');
         }
         write(item, out);
     }
-    out.push(']');
+    out.push(b']');
 }
 
 /// Keys sorted by code point, whatever map the host's build gives `serde_json`. The depth is that
 /// of what `serde_json` reads, at most 128.
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Array(list) => write_list(list, out, write_canonical),
         Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort_unstable();
-            out.push('{');
-            for (index, key) in keys.into_iter().enumerate() {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (index, (key, value)) in entries.into_iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                write!(out, "{}:", Value::from(key.as_str())).ok();
-                write_canonical(map.get(key).unwrap_or(&Value::Null), out);
+                push_text(out, key);
+                out.push(b':');
+                write_canonical(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            write!(out, "{value}").ok();
+        Value::String(text) => push_text(out, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {
+            // Writing to a `Vec` does not fail.
+            serde_json::to_writer(out, value).ok();
         }
     }
 }

@@ -3,9 +3,9 @@ use serde_json::value::RawValue;
 use super::*;
 
 fn form(text: &str) -> String {
-    let mut out = String::new();
+    let mut out = Vec::new();
     write_prompt(&serde_json::from_str(text).unwrap(), &mut out);
-    out
+    String::from_utf8(out).unwrap()
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl<'a> Cleared<'a> {
         self.name = name.unwrap_or_else(|| self.word.clone());
 
         let mut latest = Latest::default();
-        for field in view.fields() {
+        view.for_each(|field| {
             let text = field.payload.as_text();
             let declared = matches!(field.payload, Payload::Declared(_));
             let mut label = |field| clearing.label(field, None, text?, declared);
@@ -188,7 +188,7 @@ impl<'a> Cleared<'a> {
                 | Tag::ScoreReason
                 | Tag::ScoreCategory => {}
             }
-        }
+        });
         self.take_latest(&mut clearing, &latest);
         self.tidy();
         self.fields_lost = clearing.lost;

@@ -44,7 +44,7 @@ fn special_bytes(word: [u8; 8]) -> u64 {
 }
 
 /// A text in quotes.
-pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     push_escaped(out, text);
     out.push(b'"');

@@ -4,11 +4,13 @@
 //! of the same records, and the same records are refused: a server refuses a whole request for one
 //! bad row.
 
+use std::ops::Range;
+
 use opik_core::wire::{RowId, WireBatch};
 use opik_core::{SpanId, Timestamp, TraceId};
 
 use super::Common;
-use super::cleared::{Cleared, Content, Leaf};
+use super::cleared::{Cleared, Content, Head, Leaf};
 use super::json::{push_escaped, push_float, push_id, push_int, push_text, push_time};
 use super::limited::{Limited, limited};
 use crate::raw::Kind;
@@ -70,10 +72,22 @@ impl Row<'_> {
         }
     }
 
-    #[inline]
-    fn time(&mut self, key: &str, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            push_time(self.key(key), at);
+    /// Start and end; returns where the end stands.
+    fn times(&mut self, head: &Head) -> Range<usize> {
+        push_time(self.key(",\"start_time\":"), head.start);
+        let Some(end) = head.end else { return 0..0 };
+        let before = self.key(",\"end_time\":").len();
+        push_time(self.out, end);
+        before..self.out.len()
+    }
+
+    /// The moment of the row, which is that of the end of most records and copied from there.
+    fn version(&mut self, head: &Head, end: Range<usize>) {
+        let key = ",\"last_updated_at\":";
+        if head.end == Some(head.version) {
+            self.key(key).extend_from_within(end);
+        } else {
+            push_time(self.key(key), head.version);
         }
     }
 
@@ -156,12 +170,11 @@ fn trace(row: &mut Row<'_>, cleared: &Cleared<'_>, common: &Common) {
     push_id(row.key("{\"id\":"), head.trace.as_bytes());
     row.text(",\"project_name\":", common.project.as_deref());
     row.text(",\"name\":", Some(&cleared.name));
-    row.time(",\"start_time\":", Some(head.start));
-    row.time(",\"end_time\":", head.end);
+    let end = row.times(head);
     row.content(cleared);
     row.tags(cleared);
     row.error(cleared);
-    row.time(",\"last_updated_at\":", Some(head.version));
+    row.version(head, end);
     row.float(",\"ttft\":", cleared.ttft);
     row.text(",\"thread_id\":", cleared.thread.as_deref());
     row.key(",\"source\":\"sdk\"");
@@ -178,15 +191,14 @@ fn span(row: &mut Row<'_>, cleared: &Cleared<'_>, common: &Common) {
     }
     row.text(",\"name\":", Some(&cleared.name));
     row.text(",\"type\":", Some(&cleared.word));
-    row.time(",\"start_time\":", Some(head.start));
-    row.time(",\"end_time\":", head.end);
+    let end = row.times(head);
     row.content(cleared);
     row.text(",\"model\":", cleared.model.as_deref());
     row.text(",\"provider\":", cleared.provider.as_deref());
     row.tags(cleared);
     row.usage(cleared);
     row.error(cleared);
-    row.time(",\"last_updated_at\":", Some(head.version));
+    row.version(head, end);
     row.float(",\"total_estimated_cost\":", cleared.cost);
     row.float(",\"ttft\":", cleared.ttft);
     row.key(",\"source\":\"sdk\"");
