@@ -161,6 +161,7 @@ impl Raw {
     }
 
     /// A field of known size; one that is too long is left out and `false` comes back.
+    #[inline(always)]
     fn field(&mut self, tag: Tag, form: Form, key: &str, value: &[u8]) -> bool {
         let Some(head) = field_head(tag, form, key, value.len()) else {
             return false;
@@ -177,6 +178,7 @@ impl Raw {
     }
 
     /// The same for a number.
+    #[inline(always)]
     fn number(&mut self, tag: Tag, form: Form, key: &str, number: [u8; 8]) -> bool {
         let Some(head) = field_head(tag, form, key, number.len()) else {
             return false;
@@ -253,7 +255,7 @@ impl Raw {
     }
 
     /// The next `size` bytes of the record, whatever is in them.
-    #[inline]
+    #[inline(always)]
     fn room(&mut self, size: usize) -> &mut [u8] {
         let start = self.length;
         let end = start.saturating_add(size);
@@ -285,7 +287,7 @@ fn span_type_code(kind: &SpanType) -> u8 {
 }
 
 /// The fixed part of a field; `None` when key or value are too long to be one.
-#[inline]
+#[inline(always)]
 fn field_head(tag: Tag, form: Form, key: &str, value: usize) -> Option<[u8; FIELD]> {
     let key = u64::from(u16::try_from(key.len()).ok()?);
     let value = u64::from(u32::try_from(value).ok()?);
@@ -295,7 +297,7 @@ fn field_head(tag: Tag, form: Form, key: &str, value: usize) -> Option<[u8; FIEL
 
 /// Copies between slices of one length. Up to 32 bytes, such as keys have, it is two overlapping
 /// moves and no call.
-#[inline]
+#[inline(always)]
 fn copy(to: &mut [u8], from: &[u8]) {
     match from.len() {
         0 => {}
@@ -313,7 +315,7 @@ fn copy(to: &mut [u8], from: &[u8]) {
 }
 
 /// Copies the first and the last `N` bytes.
-#[inline]
+#[inline(always)]
 fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
     if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
         *to = *from;

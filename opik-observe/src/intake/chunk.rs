@@ -1,0 +1,132 @@
+//! Records on their way, and the buffers that they lie in.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use super::account::{Account, Room};
+use crate::stats::DropReason;
+
+/// Bytes of a thread's chunk.
+pub(super) const CHUNK: usize = 64 << 10;
+/// Buffers that wait for their next use.
+const POOLED: usize = 64;
+
+/// Buffers for chunks, lent and returned. Its lock is only ever tried.
+#[derive(Default)]
+pub(crate) struct Pool(Mutex<Vec<Vec<u8>>>);
+
+impl Pool {
+    pub(super) fn take(&self) -> Vec<u8> {
+        let kept = self.0.try_lock().ok().and_then(|mut kept| kept.pop());
+        kept.unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
+    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+        if buffer.capacity() == CHUNK
+            && let Ok(mut kept) = self.0.try_lock()
+            && kept.len() < POOLED
+        {
+            buffer.clear();
+            kept.push(buffer);
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").finish_non_exhaustive()
+    }
+}
+
+/// Records that all branches read; the buffer goes back to the pool after the last one.
+pub(crate) struct SharedBytes {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+impl SharedBytes {
+    pub(super) fn new(bytes: Vec<u8>, pool: &Arc<Pool>) -> Self {
+        let pool = Arc::clone(pool);
+        Self { bytes, pool }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for SharedBytes {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+/// Records on their way from a caller to the worker, each after its length (u32).
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    /// Records in it, of which `counted` are complete ones.
+    pub(super) records: usize,
+    counted: usize,
+    /// The room that was taken for it.
+    pub(super) reserved: Room,
+    account: Arc<Account>,
+}
+
+impl Chunk {
+    pub(super) fn new(bytes: Vec<u8>, account: &Arc<Account>) -> Self {
+        Self {
+            bytes,
+            records: 0,
+            counted: 0,
+            reserved: Room::default(),
+            account: Arc::clone(account),
+        }
+    }
+
+    /// Room that is taken and not used.
+    #[inline]
+    pub(super) fn left(&self) -> Room {
+        self.reserved.minus(Room {
+            records: self.records,
+            bytes: self.bytes.len(),
+        })
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, record: &[u8], length: u32, counted: usize) {
+        self.bytes.reserve(record.len() + size_of::<u32>());
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(record);
+        self.records += 1;
+        self.counted += counted;
+    }
+
+    /// Takes the records out: bytes, and how many of them are complete.
+    pub(super) fn take(mut self) -> (Vec<u8>, usize) {
+        self.account.release(std::mem::take(&mut self.reserved));
+        let counted = std::mem::take(&mut self.counted);
+        (std::mem::take(&mut self.bytes), counted)
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        if self.reserved != Room::default() {
+            self.account.release(self.reserved);
+        }
+        if self.counted > 0 {
+            self.account.lost.add(DropReason::Closed, self.counted);
+        }
+    }
+}
+
+/// The records of a chunk, one after the other.
+pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (record, rest) = rest.split_at_checked(length)?;
+        bytes = rest;
+        Some(record)
+    })
+}
