@@ -20,7 +20,8 @@ use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker, takes_rows}
 #[must_use = "a branch does nothing until it is added to a recorder"]
 pub struct Branch {
     name: String,
-    exporter: Arc<dyn Exporter>,
+    /// Absent where records are discarded.
+    exporter: Option<Arc<dyn Exporter>>,
     policy: Policy,
     /// As the exporter needs it where absent.
     start_rows: Option<StartRows>,
@@ -31,8 +32,35 @@ impl Branch {
     pub fn new(name: impl Into<String>, exporter: Arc<dyn Exporter>, policy: Policy) -> Self {
         Self {
             name: name.into(),
-            exporter,
+            exporter: Some(exporter),
             policy,
+            start_rows: None,
+        }
+    }
+
+    /// A branch that counts what it gets as exported and forgets it, without having decoded it.
+    ///
+    /// It has no thread and no policy. It shows what recording alone costs a program, and gives its
+    /// statistics where nobody wants the records.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use opik_observe::{Branch, Recorder};
+    ///
+    /// let (recorder, guard) = Recorder::builder()
+    ///     .add_branch(Branch::discard("nowhere"))
+    ///     .start()?;
+    /// recorder.trace("answer").end();
+    /// let report = guard.shutdown(Duration::from_secs(3));
+    /// assert_eq!(report.statistics.branches[0].exported, 1);
+    /// # Ok::<(), opik_observe::StartError>(())
+    /// ```
+    pub fn discard(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            exporter: None,
+            policy: Policy::default(),
             start_rows: None,
         }
     }
@@ -47,9 +75,12 @@ impl Branch {
     }
 
     fn start_rows_in_effect(&self) -> StartRows {
+        let Some(exporter) = &self.exporter else {
+            return StartRows::Off;
+        };
         match self.start_rows {
             Some(when) => when,
-            None if takes_rows(&*self.exporter) => StartRows::After(Duration::from_secs(1)),
+            None if takes_rows(&**exporter) => StartRows::After(Duration::from_secs(1)),
             None => StartRows::Off,
         }
     }
@@ -221,11 +252,15 @@ impl RecorderBuilder {
             .branches
             .iter()
             .map(|branch| {
-                Arc::new(BranchQueue::new(
-                    branch.name.clone(),
-                    self.limits.pending_records,
-                    self.limits.pending_bytes,
-                ))
+                let name = branch.name.clone();
+                Arc::new(match branch.exporter {
+                    Some(_) => BranchQueue::new(
+                        name,
+                        self.limits.pending_records,
+                        self.limits.pending_bytes,
+                    ),
+                    None => BranchQueue::discarding(name),
+                })
             })
             .collect();
         let start_rows = self
@@ -250,6 +285,10 @@ impl RecorderBuilder {
             first_wait: self.first_wait,
         };
         for ((index, branch), queue) in self.branches.into_iter().enumerate().zip(core.queues()) {
+            let start_rows = branch.start_rows_in_effect();
+            let Some(exporter) = branch.exporter else {
+                continue;
+            };
             let name = format!("opik-{}", branch.name);
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -260,9 +299,8 @@ impl RecorderBuilder {
                     thread: name.clone(),
                     source,
                 })?;
-            let start_rows = branch.start_rows_in_effect();
             let delivery = Delivery {
-                exporter: branch.exporter,
+                exporter,
                 queue: Arc::clone(queue),
                 timeout: self.limits.export_timeout,
                 retry,

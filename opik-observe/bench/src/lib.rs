@@ -7,8 +7,9 @@
 //!
 //! Bursts: twenty traces back to back, then a pause of 200 us; nanoseconds per span on the caller's
 //! thread. Paced: each child by itself. CPU: processor time of the whole process per span, without
-//! that of the empty loop. Rounds of all competitors alternate. `opik, rows` makes finished rows
-//! for an exporter that does nothing with them; `opik, discard` counts the records undecoded.
+//! that of the empty loop. Rounds of all competitors alternate. The exporters do nothing with what
+//! they get: opentelemetry_sdk's and fastrace's get structs, that of `opik, values` structs, that of
+//! `opik, rows` the JSON of Opik's write API, and `opik, discard` counts records undecoded.
 
 mod measure;
 mod opik;
@@ -17,7 +18,7 @@ mod workload;
 
 use std::time::Duration;
 
-use measure::{Figures, mean, quantile, resident, round, saturate};
+use measure::{Figures, median, resident, round, saturate};
 use opik::Opik;
 use peers::{FastraceLocal, FastraceSpan, Otel};
 use workload::{Empty, Tracer as _};
@@ -25,12 +26,11 @@ use workload::{Empty, Tracer as _};
 const ROUNDS: usize = 7;
 const SATURATION: Duration = Duration::from_secs(10);
 
-/// One competitor's line in the table.
+/// One competitor's line in the table: medians of the rounds.
 struct Line {
     name: &'static str,
     one: f64,
     two: f64,
-    disabled_mean: f64,
     p99: f64,
     p999: f64,
     process: f64,
@@ -52,12 +52,14 @@ fn goal(what: &str, value: f64, most: f64, unit: &str) {
 pub fn run(allocator: &str, caller_goal: f64) {
     let text = "x".repeat(200);
     peers::start_fastrace();
-    let (rows, discard, disabled) = (Opik::rows(), Opik::discard(), Opik::disabled());
+    let (discard, rows, values) = (Opik::discard(), Opik::rows(), Opik::values());
+    let disabled = Opik::disabled();
     let (otel, otel_builder) = (Otel::new(false), Otel::new(true));
-    let competitors: [(&str, &dyn Fn(&mut Figures)); 8] = [
+    let competitors: [(&str, &dyn Fn(&mut Figures)); 9] = [
         ("empty loop", &|figures| round(&Empty, &text, figures)),
-        ("opik, rows", &|figures| round(&rows, &text, figures)),
         ("opik, discard", &|figures| round(&discard, &text, figures)),
+        ("opik, rows", &|figures| round(&rows, &text, figures)),
+        ("opik, values", &|figures| round(&values, &text, figures)),
         ("opik, disabled", &|figures| {
             round(&disabled, &text, figures)
         }),
@@ -74,40 +76,35 @@ pub fn run(allocator: &str, caller_goal: f64) {
             round(&otel_builder, &text, figures)
         }),
     ];
-    let mut figures: [Figures; 8] = Default::default();
+    let mut figures: [Figures; 9] = Default::default();
     for _ in 0..ROUNDS {
         for ((_, measure), figures) in competitors.iter().zip(&mut figures) {
             measure(figures);
         }
     }
-    println!("{allocator}; nanoseconds per span");
+    println!("{allocator}; nanoseconds per span, medians of {ROUNDS} rounds");
     println!(
         "{:<20} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>10} {:>9}",
-        "", "1T p50", "mean", "p99", "2T p50", "paced p50", "p99", "p99.9", "CPU"
+        "", "1T p50", "p99", "2T p50", "p99", "paced p50", "p99", "p99.9", "CPU"
     );
-    let mut idle = 0.0;
+    let idle = median(&figures[0].process);
     let mut lines = Vec::new();
-    for ((name, _), mut figures) in competitors.into_iter().zip(figures) {
-        let process = quantile(&mut figures.process, 0.5);
-        if name == "empty loop" {
-            idle = process;
-        }
+    for ((name, _), figures) in competitors.into_iter().zip(&figures) {
         let line = Line {
             name,
-            one: quantile(&mut figures.one, 0.5),
-            two: quantile(&mut figures.two, 0.5),
-            disabled_mean: mean(&figures.one),
-            p99: quantile(&mut figures.paced, 0.99),
-            p999: quantile(&mut figures.paced, 0.999),
-            process: process - idle,
+            one: median(&figures.one_p50),
+            two: median(&figures.two_p50),
+            p99: median(&figures.paced_p99),
+            p999: median(&figures.paced_p999),
+            process: median(&figures.process) - idle,
         };
         println!(
             "{name:<20} {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>9.1} {:>9.1} {:>10.1} {:>9.1}",
             line.one,
-            line.disabled_mean,
-            quantile(&mut figures.one, 0.99),
+            median(&figures.one_p99),
             line.two,
-            quantile(&mut figures.paced, 0.5),
+            median(&figures.two_p99),
+            median(&figures.paced_p50),
             line.p99,
             line.p999,
             line.process,
@@ -116,14 +113,14 @@ pub fn run(allocator: &str, caller_goal: f64) {
     }
     goals(&lines, caller_goal);
     drop((otel, otel_builder));
-    for (name, opik) in [("discard", discard), ("rows", rows)] {
+    for (name, opik) in [("discard", discard), ("rows", rows), ("values", values)] {
         saturated(name, opik, &text);
     }
 }
 
 fn goals(lines: &[Line], caller_goal: f64) {
     let line = |name: &str| lines.iter().find(|line| line.name == name).expect("a line");
-    let peers = &lines[4..];
+    let peers = &lines[5..];
     let fastest = |of: fn(&Line) -> f64| peers.iter().map(of).fold(f64::INFINITY, f64::min);
     let (rows, discard, builder) = (
         line("opik, rows"),

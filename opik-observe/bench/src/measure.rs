@@ -13,28 +13,32 @@ const PAUSE: Duration = Duration::from_micros(200);
 const PACE: Duration = Duration::from_micros(20);
 const PACED_TRACES: usize = 1_200;
 
-/// What was seen of one competitor.
+/// What was seen of one competitor, one entry per round. Nanoseconds.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// Nanoseconds per span of each trace.
-    pub one: Vec<f64>,
+    /// Per span of a trace: half are below, and 99 of 100.
+    pub one_p50: Vec<f64>,
+    pub one_p99: Vec<f64>,
     /// The same while two threads record.
-    pub two: Vec<f64>,
-    /// Nanoseconds of each child at 50,000 spans a second on each of two threads.
-    pub paced: Vec<f64>,
-    /// Nanoseconds of processor time per span of the whole process, one per round.
+    pub two_p50: Vec<f64>,
+    pub two_p99: Vec<f64>,
+    /// A child at 50,000 spans a second on each of two threads.
+    pub paced_p50: Vec<f64>,
+    pub paced_p99: Vec<f64>,
+    pub paced_p999: Vec<f64>,
+    /// Processor time of the whole process per span.
     pub process: Vec<f64>,
 }
 
 /// The value below which this share of the samples lies.
-pub fn quantile(samples: &mut [f64], share: f64) -> f64 {
+fn quantile(samples: &mut [f64], share: f64) -> f64 {
     samples.sort_unstable_by(f64::total_cmp);
     let at = (samples.len() as f64 * share) as usize;
     samples[at.min(samples.len() - 1)]
 }
 
-pub fn mean(samples: &[f64]) -> f64 {
-    samples.iter().sum::<f64>() / samples.len() as f64
+pub fn median(rounds: &[f64]) -> f64 {
+    quantile(&mut rounds.to_vec(), 0.5)
 }
 
 fn bursts(tracer: &impl Tracer, text: &str) -> Vec<f64> {
@@ -94,16 +98,22 @@ fn on_two_threads(work: impl Fn() -> Vec<f64> + Sync) -> Vec<f64> {
 pub fn round(tracer: &impl Tracer, text: &str, figures: &mut Figures) {
     tracer.settle();
     let before = ProcessTime::now();
-    figures.one.extend(bursts(tracer, text));
+    let mut one = bursts(tracer, text);
     tracer.settle();
     let spans = (BURSTS * TRACES) as f64 * f64::from(SPANS);
-    figures
-        .process
-        .push(before.elapsed().as_nanos() as f64 / spans);
-    figures.two.extend(on_two_threads(|| bursts(tracer, text)));
+    let process = before.elapsed().as_nanos() as f64 / spans;
+    let mut two = on_two_threads(|| bursts(tracer, text));
     tracer.settle();
-    figures.paced.extend(on_two_threads(|| paced(tracer, text)));
+    let mut paced = on_two_threads(|| paced(tracer, text));
     tracer.settle();
+    figures.process.push(process);
+    figures.one_p50.push(quantile(&mut one, 0.5));
+    figures.one_p99.push(quantile(&mut one, 0.99));
+    figures.two_p50.push(quantile(&mut two, 0.5));
+    figures.two_p99.push(quantile(&mut two, 0.99));
+    figures.paced_p50.push(quantile(&mut paced, 0.5));
+    figures.paced_p99.push(quantile(&mut paced, 0.99));
+    figures.paced_p999.push(quantile(&mut paced, 0.999));
 }
 
 /// A million spans a second for so long, in portions of a millisecond on two threads; returns how

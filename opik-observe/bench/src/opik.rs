@@ -4,14 +4,31 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use opik_core::wire::{WireBatch, WireExporter};
 use opik_core::{Batch, ExportError, ExportReport, Exporter, SpanType};
-use opik_observe::{Policy, Recorder, RecorderBuilder, RecorderGuard, Statistics};
+use opik_observe::{
+    Branch, Policy, Recorder, RecorderBuilder, RecorderGuard, StartRows, Statistics,
+};
 
 use crate::workload::{Around, SPANS, Tracer};
 
-/// Takes finished rows and does nothing with them.
+/// Takes finished records as values and does nothing with them.
 #[derive(Debug)]
-pub struct Rows;
+struct Values;
+
+#[async_trait::async_trait]
+impl Exporter for Values {
+    async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
+        Ok(ExportReport::accepted(batch.len()))
+    }
+    async fn flush(&self) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+/// Takes finished records as the JSON that Opik's server gets and does nothing with them.
+#[derive(Debug)]
+struct Rows;
 
 #[async_trait::async_trait]
 impl Exporter for Rows {
@@ -20,6 +37,16 @@ impl Exporter for Rows {
     }
     async fn flush(&self) -> Result<(), ExportError> {
         Ok(())
+    }
+    fn wire(&self) -> Option<&dyn WireExporter> {
+        Some(self)
+    }
+}
+
+#[async_trait::async_trait]
+impl WireExporter for Rows {
+    async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
+        Ok(ExportReport::accepted(batch.len()))
     }
 }
 
@@ -32,11 +59,17 @@ pub struct Opik {
 
 impl Opik {
     pub fn rows() -> Self {
-        Self::start(Recorder::builder().branch("rows", Arc::new(Rows), Policy::default()))
+        let branch = Branch::new("rows", Arc::new(Rows), Policy::default());
+        let branch = branch.start_rows(StartRows::Off);
+        Self::start(Recorder::builder().add_branch(branch))
+    }
+
+    pub fn values() -> Self {
+        Self::start(Recorder::builder().branch("values", Arc::new(Values), Policy::default()))
     }
 
     pub fn discard() -> Self {
-        Self::rows()
+        Self::start(Recorder::builder().add_branch(Branch::discard("discard")))
     }
 
     pub fn disabled() -> Self {

@@ -73,7 +73,9 @@ impl Collector {
 
     fn pass_on(&mut self, ticket: &Arc<Ticket>, item: impl Fn(Arc<Ticket>) -> Item) {
         for (index, queue) in self.core.queues().iter().enumerate() {
-            if !queue.mark(item(Arc::clone(ticket))) {
+            if queue.discards() {
+                ticket.settle(index, true);
+            } else if !queue.mark(item(Arc::clone(ticket))) {
                 ticket.settle(index, false);
             }
         }

@@ -31,6 +31,8 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(crate) struct BranchQueue {
     pub(crate) name: String,
+    /// What comes is counted as exported, and nobody takes it out.
+    discards: bool,
     max_records: usize,
     max_bytes: usize,
     inner: Mutex<Inner>,
@@ -67,6 +69,7 @@ impl BranchQueue {
     pub(crate) fn new(name: String, max_records: usize, max_bytes: usize) -> Self {
         Self {
             name,
+            discards: false,
             max_records,
             max_bytes,
             inner: Mutex::default(),
@@ -82,6 +85,18 @@ impl BranchQueue {
         }
     }
 
+    /// The queue of a branch that discards its records.
+    pub(crate) fn discarding(name: String) -> Self {
+        Self {
+            discards: true,
+            ..Self::new(name, 0, 0)
+        }
+    }
+
+    pub(crate) fn discards(&self) -> bool {
+        self.discards
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,6 +105,11 @@ impl BranchQueue {
     ///
     /// `counted` is how many of the chunk's records are complete ones.
     pub(crate) fn offer(&self, shared: &Arc<SharedBytes>, counted: usize) {
+        if self.discards {
+            // Release: as in `settle_exported`.
+            self.exported.fetch_add(counted as u64, Ordering::Release);
+            return;
+        }
         let bytes = shared.as_slice();
         let mut inner = self.lock();
         if inner.closed {
