@@ -22,12 +22,12 @@ thread_local! {
 /// 64 random bits: SplitMix64 over a seed that each thread takes from the system once.
 ///
 /// Good enough for identifiers, which must be unique and need not be secret.
+#[inline]
 pub(crate) fn random_bits() -> u64 {
     RANDOM.with(|state| {
         let mut seed = state.get();
         if seed == 0 {
-            let (high, low) = Uuid::now_v7().as_u64_pair();
-            seed = low ^ high.rotate_left(32) | 1;
+            seed = first_seed();
         }
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
         state.set(seed);
@@ -38,8 +38,15 @@ pub(crate) fn random_bits() -> u64 {
     })
 }
 
+#[cold]
+fn first_seed() -> u64 {
+    let (high, low) = Uuid::now_v7().as_u64_pair();
+    low ^ high.rotate_left(32) | 1
+}
+
 /// Version 7 bytes for a moment: milliseconds, then the rest of the microseconds in the twelve
 /// bits after the version (method 3 of RFC 9562, section 6.2), then `random`.
+#[inline]
 fn v7_bytes(at: Timestamp, random: u64) -> [u8; 16] {
     let micros = at.as_micros().max(0).unsigned_abs();
     let (millis, rest) = (micros / 1_000, micros % 1_000);
@@ -66,6 +73,7 @@ macro_rules! id_type {
 
             /// A new identifier that sorts at the given moment (to about a microsecond).
             #[must_use]
+            #[inline]
             pub fn generate_at(at: Timestamp) -> Self {
                 Self::from_parts(at, random_bits())
             }
@@ -73,6 +81,7 @@ macro_rules! id_type {
             /// An identifier made of a moment and 62 bits that the caller provides, for example
             /// a hash of a foreign identifier: equal parts make equal identifiers.
             #[must_use]
+            #[inline]
             pub fn from_parts(at: Timestamp, random: u64) -> Self {
                 Self(v7_bytes(at, random))
             }

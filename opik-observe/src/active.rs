@@ -210,9 +210,10 @@ impl Active {
         }
     }
 
-    #[inline(always)]
-    pub(crate) fn keyed(&mut self, tag: Tag, key: &str, value: Value<'_>) {
-        if !self.raw.keyed(tag, key, value) {
+    /// Out of line, so that a disabled recorder costs its callers a look at a pointer.
+    #[inline(never)]
+    pub(crate) fn keyed<'v>(&mut self, tag: Tag, key: &str, value: impl Into<Value<'v>>) {
+        if !self.raw.keyed(tag, key, value.into()) {
             self.core.field_lost();
         }
     }

@@ -1,8 +1,8 @@
 //! One clock per trace.
 //!
-//! The wall clock is read once, when a trace begins; every other moment of the trace is that plus
-//! what a monotonic clock says has passed. A step of the wall clock therefore moves later traces
-//! and never bends one.
+//! The wall clock is read when a trace begins; every other moment of the trace is that plus what a
+//! monotonic clock says has passed. A step of the wall clock therefore moves later traces and never
+//! bends one. Traces that a thread begins within a millisecond share one reading.
 //!
 //! Which monotonic clock is fixed for a trace when it begins:
 //!
@@ -15,6 +15,7 @@
 //! Counter reads of two threads may differ by less than a microsecond from the order in which the
 //! threads took turns, since the processor may read it a few instructions early.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,20 @@ use opik_core::Timestamp;
 
 use counter::ticks;
 
+/// How many microseconds a thread's reading of the wall clock is good for.
+const FRESH: u64 = 1_000;
+
+thread_local! {
+    /// The thread's last reading: of which source, when by the counter, and what it was.
+    static READING: Cell<(u64, u64, Timestamp)> = const { Cell::new((0, 0, Timestamp::EPOCH)) };
+}
+
+static NEXT_SOURCE: AtomicU64 = AtomicU64::new(1);
+
 /// What a recorder reads time from.
 #[derive(Debug)]
 pub(crate) struct TimeSource {
+    number: u64,
     wall: fn() -> Timestamp,
     /// Microseconds per tick of the counter times 2^64; 0 while the counter is not used.
     scale: AtomicU64,
@@ -40,6 +52,7 @@ impl TimeSource {
     /// With another wall clock than the system's.
     pub(crate) fn new(wall: fn() -> Timestamp) -> Self {
         Self {
+            number: NEXT_SOURCE.fetch_add(1, Ordering::Relaxed),
             wall,
             scale: AtomicU64::new(0),
         }
@@ -47,11 +60,23 @@ impl TimeSource {
 
     /// A clock for a trace that begins now.
     pub(crate) fn start(&self) -> Clock {
-        let wall = (self.wall)();
-        let since = match self.scale.load(Ordering::Relaxed) {
-            0 => Since::System(Instant::now()),
-            scale => Since::Counter { at: ticks(), scale },
+        let scale = self.scale.load(Ordering::Relaxed);
+        if scale == 0 {
+            let since = Since::System(Instant::now());
+            let wall = (self.wall)();
+            return Clock { wall, since };
+        }
+        let at = ticks();
+        let (number, read_at, wall) = READING.get();
+        let passed = micros_of(at.saturating_sub(read_at), scale);
+        let wall = if number == self.number && at >= read_at && passed < FRESH {
+            wall.plus_micros(i64::try_from(passed).unwrap_or(0))
+        } else {
+            let wall = (self.wall)();
+            READING.set((self.number, at, wall));
+            wall
         };
+        let since = Since::Counter { at, scale };
         Clock { wall, since }
     }
 

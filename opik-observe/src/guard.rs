@@ -69,7 +69,7 @@ macro_rules! shared_methods {
         #[inline]
         pub fn metadata<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) -> &mut Self {
             if let Some(active) = &mut self.active {
-                active.keyed(Tag::Metadata, key, value.into());
+                active.keyed(Tag::Metadata, key, value);
             }
             self
         }

@@ -55,6 +55,7 @@ impl Recorder {
     }
 
     /// Begins a trace, which ends when the guard is dropped.
+    #[inline]
     pub fn trace<'a>(&self, name: impl Into<Name<'a>>) -> TraceGuard {
         match self.active_core() {
             Some(core) => TraceGuard::begin(core, &name.into()),

@@ -167,20 +167,54 @@ fn time_within_a_trace_follows_the_order_of_events_on_any_thread() {
 }
 
 #[test]
-fn a_step_of_the_wall_clock_moves_the_next_trace_only() {
+fn a_step_of_the_wall_clock_moves_later_traces_only() {
     static WALL: AtomicI64 = AtomicI64::new(1_000_000_000);
-    let source = calibrated();
-    let source = TimeSource {
-        wall: || Timestamp::from_micros(WALL.load(Ordering::SeqCst)),
-        ..source
-    };
-    for step in [-500_000_000, 900_000_000] {
-        let clock = source.start();
-        let before = clock.now();
-        let wall = WALL.fetch_add(step, Ordering::SeqCst);
-        let after = clock.now();
-        assert!(before.as_micros() >= wall && after >= before);
-        assert!(after.micros_since(before) < 100_000_000);
-        assert_eq!(source.start().origin().as_micros(), wall + step);
+    let wall = || Timestamp::from_micros(WALL.load(Ordering::SeqCst));
+    let (fallback, counter) = (TimeSource::new(wall), TimeSource::new(wall));
+    counter.set_scale(calibrated().scale.into_inner());
+    for source in [fallback, counter] {
+        for step in [-500_000_000, 900_000_000] {
+            let clock = source.start();
+            let before = clock.now();
+            let wall = WALL.fetch_add(step, Ordering::SeqCst) + step;
+            let after = clock.now();
+            assert!(before >= clock.origin() && after >= before);
+            assert!(after.micros_since(before) < 100_000_000);
+            // Soon, and from then on, traces begin at the new time.
+            let near = |at: Timestamp| at.as_micros().abs_diff(wall) < 100_000_000;
+            let deadline = Instant::now() + Duration::from_mins(1);
+            while !near(source.start().origin()) {
+                assert!(Instant::now() < deadline);
+            }
+            assert!(near(source.start().origin()));
+        }
     }
+}
+
+#[test]
+fn traces_share_a_reading_for_a_moment_and_still_begin_one_after_the_other() {
+    static READ: AtomicI64 = AtomicI64::new(0);
+    let source = TimeSource::new(|| {
+        READ.fetch_add(1, Ordering::SeqCst);
+        Timestamp::now()
+    });
+    source.set_scale(calibrated().scale.into_inner());
+    if source.scale.load(Ordering::Relaxed) == 0 {
+        return; // No counter here.
+    }
+    let (began, mut last, mut traces) = (Instant::now(), source.start().origin(), 1);
+    while began.elapsed() < Duration::from_millis(20) {
+        let origin = source.start().origin();
+        // The counter and the system's clock need not agree to the microsecond.
+        assert!(origin.micros_since(last) >= -1_000);
+        (last, traces) = (origin, traces + 1);
+    }
+    let read = READ.load(Ordering::SeqCst);
+    assert!(read < traces, "{read} readings for {traces} traces");
+    let off = Timestamp::now().micros_since(source.start().origin());
+    assert!(off.abs() < 1_000_000, "{off}");
+    // Another recorder has readings of its own.
+    let other = TimeSource::new(|| Timestamp::EPOCH);
+    other.set_scale(source.scale.into_inner());
+    assert_eq!(other.start().origin(), Timestamp::EPOCH);
 }
