@@ -66,7 +66,7 @@ macro_rules! shared_methods {
         }
 
         /// Anything else about it, under a key. The last value of a key stays.
-        #[inline]
+        #[inline(always)]
         pub fn metadata<'v>(&mut self, key: &str, value: impl Into<Value<'v>>) -> &mut Self {
             if let Some(active) = &mut self.active {
                 active.keyed(Tag::Metadata, key, value);
@@ -163,7 +163,7 @@ impl TraceGuard {
         Self { active: None }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn begin(core: &Arc<Core>, name: &Name<'_>) -> Self {
         Self {
             active: Some(Active::trace_begins(core, name)),
@@ -173,7 +173,7 @@ impl TraceGuard {
     shared_methods!();
 
     /// Begins a span at the top of the trace.
-    #[inline]
+    #[inline(always)]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers write a variant; borrowing it would only add a sign"
@@ -222,7 +222,7 @@ impl SpanGuard {
     shared_methods!();
 
     /// Begins a span below this one.
-    #[inline]
+    #[inline(always)]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "callers write a variant; borrowing it would only add a sign"
@@ -309,7 +309,7 @@ impl SpanGuard {
 macro_rules! guard_traits {
     ($($guard:ident),+) => {$(
         impl Drop for $guard {
-            #[inline]
+            #[inline(always)]
             fn drop(&mut self) {
                 if let Some(active) = self.active.take() {
                     active.end();

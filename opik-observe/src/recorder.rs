@@ -55,7 +55,7 @@ impl Recorder {
     }
 
     /// Begins a trace, which ends when the guard is dropped.
-    #[inline]
+    #[inline(always)]
     pub fn trace<'a>(&self, name: impl Into<Name<'a>>) -> TraceGuard {
         match self.active_core() {
             Some(core) => TraceGuard::begin(core, &name.into()),

@@ -8,8 +8,9 @@ use crate::stats::DropReason;
 
 /// Bytes of a thread's chunk.
 pub(super) const CHUNK: usize = 64 << 10;
-/// Buffers that wait for their next use.
-const POOLED: usize = 64;
+/// Most buffers that wait for their next use, and how many of them stay while nothing is recorded.
+const POOLED: usize = 512;
+const POOLED_IDLE: usize = 64;
 
 /// Buffers for chunks, lent and returned. Its lock is only ever tried.
 #[derive(Default)]
@@ -19,6 +20,16 @@ impl Pool {
     pub(super) fn take(&self) -> Vec<u8> {
         let kept = self.0.try_lock().ok().and_then(|mut kept| kept.pop());
         kept.unwrap_or_else(|| Vec::with_capacity(CHUNK))
+    }
+
+    /// Gives memory back that only a rush needed.
+    pub(super) fn rest(&self) {
+        let surplus = self.0.try_lock().map(|mut kept| {
+            let stay = kept.len().min(POOLED_IDLE);
+            kept.split_off(stay)
+        });
+        // Freed when nobody waits for the list.
+        drop(surplus);
     }
 
     pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
@@ -129,4 +140,25 @@ pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         bytes = rest;
         Some(record)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_keeps_what_a_rush_needs_and_little_when_idle() {
+        let pool = Pool::default();
+        for _ in 0..POOLED + 10 {
+            pool.give_back(Vec::with_capacity(CHUNK));
+        }
+        pool.give_back(Vec::with_capacity(1));
+        let kept = || pool.0.lock().unwrap().len();
+        assert_eq!(kept(), POOLED);
+        pool.rest();
+        assert_eq!(kept(), POOLED_IDLE);
+        assert_eq!(pool.take().capacity(), CHUNK);
+        pool.rest();
+        assert_eq!(kept(), POOLED_IDLE - 1);
+    }
 }

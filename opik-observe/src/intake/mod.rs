@@ -320,7 +320,9 @@ impl Intake {
     pub(crate) fn may_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let idle = self.account.waiting() == 0;
-        if !idle {
+        if idle {
+            self.pool.rest();
+        } else {
             self.asleep.store(false, Ordering::SeqCst);
         }
         idle
