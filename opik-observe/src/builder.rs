@@ -155,7 +155,7 @@ impl RecorderBuilder {
         self
     }
 
-    /// Most records that wait for the worker, and again for each branch. Default: 32,768.
+    /// Most records that wait for the worker, and again for each branch. Default: 65,536.
     pub fn max_pending_records(mut self, records: usize) -> Self {
         self.limits.pending_records = records.max(1);
         self

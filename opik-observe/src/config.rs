@@ -21,7 +21,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            pending_records: 32_768,
+            pending_records: 65_536,
             pending_bytes: 64 << 20,
             record_bytes: 16 << 20,
             field_bytes: 4 << 20,
