@@ -20,8 +20,9 @@ use crate::threads::lock;
 
 /// How much the writer adds to the log before it has it copied, in bytes.
 const COPY_AFTER: usize = 36 << 20;
-/// Length of the log from which it should begin again, in frames of a page: 64 MiB.
-const BEGIN_AGAIN: i64 = 16_384;
+/// Length of the log from which it should begin again, in frames of a page: 36 MiB. It then stays
+/// below the size to which SQLite cuts the file, and writes over pages that the file has.
+const BEGIN_AGAIN: i64 = 9_216;
 /// So few frames are copied in a few milliseconds.
 const FEW: i64 = 512;
 /// How often what was added during a copy is copied as well.
