@@ -21,7 +21,7 @@
 //! # The format
 //!
 //! Rows per span and an index per property cost more than the data, so spans are kept in *parts*:
-//! up to 64 spans that one batch brought for one trace and project.
+//! up to 64 spans, or 24 KiB of their bodies, that one batch brought for one trace and project.
 //!
 //! | table | a row is | holds |
 //! |---|---|---|
@@ -41,10 +41,12 @@
 //! error, type of error or span; of traces also name and thread), read their columns, and let
 //! [`opik_core::query::matches`] decide; they stop when nothing newer can come. Other orders look
 //! at every candidate. Words are found through an inverted index in a second file, which a
-//! background thread fills within two seconds of a commit: each step writes a segment of pages in
+//! background thread fills within two seconds of a commit, mostly from blocks that the writer
+//! hands over in memory: each step writes a segment of pages in
 //! the order of the words, and segments of one size are merged in idle moments.
 //!
-//! One thread writes, two read, one indexes: see [`StoreOptions`].
+//! One thread writes, one copies the write-ahead log into the file, two read, one indexes: see
+//! [`StoreOptions`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block;
