@@ -179,7 +179,7 @@ fn round(rows: bool, policy: &Policy, start_rows: StartRows, spans: u32) -> (f64
 fn main() {
     // `cargo test` runs this as well; a look at it is enough there.
     let bench = std::env::args().any(|word| word == "--bench");
-    let (rounds, spans) = if bench { (31, 2_000) } else { (1, 200) };
+    let (rounds, spans) = if bench { (7, 20_000) } else { (1, 200) };
     let full = Policy::full_content().prompt_hash(PromptHash::Off);
     let cases = [
         ("everything", full.clone(), StartRows::Off),
