@@ -412,3 +412,39 @@ fn files_go_out_of_content_and_too_much_content_is_marked() {
     assert!(row.contains(r#""output":{"opik_truncated":true,"#), "{row}");
     assert!(row.contains(r#""metadata":{"attempt":3}"#), "{row}");
 }
+
+#[test]
+fn a_row_allocates_nothing_once_its_buffers_are_warm() {
+    let mut raw = Raw::default();
+    raw.begin(&Head {
+        span_type: Some(&SpanType::Llm),
+        kind: Kind::Span,
+        id: *opik_core::SpanId::generate().as_bytes(),
+        trace: *opik_core::TraceId::generate().as_bytes(),
+        parent: None,
+        start: Timestamp::now(),
+        name: &name("chat", true),
+    });
+    raw.json(Tag::Input, &serde_json::json!({"q": "why?\n"}), 999);
+    raw.json(Tag::Output, &["because", "of it"], 999);
+    raw.text(Tag::Model, "gpt-5-mini");
+    raw.text(Tag::Label, "eu");
+    raw.keyed(Tag::Usage, "total_tokens", Value::from(3));
+    raw.keyed(Tag::Metadata, "attempt", Value::from("first"));
+    raw.float(Tag::Cost, 0.25);
+    raw.end(Timestamp::now());
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    for policy in [Policy::full_content(), Policy::metadata_only()] {
+        let policy = policy.prompt_hash(PromptHash::Off);
+        let (common, mut batch) = (Common::default(), WireBatch::default());
+        let mut cleared = Cleared::default();
+        let mut one = || {
+            assert!(cleared.read(&view, &policy));
+            push_row(&cleared, &common, &mut batch).unwrap();
+            batch.clear();
+        };
+        one();
+        let counted = allocation_counter::measure(one);
+        assert_eq!(counted.count_total, 0, "{policy:?}");
+    }
+}
