@@ -97,8 +97,8 @@ impl Spool {
         counts.unwrap_or_default()
     }
 
-    /// Blocks until everything in the spool was sent, or lost and counted; `false` when that takes
-    /// longer. What is not sent when the program ends is sent by the next one.
+    /// Blocks until everything in the spool was sent, or lost and counted, also what earlier runs
+    /// left there; `false` when that takes longer. What is not sent when the program ends is sent by the next one.
     pub fn drain(&self, timeout: Duration) -> bool {
         let disk = self.on_disk.as_ref();
         disk.is_none_or(|disk| disk.shared.wait_until_empty(timeout))

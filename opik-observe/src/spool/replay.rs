@@ -60,6 +60,7 @@ pub(super) async fn run(shared: &Shared) {
             if let Err(error) = shared.journal().adopt() {
                 shared.counts.warn(Trouble::NotWritable, &error.kind());
             }
+            shared.note_looked();
         }
         let next = {
             let mut journal = shared.journal();

@@ -31,6 +31,8 @@ pub(super) struct Shared {
     journal: Mutex<Journal>,
     /// Something was appended, or the spool is closing.
     pub(super) changed: Notify,
+    /// The thread has looked for what earlier runs left.
+    looked: AtomicBool,
     closing: AtomicBool,
     closed: Notify,
     /// Something was sent, or will not be.
@@ -55,6 +57,7 @@ impl Shared {
             timers,
             journal: Mutex::new(journal),
             changed: Notify::new(),
+            looked: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: Notify::new(),
             settled: Default::default(),
@@ -137,7 +140,13 @@ impl Shared {
         self.settled.1.notify_all();
     }
 
-    /// Blocks until nothing waits in the spool; `false` when that takes longer.
+    /// What earlier runs left is taken over from now on, as far as it is there.
+    pub(super) fn note_looked(&self) {
+        self.looked.store(true, Ordering::SeqCst);
+    }
+
+    /// Blocks until nothing waits in the spool, what earlier runs left included; `false` when that
+    /// takes longer.
     pub(super) fn wait_until_empty(&self, timeout: Duration) -> bool {
         let began = Instant::now();
         let mut guard = self
@@ -145,7 +154,7 @@ impl Shared {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        while self.counts.pending_records.get() > 0 {
+        while !self.looked.load(Ordering::SeqCst) || self.counts.pending_records.get() > 0 {
             let Some(left) = timeout
                 .checked_sub(began.elapsed())
                 .filter(|left| !left.is_zero())

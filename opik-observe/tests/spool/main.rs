@@ -9,6 +9,7 @@
 mod conformance;
 #[cfg(unix)]
 mod disk;
+mod drain;
 mod processes;
 mod server;
 #[cfg(feature = "rest")]
