@@ -15,9 +15,11 @@ use crate::raw::{Head, Kind, Raw, Tag};
 use crate::recorder::Core;
 use crate::value::Value;
 
-/// Records that a thread keeps when they are over, and the largest that it keeps.
+/// Records that a thread keeps when they are over, the usual size of one, and the size that one of
+/// them may have.
 const KEPT: usize = 16;
 const KEPT_BYTES: usize = 16 << 10;
+const KEPT_LARGE: usize = 64 << 10;
 
 thread_local! {
     /// Records that are over. Each brings its buffer and its count of the recorder along, so that a
@@ -170,7 +172,13 @@ impl Active {
                 if let Ok(mut kept) = kept.try_borrow_mut()
                     && kept.len() < KEPT
                 {
-                    kept.extend(over.take_if(|over| over.raw.capacity() <= KEPT_BYTES));
+                    let usual = |kept: &Self| kept.raw.capacity() <= KEPT_BYTES;
+                    let fits = over.take_if(|over| {
+                        usual(over)
+                            || over.raw.capacity() <= KEPT_LARGE
+                                && kept.iter().all(|kept| usual(kept))
+                    });
+                    kept.extend(fits);
                 }
             })
             .ok();

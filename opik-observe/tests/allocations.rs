@@ -1,10 +1,11 @@
 //! Recording allocates nothing on the caller's thread once that is warm.
+#![expect(clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use opik_core::SpanType;
-use opik_observe::{Policy, Recorder, TraceGuard};
+use opik_observe::{Branch, Policy, Recorder, TraceGuard};
 use opik_testkit::RecordingExporter;
 
 fn span(trace: &TraceGuard, text: &str) {
@@ -47,7 +48,32 @@ fn a_warm_thread_allocates_nothing_to_record() {
         "{allocated:?}"
     );
 
+    spans_as_large_as_a_chunk_allocate_nothing_either();
+
     let disabled = Recorder::disabled();
     let info = allocation_counter::measure(|| span(&disabled.trace("t"), &text));
     assert_eq!(info.count_total, 0);
+}
+
+/// Whole traces, as large as what a thread writes into.
+fn spans_as_large_as_a_chunk_allocate_nothing_either() {
+    let (recorder, guard) = Recorder::builder()
+        .add_branch(Branch::discard("b"))
+        .start()
+        .expect("threads");
+    let large = "x".repeat(50_000);
+    let mut allocated = Vec::new();
+    for _ in 0..50 {
+        let info = allocation_counter::measure(|| {
+            let trace = recorder.trace("t");
+            for _ in 0..3 {
+                trace.span("s", SpanType::Llm).input(&large);
+            }
+        });
+        allocated.push(info.count_total);
+        assert!(recorder.flush(Duration::from_secs(60)).complete);
+    }
+    drop(guard);
+    let quiet = allocated.iter().filter(|count| **count == 0).count();
+    assert!(quiet >= 40, "{allocated:?}");
 }

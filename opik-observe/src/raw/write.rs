@@ -269,8 +269,8 @@ impl Raw {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, least: usize) {
-        let doubled = self.bytes.len().saturating_mul(2);
-        self.bytes.resize(least.max(doubled).max(FIRST), 0);
+        let size = least.checked_next_power_of_two().unwrap_or(least);
+        self.bytes.resize(size.max(FIRST), 0);
     }
 }
 
