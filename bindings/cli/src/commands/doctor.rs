@@ -33,6 +33,7 @@ Examples:
   opik-rs doctor                 check everything
   opik-rs doctor --json | jq '.checks[] | select(.status != \"ok\")'
   opik-rs doctor --db other.db   check another store
+  opik-rs doctor --deep          read all content too, and find damage inside it
   opik-rs doctor --connect       try the Opik server, recording or not
 
 Reads, and changes nothing. The Opik server is asked when records are sent there (OPIK_ENABLED), \
@@ -45,6 +46,10 @@ pub(crate) struct Args {
     /// Ask the Opik server, also when nothing is sent there
     #[arg(long)]
     connect: bool,
+
+    /// Also read every input, output and metadata in the store: takes about as long as an export
+    #[arg(long)]
+    deep: bool,
 }
 
 /// How a check went.
@@ -101,7 +106,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
             std::env::consts::OS
         ),
     )];
-    let store = check_store(&path, &mut checks);
+    let store = check_store(&path, args.deep, &mut checks);
     checks.push(check_folder(&path));
     checks.push(check_disk(&path));
     checks.push(check_clock(store.as_ref()));
@@ -173,7 +178,7 @@ fn lines(report: &Report) -> String {
 }
 
 /// Opens the store, without making one, and checks what is in it.
-fn check_store(path: &Path, checks: &mut Vec<Check>) -> Option<Store> {
+fn check_store(path: &Path, deep: bool, checks: &mut Vec<Check>) -> Option<Store> {
     if !path.exists() {
         checks.push(
             Check::new(
@@ -205,19 +210,22 @@ fn check_store(path: &Path, checks: &mut Vec<Check>) -> Option<Store> {
         },
     );
     checks.push(Check::new("store", Status::Ok, size));
-    checks.push(check_integrity(&store));
+    checks.push(check_integrity(&store, deep));
     Some(store)
 }
 
-fn check_integrity(store: &Store) -> Check {
+fn check_integrity(store: &Store, deep: bool) -> Check {
     let damaged = |text: String| {
         Check::new("integrity", Status::Fail, text)
             .hint("opik-rs export --all -o rescue.jsonl saves what can be read and counts the rest")
     };
-    match store.check() {
-        Ok(problems) if problems.is_empty() => {
-            Check::new("integrity", Status::Ok, "no damage found")
-        }
+    let (found, none) = if deep {
+        (store.check_content(), "no damage found, all content read")
+    } else {
+        (store.check(), "no damage found")
+    };
+    match found {
+        Ok(problems) if problems.is_empty() => Check::new("integrity", Status::Ok, none),
         Ok(problems) => {
             let first = problems.first().map(String::as_str).unwrap_or_default();
             damaged(format!(

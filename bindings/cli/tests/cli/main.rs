@@ -3,6 +3,7 @@
 
 mod command;
 mod configure;
+mod doctor;
 mod export;
 mod help;
 mod import;
