@@ -1,10 +1,17 @@
-//! Evaluation of LLM programs over recorded traces and datasets.
+//! Evaluation of LLM programs: metrics of what was written, and how far their scores can be trusted.
 //!
-//! What is here so far is the statistics that every score needs before it may be quoted:
-//! [`interval`] says how far a proportion or a mean can be trusted. There are no datasets, metrics,
+//! - [`metric`]: the [`Metric`] trait, the [`Case`] it scores, metrics from closures and the
+//!   [`conformance`](metric::conformance) suite that every metric has to pass.
+//! - [`heuristics`]: metrics computed without a model, equal to those of the official Python SDK.
+//! - [`interval`]: how far a proportion or a mean can be trusted.
+//!
+//! Nothing here reads a clock, a file, the network or the environment. There are no datasets,
 //! judges, experiments or gates yet.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod heuristics;
 pub mod interval;
+pub mod metric;
 
 pub use interval::{Interval, bootstrap_mean, wilson};
+pub use metric::{Case, Metric, MetricError, MetricErrorKind, Score};

@@ -1,0 +1,31 @@
+//! Metrics that are computed, without a model, equal to those of the official Python SDK.
+//!
+//! "Equal" is a test: every row that the Python SDK (opik 2.2.122) gave for these metrics is
+//! reproduced within 1e-9, with the same kind of error. Where a formula surprises, the
+//! documentation of the metric says so; names and defaults are those of the Python SDK.
+//!
+//! Words are split and lower-cased as Python does it: `str.lower` and `str.split`, by code points,
+//! without a language.
+
+mod bleu;
+mod catalog;
+mod chrf;
+mod contains;
+mod equals;
+mod gleu;
+mod is_json;
+mod levenshtein;
+mod ngrams;
+mod python;
+mod regex_match;
+mod words;
+
+pub use bleu::{Bleu, CorpusBleu, SentenceBleu, Smoothing};
+pub use catalog::{by_name, names};
+pub use chrf::ChrF;
+pub use contains::Contains;
+pub use equals::Equals;
+pub use gleu::Gleu;
+pub use is_json::IsJson;
+pub use levenshtein::LevenshteinRatio;
+pub use regex_match::RegexMatch;

@@ -1,0 +1,192 @@
+//! Metrics by name and JSON parameters, for settings in files and on command lines.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{Bleu, ChrF, Contains, Equals, Gleu, IsJson, LevenshteinRatio, RegexMatch};
+use crate::{Metric, MetricError};
+
+type Made = Result<Box<dyn Metric>, MetricError>;
+type Maker = fn(&mut Parameters<'_>) -> Made;
+
+/// Every metric of this module, by the name of its class in the Python SDK.
+const CATALOG: &[(&str, Maker)] = &[
+    ("ChrF", chrf),
+    ("Contains", contains),
+    ("CorpusBLEU", corpus_bleu),
+    ("Equals", equals),
+    ("GLEU", gleu),
+    ("IsJson", is_json),
+    ("LevenshteinRatio", levenshtein),
+    ("RegexMatch", regex_match),
+    ("SentenceBLEU", sentence_bleu),
+];
+
+/// The names that [`by_name`] knows, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CATALOG.iter().map(|(name, _)| *name)
+}
+
+/// A metric by the name of its class in the Python SDK, with that class's parameters; `name` gives
+/// it another name for its scores.
+///
+/// ```
+/// use opik_evals::heuristics::by_name;
+/// use serde_json::json;
+///
+/// let parameters = json!({ "case_sensitive": true, "name": "exact" });
+/// let exact = by_name("Equals", parameters.as_object().ok_or("no object")?)?;
+/// assert_eq!(exact.name(), "exact");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Parameter`](crate::MetricErrorKind::Parameter) for an unknown metric, an unknown parameter, or
+/// a value that the metric does not take.
+pub fn by_name(metric: &str, parameters: &Map<String, Value>) -> Made {
+    let make = CATALOG
+        .iter()
+        .find_map(|(name, make)| (*name == metric).then_some(make))
+        .ok_or_else(|| {
+            let known: Vec<_> = names().collect();
+            MetricError::parameter(format!(
+                "there is no such metric; there are {}",
+                known.join(", ")
+            ))
+        })?;
+    let mut reader = Parameters {
+        given: parameters,
+        read: BTreeSet::from(["name"]),
+    };
+    let made = make(&mut reader)?;
+    if let Some(unknown) = parameters
+        .keys()
+        .find(|key| !reader.read.contains(key.as_str()))
+    {
+        return Err(MetricError::parameter(format!(
+            "{metric} has no parameter `{unknown}`"
+        )));
+    }
+    match reader.text("name")? {
+        Some(name) if name.trim().is_empty() => Err(MetricError::parameter("the name is blank")),
+        Some(name) => Ok(Box::new(made.named(name))),
+        None => Ok(made),
+    }
+}
+
+/// Parameters as they are read: which were asked for, and that each has the right type.
+struct Parameters<'a> {
+    given: &'a Map<String, Value>,
+    read: BTreeSet<&'static str>,
+}
+
+impl<'a> Parameters<'a> {
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        convert: impl Fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>, MetricError> {
+        self.read.insert(name);
+        match self.given.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => convert(value).map(Some).ok_or_else(|| {
+                MetricError::parameter(format!("the parameter `{name}` has to be {expected}"))
+            }),
+        }
+    }
+
+    fn flag(&mut self, name: &'static str) -> Result<Option<bool>, MetricError> {
+        self.read(name, "true or false", Value::as_bool)
+    }
+
+    fn text(&mut self, name: &'static str) -> Result<Option<&'a str>, MetricError> {
+        self.read(name, "text", Value::as_str)
+    }
+
+    fn number(&mut self, name: &'static str) -> Result<Option<f64>, MetricError> {
+        self.read(name, "a number", Value::as_f64)
+    }
+
+    fn count(&mut self, name: &'static str) -> Result<Option<usize>, MetricError> {
+        self.read(name, "a whole number from 0 on", |value| {
+            usize::try_from(value.as_u64()?).ok()
+        })
+    }
+
+    fn numbers(&mut self, name: &'static str) -> Result<Option<Vec<f64>>, MetricError> {
+        self.read(name, "a list of numbers", |value| {
+            value.as_array()?.iter().map(Value::as_f64).collect()
+        })
+    }
+}
+
+fn equals(p: &mut Parameters<'_>) -> Made {
+    let sensitive = p.flag("case_sensitive")?.unwrap_or(false);
+    Ok(Box::new(Equals::new().case_sensitive(sensitive)))
+}
+
+fn contains(p: &mut Parameters<'_>) -> Made {
+    let sensitive = p.flag("case_sensitive")?.unwrap_or(false);
+    let metric = Contains::new().case_sensitive(sensitive);
+    Ok(match p.text("reference")? {
+        Some(reference) => Box::new(metric.reference(reference)),
+        None => Box::new(metric),
+    })
+}
+
+fn regex_match(p: &mut Parameters<'_>) -> Made {
+    let pattern = p
+        .text("regex")?
+        .ok_or_else(|| MetricError::parameter("RegexMatch needs the parameter `regex`"))?;
+    Ok(Box::new(RegexMatch::new(pattern)?))
+}
+
+fn is_json(_: &mut Parameters<'_>) -> Made {
+    Ok(Box::new(IsJson::new()))
+}
+
+fn levenshtein(p: &mut Parameters<'_>) -> Made {
+    let sensitive = p.flag("case_sensitive")?.unwrap_or(false);
+    Ok(Box::new(LevenshteinRatio::new().case_sensitive(sensitive)))
+}
+
+fn bleu(p: &mut Parameters<'_>) -> Result<Bleu, MetricError> {
+    let orders = p.count("n_grams")?;
+    let mut bleu = Bleu::new().orders(orders.unwrap_or(4))?;
+    if let Some(weights) = p.numbers("weights")? {
+        if weights.len() != orders.unwrap_or(4) {
+            return Err(MetricError::parameter("there is one weight for each order"));
+        }
+        bleu = bleu.weights(weights)?;
+    }
+    if let Some(method) = p.text("smoothing_method")? {
+        bleu = bleu.smoothing(method.parse()?);
+    }
+    Ok(bleu)
+}
+
+fn sentence_bleu(p: &mut Parameters<'_>) -> Made {
+    Ok(Box::new(bleu(p)?.sentence()))
+}
+
+fn corpus_bleu(p: &mut Parameters<'_>) -> Made {
+    Ok(Box::new(bleu(p)?.corpus()))
+}
+
+fn gleu(p: &mut Parameters<'_>) -> Made {
+    let shortest = p.count("min_len")?.unwrap_or(1);
+    let longest = p.count("max_len")?.unwrap_or(4);
+    Ok(Box::new(Gleu::new().orders(shortest, longest)?))
+}
+
+fn chrf(p: &mut Parameters<'_>) -> Made {
+    let metric = ChrF::new()
+        .beta(p.number("beta")?.unwrap_or(2.0))?
+        .orders(p.count("char_order")?.unwrap_or(6))?
+        .ignore_whitespace(p.flag("ignore_whitespace")?.unwrap_or(true))
+        .lowercase(p.flag("lowercase")?.unwrap_or(false));
+    Ok(Box::new(metric))
+}

@@ -1,0 +1,44 @@
+//! Equality of texts.
+
+use super::python;
+use crate::{Case, Metric, MetricError, Score};
+
+/// 1 when output and reference print alike, else 0. Upper and lower case are the same by default.
+///
+/// Values that are not text are compared as Python prints them: `1.0` equals `"1.0"`, not `"1"`.
+#[derive(Debug, Clone, Default)]
+pub struct Equals {
+    case_sensitive: bool,
+}
+
+impl Equals {
+    /// A metric that ignores case.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether upper and lower case differ. Default: they do not.
+    #[must_use]
+    pub fn case_sensitive(mut self, yes: bool) -> Self {
+        self.case_sensitive = yes;
+        self
+    }
+}
+
+impl Metric for Equals {
+    fn name(&self) -> &str {
+        "equals_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let output = python::text(case.require("output")?);
+        let reference = python::text(case.require("reference")?);
+        let equal = if self.case_sensitive {
+            output == reference
+        } else {
+            output.to_lowercase() == reference.to_lowercase()
+        };
+        Ok(Score::new(self.name(), f64::from(u8::from(equal))))
+    }
+}

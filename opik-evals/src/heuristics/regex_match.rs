@@ -1,0 +1,136 @@
+//! A pattern in a text.
+
+use fancy_regex::Regex;
+
+use crate::{Case, Metric, MetricError, MetricErrorKind, Score};
+
+/// 1 when a pattern of Python's `re` is found in the output, else 0.
+///
+/// Groups, look-around and back references work. `$` matches before a final line break and `\Z` at
+/// the very end, as in Python. Unlike there, `\w` takes combining marks, `\s` does not take the
+/// ASCII separators U+001C to U+001F, and a search that backtracks too often is an error of kind
+/// [`TooLarge`](MetricErrorKind::TooLarge) instead of an endless one.
+///
+/// ```
+/// use opik_evals::heuristics::RegexMatch;
+/// use opik_evals::{Case, Metric};
+///
+/// let dated = RegexMatch::new(r"\b\d{4}-\d{2}-\d{2}$")?;
+/// assert_eq!(dated.score(&Case::new("due 2031-01-31\n"))?.value(), 1.0);
+/// # Ok::<(), opik_evals::MetricError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct RegexMatch {
+    regex: Regex,
+}
+
+impl RegexMatch {
+    /// A metric of that pattern.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter`](MetricErrorKind::Parameter) when it is not a pattern.
+    pub fn new(pattern: &str) -> Result<Self, MetricError> {
+        let regex = Regex::new(&translate(pattern)).map_err(|error| {
+            MetricError::parameter("the pattern is not a regular expression").with_source(error)
+        })?;
+        Ok(Self { regex })
+    }
+}
+
+impl Metric for RegexMatch {
+    fn name(&self) -> &str {
+        "regex_match_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let found = self.regex.is_match(case.text("output")?).map_err(|error| {
+            MetricError::new(
+                MetricErrorKind::TooLarge,
+                "the pattern backtracks too often in this output",
+            )
+            .with_source(error)
+        })?;
+        Ok(Score::new(self.name(), f64::from(u8::from(found))))
+    }
+}
+
+/// Python's notation in that of the engine: `$` and `\Z`, and `{,n}` for at most n.
+fn translate(pattern: &str) -> String {
+    let multi_line = has_flag(pattern, 'm');
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut in_class = false;
+    let mut rest = pattern.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => match rest.next() {
+                Some('Z') if !in_class => out.push_str(r"\z"),
+                Some(escaped) => out.extend(['\\', escaped]),
+                None => out.push('\\'),
+            },
+            '[' if !in_class => {
+                in_class = true;
+                out.push(c);
+                // A bracket that comes first stands for itself.
+                if let Some(caret) = rest.next_if_eq(&'^') {
+                    out.push(caret);
+                }
+                if rest.next_if_eq(&']').is_some() {
+                    out.push_str(r"\]");
+                }
+            }
+            // Classes do not nest in Python.
+            '[' => out.push_str(r"\["),
+            ']' => {
+                in_class = false;
+                out.push(c);
+            }
+            '$' if !in_class && !multi_line => out.push_str(r"(?=\n?\z)"),
+            '{' if !in_class && rest.peek() == Some(&',') => out.push_str("{0"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Whether a group such as `(?im)` or `(?m:` sets a flag.
+fn has_flag(pattern: &str, flag: char) -> bool {
+    pattern.split("(?").skip(1).any(|group| {
+        group
+            .chars()
+            .take_while(char::is_ascii_alphabetic)
+            .take_while(|c| *c != 'P')
+            .any(|c| c == flag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(pattern: &str, text: &str) -> bool {
+        let metric = RegexMatch::new(pattern).unwrap();
+        metric.score(&Case::new(text)).unwrap().value() == 1.0
+    }
+
+    #[test]
+    fn ends_are_those_of_python() {
+        assert!(found("a$", "a\n") && !found("a$", "a\n\n") && !found("a$", "a\nb"));
+        assert!(found(r"a\Z", "a") && !found(r"a\Z", "a\n"));
+        assert!(found("(?m)a$", "a\nb"));
+        assert!(found(r"\$5", "$5") && found("[$]5", "$5"));
+    }
+
+    #[test]
+    fn classes_are_those_of_python() {
+        assert!(found("[]a]b", "]b") && found("[^]]b", "ab") && !found("^[^]]b", "]b"));
+        assert!(found("[[]x", "[x"));
+    }
+
+    #[test]
+    fn a_search_without_end_is_an_error() {
+        let metric = RegexMatch::new(r"(?:(a|aa)+)+\1x").unwrap();
+        let error = metric.score(&Case::new("a".repeat(60))).unwrap_err();
+        assert_eq!(error.kind(), MetricErrorKind::TooLarge);
+    }
+}
