@@ -52,7 +52,8 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// A spool in a directory, which is made when it is first needed, before an exporter.
+    /// A spool in a directory, which is made when it is first needed, before an exporter. A relative
+    /// path is one from the working directory of this moment.
     ///
     /// A directory that cannot be used is no error: batches then go past the spool, which
     /// [`statistics`](Self::statistics) count and one warning says.
@@ -68,7 +69,10 @@ impl Spool {
             Durability::Memory => None,
             Durability::SpoolOnFailure | Durability::WriteAhead => {
                 let inner = Arc::clone(&inner);
-                Some(OnDisk::start(directory.into(), inner, options)?)
+                let directory = directory.into();
+                // The program may change its working directory later.
+                let directory = std::path::absolute(&directory).unwrap_or(directory);
+                Some(OnDisk::start(directory, inner, options)?)
             }
         };
         Ok(Self { inner, on_disk })

@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::name::random;
+
 /// One directory. Names are those of files in it.
 pub(super) trait Files: Send + Sync + fmt::Debug {
     /// Makes the directory where it is missing.
@@ -112,12 +114,11 @@ impl Files for Directory {
 
     fn lock(&self, name: &str, create: bool) -> io::Result<Option<Box<dyn Lock>>> {
         let path = self.path(name);
-        let file = match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(create)
-            .open(&path)
-        {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(create);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = match options.open(&path) {
             // A lock needs no right to write where the file exists.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path)?,
             opened => opened?,
@@ -128,6 +129,30 @@ impl Files for Directory {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Says whether a spool could write to a directory, which is made where it is missing: makes a small
+/// file there, syncs and removes it. For a look before it matters, at the start of a program; a spool
+/// needs no such call.
+///
+/// ```
+/// # let directory = tempfile::tempdir()?;
+/// opik_observe::spool::check_directory(directory.path())?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// Why the directory or the file cannot be made, written, synced or removed.
+pub fn check_directory(directory: impl AsRef<Path>) -> io::Result<()> {
+    let files = Directory(directory.as_ref().to_owned());
+    let name = format!("{}-{:016x}.check", std::process::id(), random());
+    files.make_directory()?;
+    let mut file = files.create(&name)?;
+    let written = file.append(&[b"opik"]).and_then(|()| file.sync());
+    drop(file);
+    // Removed also when it could not be written; the first error is the one that tells.
+    let removed = files.remove(&name);
+    written.and(removed)
 }
 
 #[cfg(unix)]

@@ -101,6 +101,7 @@ mod shared;
 
 pub use counts::SpoolStatistics;
 pub use exporter::{Spool, SpoolError};
+pub use files::check_directory;
 pub use inspect::{SpoolState, inspect};
 pub use options::{Durability, SpoolOptions};
 

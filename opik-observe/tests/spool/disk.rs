@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 
 use opik_core::wire::WireExporter as _;
-use opik_observe::spool::{Durability, Spool, SpoolStatistics, inspect};
+use opik_observe::spool::{Durability, Spool, SpoolStatistics, check_directory, inspect};
 
 use super::processes::child;
 use super::server::{Mood, Server, rows};
@@ -58,15 +58,45 @@ fn a_directory_is_made_when_it_is_first_needed_and_is_its_owners_only() {
     assert_eq!(mode(&directory), 0o700);
     for file in std::fs::read_dir(&directory).unwrap() {
         let path = file.unwrap().path();
-        let is_segment = path.extension().is_some_and(|extension| extension == "seg");
-        assert!(!is_segment || mode(&path) == 0o600);
+        assert_eq!(mode(&path), 0o600, "{path:?}");
     }
     assert_eq!(replay(&directory), [2]);
 }
 
 #[test]
+fn a_directory_is_checked_by_writing_to_it_and_nothing_stays_behind() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("a/b");
+    check_directory(&directory).unwrap();
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+    let file = parent.path().join("file");
+    std::fs::write(&file, b"not a directory").unwrap();
+    check_directory(&file).unwrap_err();
+}
+
+#[test]
+#[ignore = "a child process of the other tests"]
+fn child_that_changes_its_directory() {
+    let server = Arc::new(Server::new(DOWN));
+    let spool = Spool::open("spool", server, quick(Durability::SpoolOnFailure)).unwrap();
+    std::fs::create_dir("elsewhere").unwrap();
+    std::env::set_current_dir("elsewhere").unwrap();
+    block_on(spool.export_rows(&rows([1]))).unwrap();
+}
+
+#[test]
+fn a_relative_directory_is_that_of_the_moment_of_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = child(directory.path(), "disk::child_that_changes_its_directory");
+    assert!(command.output().unwrap().status.success());
+    assert!(!directory.path().join("elsewhere/spool").exists());
+    assert_eq!(replay(&directory.path().join("spool")), [1]);
+}
+
+#[test]
 #[ignore = "a child process of the other tests"]
 fn child_that_tries_two() {
+    check_directory("spool").unwrap_err();
     let (s, kept) = try_two(Path::new("spool"));
     println!(
         "\nkept {kept} direct {} refused {}",
