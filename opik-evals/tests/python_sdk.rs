@@ -20,23 +20,14 @@ const TOLERANCE: f64 = 1e-9;
 
 /// Metrics of the file that are not here, and why.
 const SKIPPED: &[(&str, &str)] = &[
-    ("ConversationDegenerationMetric", "to come"),
-    ("JSDistance", "to come"),
-    ("JSDivergence", "to come"),
-    ("KLDivergence", "to come"),
-    ("KnowledgeRetentionMetric", "to come"),
     (
         "METEOR",
         "the rows were made with a stub in place of WordNet, so they are not what users of the SDK get",
     ),
-    ("PromptInjection", "to come"),
-    ("ROUGE", "to come"),
     (
         "Readability",
         "counts syllables with the CMU pronouncing dictionary, 3.6 MB that would go into every host",
     ),
-    ("SpearmanRanking", "to come"),
-    ("Tone", "to come"),
     (
         "VADERSentiment",
         "needs the VADER lexicon of 7,500 words, not yet included",
@@ -44,7 +35,11 @@ const SKIPPED: &[(&str, &str)] = &[
 ];
 
 /// Rows whose error has another kind here, and why.
-const OTHER_KIND: &[(&str, &str, &str)] = &[];
+const OTHER_KIND: &[(&str, &str, &str)] = &[(
+    "ROUGE",
+    "rouge3",
+    "an unknown kind of ROUGE is a wrong parameter, as everywhere else; the SDK blames the case",
+)];
 
 struct Row {
     metric: String,

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{Bleu, ChrF, Contains, Equals, Gleu, IsJson, LevenshteinRatio, RegexMatch};
+use super::{
+    Bleu, ChrF, Contains, ConversationDegeneration, Equals, Gleu, IsJson, JsDistance, JsDivergence,
+    KlDivergence, KnowledgeRetention, LevenshteinRatio, PromptInjection, RegexMatch, Rouge,
+    SpearmanRanking, Tone,
+};
 use crate::{Metric, MetricError};
 
 type Made = Result<Box<dyn Metric>, MetricError>;
@@ -14,13 +18,22 @@ type Maker = fn(&mut Parameters<'_>) -> Made;
 const CATALOG: &[(&str, Maker)] = &[
     ("ChrF", chrf),
     ("Contains", contains),
+    ("ConversationDegenerationMetric", degeneration),
     ("CorpusBLEU", corpus_bleu),
     ("Equals", equals),
     ("GLEU", gleu),
     ("IsJson", is_json),
+    ("JSDistance", js_distance),
+    ("JSDivergence", js_divergence),
+    ("KLDivergence", kl_divergence),
+    ("KnowledgeRetentionMetric", retention),
     ("LevenshteinRatio", levenshtein),
+    ("PromptInjection", prompt_injection),
+    ("ROUGE", rouge),
     ("RegexMatch", regex_match),
     ("SentenceBLEU", sentence_bleu),
+    ("SpearmanRanking", spearman),
+    ("Tone", tone),
 ];
 
 /// The names that [`by_name`] knows, sorted.
@@ -116,6 +129,12 @@ impl<'a> Parameters<'a> {
         })
     }
 
+    fn texts(&mut self, name: &'static str) -> Result<Option<Vec<&'a str>>, MetricError> {
+        self.read(name, "a list of texts", |value| {
+            value.as_array()?.iter().map(Value::as_str).collect()
+        })
+    }
+
     fn numbers(&mut self, name: &'static str) -> Result<Option<Vec<f64>>, MetricError> {
         self.read(name, "a list of numbers", |value| {
             value.as_array()?.iter().map(Value::as_f64).collect()
@@ -189,4 +208,76 @@ fn chrf(p: &mut Parameters<'_>) -> Made {
         .ignore_whitespace(p.flag("ignore_whitespace")?.unwrap_or(true))
         .lowercase(p.flag("lowercase")?.unwrap_or(false));
     Ok(Box::new(metric))
+}
+
+fn rouge(p: &mut Parameters<'_>) -> Made {
+    let kind = p.text("rouge_type")?.unwrap_or("rouge1").parse()?;
+    let stem = p.flag("use_stemmer")?.unwrap_or(false);
+    Ok(Box::new(Rouge::new(kind).stem(stem)))
+}
+
+fn js_divergence(p: &mut Parameters<'_>) -> Made {
+    let base = p.number("base")?.unwrap_or(2.0);
+    Ok(Box::new(JsDivergence::new().base(base)?))
+}
+
+fn js_distance(p: &mut Parameters<'_>) -> Made {
+    let base = p.number("base")?.unwrap_or(2.0);
+    Ok(Box::new(JsDistance::new().base(base)?))
+}
+
+fn kl_divergence(p: &mut Parameters<'_>) -> Made {
+    let direction = p.text("direction")?.unwrap_or("pq").parse()?;
+    let smoothing = p.number("smoothing")?.unwrap_or(1e-12);
+    Ok(Box::new(
+        KlDivergence::new()
+            .direction(direction)
+            .smoothing(smoothing)?,
+    ))
+}
+
+fn spearman(_: &mut Parameters<'_>) -> Made {
+    Ok(Box::new(SpearmanRanking::new()))
+}
+
+fn tone(p: &mut Parameters<'_>) -> Made {
+    let mut tone = Tone::new()
+        .min_sentiment(p.number("min_sentiment")?.unwrap_or(-0.2))
+        .max_capitals(p.number("max_upper_ratio")?.unwrap_or(0.3))
+        .max_exclamations(p.count("max_exclamations")?.unwrap_or(3));
+    if let Some(words) = p.texts("positive_lexicon")? {
+        tone = tone.positive(words);
+    }
+    if let Some(words) = p.texts("negative_lexicon")? {
+        tone = tone.negative(words);
+    }
+    if let Some(phrases) = p.texts("forbidden_phrases")? {
+        tone = tone.forbidden(phrases);
+    }
+    Ok(Box::new(tone))
+}
+
+fn prompt_injection(p: &mut Parameters<'_>) -> Made {
+    let mut metric = PromptInjection::new();
+    if let Some(patterns) = p.texts("patterns")? {
+        metric = metric.patterns(patterns)?;
+    }
+    if let Some(phrases) = p.texts("keywords")? {
+        metric = metric.phrases(phrases);
+    }
+    Ok(Box::new(metric))
+}
+
+fn degeneration(p: &mut Parameters<'_>) -> Made {
+    let size = p.count("ngram_size")?.unwrap_or(3);
+    let mut metric = ConversationDegeneration::new().ngram_size(size)?;
+    if let Some(phrases) = p.texts("fallback_phrases")? {
+        metric = metric.phrases(phrases);
+    }
+    Ok(Box::new(metric))
+}
+
+fn retention(p: &mut Parameters<'_>) -> Made {
+    let count = p.count("turns_to_consider")?.unwrap_or(5);
+    Ok(Box::new(KnowledgeRetention::new().statements(count)))
 }

@@ -79,6 +79,11 @@ impl Ngrams {
     pub(super) fn common(&self, one: usize, other: usize) -> usize {
         overlap(&self.counts(one), &self.counts(other))
     }
+
+    /// The numbers of the symbols of a sequence.
+    pub(super) fn symbols(&self, sequence: usize) -> &[u32] {
+        self.symbols.get(sequence).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The sum of the smaller counts.

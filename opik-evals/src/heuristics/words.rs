@@ -1,4 +1,9 @@
-//! How texts become words: Python's `str.strip` and `str.split`.
+//! How texts become words: Python's `str.strip`, `str.split`, `str.lower` and `\w+`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::MetricError;
 
@@ -32,4 +37,70 @@ pub(super) fn none_blank(references: &[&str]) -> Result<(), MetricError> {
     references
         .iter()
         .try_for_each(|reference| not_blank(reference, "reference"))
+}
+
+/// A constant pattern of this module. Tests use each, so none is ever `None`.
+fn pattern(source: &str) -> Option<Regex> {
+    Regex::new(source).ok()
+}
+
+/// The words of `\w+`: letters, numbers and `_`. Python counts no combining marks, unlike `\w` of
+/// the `regex` crate.
+pub(super) fn word_runs(text: &str) -> Vec<&str> {
+    static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"[\p{L}\p{N}_]+"));
+    WORD.as_ref()
+        .map(|word| word.find_iter(text).map(|found| found.as_str()).collect())
+        .unwrap_or_default()
+}
+
+/// How many letters there are, and how many of them are capitals.
+pub(super) fn letters(text: &str) -> (usize, usize) {
+    static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\p{L}"));
+    let found = LETTER.as_ref().into_iter().flat_map(|p| p.find_iter(text));
+    found.fold((0, 0), |(letters, capitals), letter| {
+        let capital = letter.as_str().chars().all(char::is_uppercase);
+        (letters + 1, capitals + usize::from(capital))
+    })
+}
+
+/// NFKC, lower case, one space between words: what look-alike letters and odd spaces become.
+pub(super) fn plain(text: &str) -> String {
+    let lower = if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.nfkc().collect::<String>().to_lowercase()
+    };
+    split(&lower).collect::<Vec<_>>().join(" ")
+}
+
+/// [`plain`] text without punctuation and pictures.
+pub(super) fn bare(text: &str) -> String {
+    static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        pattern(r"[\p{So}\p{Sk}!-/:-@\[-`{-~\u{2010}-\u{2015}\u{2018}-\u{2027}\u{2030}-\u{2043}]")
+    });
+    let text = plain(text);
+    match MARKS.as_ref() {
+        Some(marks) => marks.replace_all(&text, "").into_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_python() {
+        assert_eq!(
+            split("a\u{1c}b\u{a0} c").collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
+        assert_eq!(
+            word_runs("it's i\u{307}s_1 日本!"),
+            ["it", "s", "i", "s_1", "日本"]
+        );
+        assert_eq!(letters("Ab1 Éé_日"), (5, 2));
+        assert_eq!(plain(" Ｉｇｎｏｒｅ\n ﬁve "), "ignore five");
+        assert_eq!(bare("Ada's ‘plan’ — 5€ 😀!"), "adas plan  5€ ");
+    }
 }

@@ -1,0 +1,134 @@
+//! Whether an assistant repeats itself or gives up.
+
+use std::collections::BTreeSet;
+
+use super::conversation::messages;
+use super::ngrams::{Ngrams, real};
+use super::words;
+use crate::{Case, Metric, MetricError, Score};
+
+/// How far the worst answer of a conversation has degenerated, from 0 to 1. Low is good.
+///
+/// Each answer of the assistant gets the mean of four shares: of its word 3-grams that occur more
+/// than once; of words in common with the previous answer (Jaccard); 1 if it holds a phrase of
+/// giving up; and 1 - H/log₂ V, where H is the entropy of its V different words. An answer of one
+/// word, or of none, has no diversity. The field `conversation` holds the messages.
+#[derive(Debug, Clone)]
+pub struct ConversationDegeneration {
+    order: usize,
+    phrases: Vec<String>,
+}
+
+const PHRASES: [&str; 8] = [
+    "as an ai language model",
+    "could you please clarify",
+    "i cannot",
+    "i don't have access",
+    "i don't understand",
+    "i'm sorry",
+    "i'm unable",
+    "please provide",
+];
+
+impl Default for ConversationDegeneration {
+    fn default() -> Self {
+        Self {
+            order: 3,
+            phrases: PHRASES.map(str::to_owned).into(),
+        }
+    }
+}
+
+impl ConversationDegeneration {
+    /// With 3-grams and the phrases of the Python SDK.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many words make a repeat.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter`](crate::MetricErrorKind::Parameter) below 2.
+    pub fn ngram_size(mut self, words: usize) -> Result<Self, MetricError> {
+        if words < 2 {
+            return Err(MetricError::parameter("a repeat is of at least 2 words"));
+        }
+        self.order = words;
+        Ok(self)
+    }
+
+    /// Phrases of giving up, instead of the default ones.
+    #[must_use]
+    pub fn phrases<S: AsRef<str>>(mut self, phrases: impl IntoIterator<Item = S>) -> Self {
+        let lower = phrases.into_iter().map(|p| p.as_ref().to_lowercase());
+        self.phrases = lower.collect();
+        self
+    }
+
+    /// The shares of an answer that need only its words: repeats, and lack of diversity.
+    fn sameness(&self, words: &[&str]) -> (f64, f64) {
+        let mut grams = Ngrams::new([words.to_vec()]);
+        let counts = grams.counts(0);
+        let total = real(words.len());
+        let entropy: f64 = counts
+            .iter()
+            .map(|count| real(*count) / total)
+            .map(|share| -share * share.log2())
+            .sum();
+        let diversity = if counts.len() < 2 {
+            0.0
+        } else {
+            (entropy / real(counts.len()).log2()).min(1.0)
+        };
+        if words.len() < self.order {
+            return (0.0, 1.0 - diversity);
+        }
+        for _ in 1..self.order {
+            grams.advance();
+        }
+        let repeated: usize = grams.counts(0).iter().filter(|count| **count > 1).sum();
+        (real(repeated) / real(grams.total(0)), 1.0 - diversity)
+    }
+}
+
+impl Metric for ConversationDegeneration {
+    fn name(&self) -> &str {
+        "conversation_degeneration_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let answers: Vec<String> = messages(case)?
+            .into_iter()
+            .filter(|(role, _)| *role == "assistant")
+            .map(|(_, text)| text.to_lowercase())
+            .collect();
+        if answers.is_empty() {
+            return Err(MetricError::input("the conversation has no answer"));
+        }
+        let mut worst: f64 = 0.0;
+        // The last answer that had words: a wordless one must not hide a loop.
+        let mut previous: BTreeSet<&str> = BTreeSet::new();
+        for answer in &answers {
+            let words = words::word_runs(answer);
+            let (repeats, monotony) = self.sameness(&words);
+            let gives_up = self.phrases.iter().any(|phrase| answer.contains(phrase));
+            let own: BTreeSet<&str> = words.into_iter().collect();
+            let common = own.intersection(&previous).count();
+            let union = own.len() + previous.len() - common;
+            let overlap = if common == 0 {
+                0.0
+            } else {
+                real(common) / real(union)
+            };
+            let shares = [repeats, overlap, f64::from(u8::from(gives_up)), monotony];
+            worst = worst.max(shares.iter().sum::<f64>() / 4.0);
+            if !own.is_empty() {
+                previous = own;
+            }
+        }
+        let reason = format!("worst of {} answers", answers.len());
+        Ok(Score::new(self.name(), worst.min(1.0)).because(reason))
+    }
+}

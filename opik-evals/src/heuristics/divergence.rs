@@ -1,0 +1,233 @@
+//! How far apart the word frequencies of two texts are.
+
+use std::str::FromStr;
+
+use super::ngrams::{Ngrams, real};
+use super::words;
+use crate::{Case, Metric, MetricError, Score};
+
+/// The shares that each word has in output and reference. Words are those of `lower().split()`.
+fn shares(case: &Case) -> Result<Vec<(f64, f64)>, MetricError> {
+    let (output, reference) = (case.text("output")?, case.text("reference")?);
+    words::not_blank(output, "output")?;
+    words::not_blank(reference, "reference")?;
+    let texts = [output.to_lowercase(), reference.to_lowercase()];
+    let grams = Ngrams::new(texts.iter().map(|text| words::split(text).collect()));
+    let (p, q) = (grams.counts(0), grams.counts(1));
+    Ok(p.iter()
+        .zip(&q)
+        .map(|(p, q)| {
+            (
+                real(*p) / real(grams.total(0)),
+                real(*q) / real(grams.total(1)),
+            )
+        })
+        .collect())
+}
+
+/// Likeness of word frequencies, from 0 (no word in common) to 1 (the same frequencies): 1 - JSD.
+///
+/// The name is Opik's, the value is a similarity. JSD is the Jensen-Shannon divergence (Lin 1991)
+/// ½ Σ p ln(p/m) + ½ Σ q ln(q/m) with m = (p + q)/2, in units of the logarithm's base 2.
+#[derive(Debug, Clone)]
+pub struct JsDivergence {
+    base: f64,
+}
+
+impl Default for JsDivergence {
+    fn default() -> Self {
+        Self { base: 2.0 }
+    }
+}
+
+impl JsDivergence {
+    /// With logarithms to base 2.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The base of the logarithm.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter`](crate::MetricErrorKind::Parameter) when it is not a finite number above 1.
+    pub fn base(mut self, base: f64) -> Result<Self, MetricError> {
+        if !base.is_finite() || base <= 1.0 {
+            return Err(MetricError::parameter("the base is a number above 1"));
+        }
+        self.base = base;
+        Ok(self)
+    }
+
+    fn divergence(&self, case: &Case) -> Result<f64, MetricError> {
+        let part = |own: f64, middle: f64| {
+            if own > 0.0 {
+                own * (own / middle).ln()
+            } else {
+                0.0
+            }
+        };
+        let sum: f64 = shares(case)?
+            .into_iter()
+            .map(|(p, q)| {
+                let middle = (p + q) / 2.0;
+                part(p, middle) + part(q, middle)
+            })
+            .sum();
+        Ok((sum / self.base.ln() / 2.0).max(0.0))
+    }
+}
+
+impl Metric for JsDivergence {
+    fn name(&self) -> &str {
+        "js_divergence_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let value = (1.0 - self.divergence(case)?).clamp(0.0, 1.0);
+        Ok(Score::new(self.name(), value))
+    }
+}
+
+/// The Jensen-Shannon divergence itself, from 0 (the same frequencies) to 1 (no word in common).
+///
+/// The name is Opik's; the distance would be the square root. See [`JsDivergence`].
+#[derive(Debug, Clone, Default)]
+pub struct JsDistance(JsDivergence);
+
+impl JsDistance {
+    /// With logarithms to base 2.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The base of the logarithm.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter`](crate::MetricErrorKind::Parameter) when it is not a finite number above 1.
+    pub fn base(self, base: f64) -> Result<Self, MetricError> {
+        Ok(Self(self.0.base(base)?))
+    }
+}
+
+impl Metric for JsDistance {
+    fn name(&self) -> &str {
+        "js_distance_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        Ok(Score::new(self.name(), self.0.divergence(case)?))
+    }
+}
+
+/// From which text to which a Kullback-Leibler divergence goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Direction {
+    /// `pq`: from the output to the reference.
+    #[default]
+    OutputToReference,
+    /// `qp`: from the reference to the output.
+    ReferenceToOutput,
+    /// `avg`: the mean of both.
+    Mean,
+}
+
+impl FromStr for Direction {
+    type Err = MetricError;
+
+    fn from_str(name: &str) -> Result<Self, MetricError> {
+        match name {
+            "pq" => Ok(Self::OutputToReference),
+            "qp" => Ok(Self::ReferenceToOutput),
+            "avg" => Ok(Self::Mean),
+            _ => Err(MetricError::parameter(
+                "the direction is one of pq, qp and avg",
+            )),
+        }
+    }
+}
+
+/// The Kullback-Leibler divergence of word frequencies, in nats: Σ (p + ε) ln((p + ε)/(q + ε)) over
+/// the words of the first text. 0 is best, there is no upper bound.
+///
+/// ε is 1e-12 and makes up for words that the second text lacks; the sums are not scaled to 1
+/// again, so a value may lie below 0 by about ε. With ε = 0 a missing word means no score.
+#[derive(Debug, Clone)]
+pub struct KlDivergence {
+    direction: Direction,
+    smoothing: f64,
+}
+
+impl Default for KlDivergence {
+    fn default() -> Self {
+        Self {
+            direction: Direction::default(),
+            smoothing: 1e-12,
+        }
+    }
+}
+
+impl KlDivergence {
+    /// From the output to the reference, ε 1e-12.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// From which text to which.
+    #[must_use]
+    pub fn direction(mut self, direction: Direction) -> Self {
+        self.direction = direction;
+        self
+    }
+
+    /// What is added to each share. Below 0 counts as 0.
+    ///
+    /// # Errors
+    ///
+    /// [`Parameter`](crate::MetricErrorKind::Parameter) when it is not a number up to 1.
+    pub fn smoothing(mut self, smoothing: f64) -> Result<Self, MetricError> {
+        if smoothing.is_nan() || smoothing > 1.0 {
+            return Err(MetricError::parameter("the smoothing is a number up to 1"));
+        }
+        self.smoothing = smoothing.max(0.0);
+        Ok(self)
+    }
+
+    fn sum(&self, shares: impl Iterator<Item = (f64, f64)>) -> Result<f64, MetricError> {
+        let mut sum = 0.0;
+        for (p, q) in shares.filter(|(p, _)| *p > 0.0) {
+            let (p, q) = (p + self.smoothing, q + self.smoothing);
+            if q == 0.0 {
+                return Err(MetricError::input(
+                    "a word is in one text only, which is infinitely far without smoothing",
+                ));
+            }
+            // The quotient itself may overflow.
+            sum += p * (p.ln() - q.ln());
+        }
+        Ok(sum)
+    }
+}
+
+impl Metric for KlDivergence {
+    fn name(&self) -> &str {
+        "kl_divergence_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let shares = shares(case)?;
+        let there = || self.sum(shares.iter().copied());
+        let back = || self.sum(shares.iter().map(|(p, q)| (*q, *p)));
+        let value = match self.direction {
+            Direction::OutputToReference => there()?,
+            Direction::ReferenceToOutput => back()?,
+            Direction::Mean => 0.5 * (there()? + back()?),
+        };
+        Ok(Score::new(self.name(), value))
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether the last answer still knows what the user said.
+
+use std::collections::BTreeSet;
+
+use super::conversation::messages;
+use super::ngrams::real;
+use super::words;
+use crate::{Case, Metric, MetricError, Score};
+
+/// The share of the words of the user's first five statements that the last answer holds, from 0
+/// to 1.
+///
+/// A statement is a message of the user without a question mark and without a word of asking.
+/// Words have at least four letters and are no stop words; punctuation and pictures are left out.
+/// Without a statement there is nothing to retain and the score is 1; without an answer it is 0.
+/// The field `conversation` holds the messages. The lists are English, the same as in the Python
+/// SDK.
+#[derive(Debug, Clone)]
+pub struct KnowledgeRetention {
+    statements: usize,
+}
+
+/// The fewest letters of a word that counts.
+const MIN_LETTERS: usize = 4;
+
+const STOP_WORDS: [&str; 14] = [
+    "about", "could", "from", "have", "name", "number", "should", "that", "the", "there", "this",
+    "which", "with", "would",
+];
+
+const ASKING: [&str; 19] = [
+    "allow", "can", "could", "explain", "give", "help", "let", "may", "might", "need", "please",
+    "provide", "request", "shall", "should", "show", "tell", "want", "would",
+];
+
+impl Default for KnowledgeRetention {
+    fn default() -> Self {
+        Self { statements: 5 }
+    }
+}
+
+impl KnowledgeRetention {
+    /// For the first five statements.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many statements are read, from the first on.
+    #[must_use]
+    pub fn statements(mut self, count: usize) -> Self {
+        self.statements = count;
+        self
+    }
+}
+
+fn asks(text: &str) -> bool {
+    text.contains('?') || words::split(&words::bare(text)).any(|word| ASKING.contains(&word))
+}
+
+fn terms(text: &str) -> BTreeSet<String> {
+    words::split(&words::bare(text))
+        .filter(|word| word.chars().count() >= MIN_LETTERS && !STOP_WORDS.contains(word))
+        .map(str::to_owned)
+        .collect()
+}
+
+impl Metric for KnowledgeRetention {
+    fn name(&self) -> &str {
+        "knowledge_retention_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let messages = messages(case)?;
+        let answer = messages.iter().rfind(|(role, _)| *role == "assistant");
+        let Some((_, answer)) = answer else {
+            return Ok(Score::new(self.name(), 0.0).because("no answer"));
+        };
+        let facts: BTreeSet<String> = messages
+            .iter()
+            .filter(|(role, text)| *role == "user" && !asks(text))
+            .take(self.statements)
+            .flat_map(|(_, text)| terms(text))
+            .collect();
+        if facts.is_empty() {
+            return Ok(Score::new(self.name(), 1.0).because("nothing to retain"));
+        }
+        let known = facts.intersection(&terms(answer)).count();
+        let reason = format!("{known} of {} words", facts.len());
+        Ok(Score::new(self.name(), real(known) / real(facts.len())).because(reason))
+    }
+}

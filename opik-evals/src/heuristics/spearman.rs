@@ -1,0 +1,73 @@
+//! Agreement of two rankings.
+
+use foldhash::{HashMap, HashMapExt};
+use serde_json::Value;
+
+use super::ngrams::real;
+use crate::{Case, Metric, MetricError, Score};
+
+/// How far two rankings of the same items agree, from 0 (reversed) to 1 (equal): (ρ + 1)/2 with
+/// Spearman's ρ = 1 - 6 Σ d² / (n (n² - 1)), where d is how many places an item moved.
+///
+/// Output and reference are lists of the same items in two orders, each item once. Items are equal
+/// when their JSON is: 1 is not 1.0.
+#[derive(Debug, Clone, Default)]
+pub struct SpearmanRanking {}
+
+impl SpearmanRanking {
+    /// The metric.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// The items as JSON text, which can be compared and hashed.
+fn items(case: &Case, field: &'static str) -> Result<Vec<String>, MetricError> {
+    match case.require(field)? {
+        Value::Array(items) => Ok(items.iter().map(Value::to_string).collect()),
+        _ => Err(MetricError::input(format!("`{field}` is not a list"))),
+    }
+}
+
+fn places(items: &[String]) -> Result<HashMap<&str, usize>, MetricError> {
+    let mut places = HashMap::with_capacity(items.len());
+    for (place, item) in items.iter().enumerate() {
+        if places.insert(item.as_str(), place).is_some() {
+            return Err(MetricError::input("a ranking has an item twice"));
+        }
+    }
+    Ok(places)
+}
+
+impl Metric for SpearmanRanking {
+    fn name(&self) -> &str {
+        "spearman_ranking_metric"
+    }
+
+    fn score(&self, case: &Case) -> Result<Score, MetricError> {
+        let (output, reference) = (items(case, "output")?, items(case, "reference")?);
+        if output.len() != reference.len() {
+            return Err(MetricError::input("the rankings are not of equal length"));
+        }
+        if output.is_empty() {
+            return Err(MetricError::input("the rankings are empty"));
+        }
+        places(&output)?;
+        let expected = places(&reference)?;
+        let mut squares = 0.0;
+        for (place, item) in output.iter().enumerate() {
+            let expected = expected
+                .get(item.as_str())
+                .ok_or_else(|| MetricError::input("the rankings are not of the same items"))?;
+            squares += real(place.abs_diff(*expected)).powi(2);
+        }
+        let n = real(output.len());
+        let rho = if output.len() == 1 {
+            1.0
+        } else {
+            1.0 - 6.0 * squares / (n * (n * n - 1.0))
+        };
+        Ok(Score::new(self.name(), f64::midpoint(rho, 1.0)))
+    }
+}
