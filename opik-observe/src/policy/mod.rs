@@ -186,8 +186,10 @@ impl Policy {
     /// less of it.
     ///
     /// In JSON it sees each text and each key by itself; a text that is held back becomes `null`, a
-    /// key takes its value along. Numbers, truth values, and hashes that stand for hidden names are
-    /// not shown. It runs on the branch's thread, never on the program's. When it panics, the field
+    /// key takes its value along. Names of token counts ([`Field::Usage`]) and types of spans of the
+    /// program's own making ([`Field::Name`]) are texts too; a type that is held back becomes
+    /// `general`. Numbers, truth values, and hashes that stand for hidden names are not shown; nor are
+    /// the project and the environment, which are settings of the recorder. It runs on the branch's thread, never on the program's. When it panics, the field
     /// is held back and counted in
     /// [`BranchStatistics::fields_lost`](crate::BranchStatistics::fields_lost).
     #[must_use]

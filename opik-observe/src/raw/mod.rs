@@ -80,7 +80,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::SpanType,
         Self::Input,
         Self::Output,

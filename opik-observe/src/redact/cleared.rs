@@ -93,7 +93,7 @@ pub(crate) struct Cleared<'a> {
     pub(super) tags: Vec<Cow<'a, str>>,
     pub(super) model: Text<'a>,
     pub(super) provider: Text<'a>,
-    pub(super) usage: Vec<(&'a str, i64)>,
+    pub(super) usage: Vec<(Cow<'a, str>, i64)>,
     pub(super) cost: Option<f64>,
     pub(super) error: Text<'a>,
     pub(super) message: Text<'a>,
@@ -154,12 +154,7 @@ impl<'a> Cleared<'a> {
             },
             lost: 0,
         };
-        self.word = if clearing.keeps(Field::Name) || Policy::passes_label(word) {
-            word.into()
-        } else {
-            // A word of the program's own making that reads like content.
-            "general".into()
-        };
+        self.word = clearing.word(word, is_span);
         let (name, declared) = view.name();
         let name = clearing.label(Field::Name, Some(&self.word), name, declared);
         self.name = name.unwrap_or_else(|| self.word.clone());
@@ -175,7 +170,7 @@ impl<'a> Cleared<'a> {
                 Tag::Provider => self.provider = label(Field::Provider),
                 Tag::ThreadId => self.thread = label(Field::ThreadId),
                 Tag::Metadata => self.add_metadata(&mut clearing, field.key, &field.payload),
-                Tag::Usage => self.add_usage(&clearing, field.key, &field.payload),
+                Tag::Usage => self.add_usage(&mut clearing, field.key, &field.payload),
                 Tag::Cost if clearing.keeps(Field::Cost) => self.cost = float(&field.payload),
                 Tag::FirstToken => self.ttft = float(&field.payload),
                 Tag::Input => latest.input = Some(field.payload),
@@ -255,8 +250,10 @@ impl<'a> Cleared<'a> {
 
     fn add_metadata(&mut self, clearing: &mut Clearing<'_>, key: &'a str, value: &Payload<'a>) {
         let own = key == CANCELLED && matches!(value, Payload::Bool(_));
-        let key = if own || clearing.policy.passes_metadata(key) {
+        let key = if own {
             Some(Cow::Borrowed(key))
+        } else if clearing.policy.passes_metadata(key) {
+            clearing.scrubbed(Field::Metadata, key.into())
         } else {
             clearing.text(Field::Metadata, key)
         };
@@ -278,14 +275,16 @@ impl<'a> Cleared<'a> {
         }
     }
 
-    fn add_usage(&mut self, clearing: &Clearing<'_>, name: &'a str, count: &Payload<'a>) {
+    fn add_usage(&mut self, clearing: &mut Clearing<'_>, name: &'a str, count: &Payload<'a>) {
         use crate::policy::Rule;
         let passes = match clearing.rule(Field::Usage) {
             Rule::Keep => true,
             Rule::Hide => false,
             Rule::Label | Rule::Name => Policy::passes_label(name),
         };
-        if let (true, Payload::Int(count)) = (passes, count) {
+        if let (true, Payload::Int(count)) = (passes, count)
+            && let Some(name) = clearing.scrubbed(Field::Usage, name.into())
+        {
             self.usage.push((name, *count));
         }
     }
@@ -316,7 +315,7 @@ impl<'a> Cleared<'a> {
             keep_last(&mut self.metadata);
         }
         if self.usage.len() > 1 {
-            self.usage.sort_by_key(|(name, _)| *name);
+            self.usage.sort_by(|a, b| a.0.cmp(&b.0));
             keep_last(&mut self.usage);
         }
     }

@@ -10,6 +10,9 @@ use super::shape::shape_of;
 use crate::policy::{Field, Kinds, Policy, Rule, ScrubberPanicked};
 use crate::raw::Payload;
 
+/// The type of a span that has no other.
+const GENERAL: &str = "general";
+
 /// A policy applied to one record.
 pub(super) struct Clearing<'p> {
     pub(super) policy: &'p Policy,
@@ -47,6 +50,17 @@ impl Clearing<'_> {
         } else {
             Some(self.policy.stand_in(field, word, text).into())
         }
+    }
+
+    /// The type of a span. The four that everyone knows are no text of the program.
+    pub(super) fn word<'a>(&mut self, word: &'a str, is_span: bool) -> Cow<'a, str> {
+        if !is_span || matches!(word, GENERAL | "llm" | "tool" | "guardrail") {
+            return word.into();
+        }
+        let passes = self.keeps(Field::Name) || Policy::passes_label(word);
+        // What reads like content, or is held back, is a span as any other.
+        let scrubbed = passes.then(|| self.scrubbed(Field::Name, word.into()));
+        scrubbed.flatten().unwrap_or(Cow::Borrowed(GENERAL))
     }
 
     /// The type of an error; one that does not pass has no stand-in.

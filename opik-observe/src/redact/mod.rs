@@ -37,4 +37,6 @@ pub(crate) struct Common {
 }
 
 #[cfg(test)]
+mod scrub_tests;
+#[cfg(test)]
 mod tests;

@@ -93,7 +93,7 @@ fn span(cleared: &Cleared<'_>, common: &Common) -> Span {
     let counts = cleared.usage.iter();
     span.usage = Usage(
         counts
-            .map(|(name, count)| ((*name).to_owned(), *count))
+            .map(|(name, count)| (name.clone().into_owned(), *count))
             .collect(),
     );
     span.error_info = error(cleared);
