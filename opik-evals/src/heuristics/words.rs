@@ -56,11 +56,15 @@ pub(super) fn word_runs(text: &str) -> Vec<&str> {
 /// How many letters there are, and how many of them are capitals.
 pub(super) fn letters(text: &str) -> (usize, usize) {
     static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\p{L}"));
-    let found = LETTER.as_ref().into_iter().flat_map(|p| p.find_iter(text));
-    found.fold((0, 0), |(letters, capitals), letter| {
-        let capital = letter.as_str().chars().all(char::is_uppercase);
-        (letters + 1, capitals + usize::from(capital))
-    })
+    let is_letter = |c: char| match LETTER.as_ref() {
+        Some(letter) if !c.is_ascii() => letter.is_match(c.encode_utf8(&mut [0; 4])),
+        _ => c.is_ascii_alphabetic(),
+    };
+    text.chars()
+        .filter(|c| is_letter(*c))
+        .fold((0, 0), |(letters, capitals), c| {
+            (letters + 1, capitals + usize::from(c.is_uppercase()))
+        })
 }
 
 /// NFKC, lower case, one space between words: what look-alike letters and odd spaces become.
