@@ -21,10 +21,6 @@ const TOLERANCE: f64 = 1e-9;
 /// Metrics of the file that are not here, and why.
 const SKIPPED: &[(&str, &str)] = &[
     (
-        "METEOR",
-        "the rows were made with a stub in place of WordNet, so they are not what users of the SDK get",
-    ),
-    (
         "Readability",
         "counts syllables with the CMU pronouncing dictionary, 3.6 MB that would go into every host",
     ),

@@ -270,3 +270,20 @@ impl Metric for CorpusBleu {
         Ok(Score::new(self.name(), self.0.compute(&pairs)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_of_the_closest_length_counts_and_of_two_the_shorter() {
+        let words = Bleu::new().orders(1).unwrap().sentence();
+        let score = |references: [&str; 2]| {
+            let case = Case::new("a a a a a").with_reference(references.to_vec());
+            words.score(&case).unwrap().value()
+        };
+        let six = "a a a a a a";
+        assert!((score([six, "a a"]) - (-0.2_f64).exp()).abs() < 1e-12);
+        assert_eq!(score([six, "a a a a"]), 1.0);
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Bleu, ChrF, Contains, ConversationDegeneration, Equals, Gleu, IsJson, JsDistance, JsDivergence,
-    KlDivergence, KnowledgeRetention, LevenshteinRatio, PromptInjection, RegexMatch, Rouge,
+    KlDivergence, KnowledgeRetention, LevenshteinRatio, Meteor, PromptInjection, RegexMatch, Rouge,
     SpearmanRanking, Tone,
 };
 use crate::{Metric, MetricError};
@@ -28,6 +28,7 @@ const CATALOG: &[(&str, Maker)] = &[
     ("KLDivergence", kl_divergence),
     ("KnowledgeRetentionMetric", retention),
     ("LevenshteinRatio", levenshtein),
+    ("METEOR", meteor),
     ("PromptInjection", prompt_injection),
     ("ROUGE", rouge),
     ("RegexMatch", regex_match),
@@ -280,4 +281,11 @@ fn degeneration(p: &mut Parameters<'_>) -> Made {
 fn retention(p: &mut Parameters<'_>) -> Made {
     let count = p.count("turns_to_consider")?.unwrap_or(5);
     Ok(Box::new(KnowledgeRetention::new().statements(count)))
+}
+
+fn meteor(p: &mut Parameters<'_>) -> Made {
+    let alpha = p.number("alpha")?.unwrap_or(0.9);
+    let beta = p.number("beta")?.unwrap_or(3.0);
+    let gamma = p.number("gamma")?.unwrap_or(0.5);
+    Ok(Box::new(Meteor::new().weights(alpha, beta, gamma)?))
 }

@@ -132,3 +132,17 @@ impl Metric for ConversationDegeneration {
         Ok(Score::new(self.name(), worst.min(1.0)).because(reason))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wordless_answer_does_not_hide_a_loop() {
+        let answers = ["I'm sorry, not today", "...", "I'm sorry, not today"];
+        let case = Case::conversation(answers.map(|answer| ("assistant", answer)));
+        let score = ConversationDegeneration::new().score(&case).unwrap();
+        // A phrase of giving up and all words of the answer before: two of four shares.
+        assert_eq!(score.value(), 0.5);
+    }
+}

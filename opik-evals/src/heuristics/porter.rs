@@ -5,18 +5,18 @@
 //! consonant, `alli` before the other rules of step 2, `fulli`, `logi`, and a stem of vowel and
 //! consonant that ends like consonant, vowel, consonant.
 
-/// The stem of a word of lower-case ASCII letters and digits.
+/// The stem of a word in lower case. Letters other than a to z are consonants.
 pub(super) fn stem(word: &str) -> String {
     if let Some(stem) = irregular(word) {
         return stem.to_owned();
     }
-    if word.len() <= 2 {
+    if word.chars().count() <= 2 {
         return word.to_owned();
     }
     let word = plural(word);
     let word = past(&word);
     let word = match word.strip_suffix('y') {
-        Some(stem) if stem.len() > 1 && is_consonant(stem, stem.len() - 1) => format!("{stem}i"),
+        Some(stem) if stem.chars().nth(1).is_some() && ends_consonant(stem) => format!("{stem}i"),
         _ => word,
     };
     let word = derived(word);
@@ -52,18 +52,18 @@ fn irregular(word: &str) -> Option<&'static str> {
 
 /// For each letter whether it is a consonant: all but a, e, i, o, u, and y after a consonant.
 fn consonants(word: &str) -> impl Iterator<Item = bool> {
-    word.bytes().scan(false, |after_consonant, letter| {
+    word.chars().scan(false, |after_consonant, letter| {
         *after_consonant = match letter {
-            b'a' | b'e' | b'i' | b'o' | b'u' => false,
-            b'y' => !*after_consonant,
+            'a' | 'e' | 'i' | 'o' | 'u' => false,
+            'y' => !*after_consonant,
             _ => true,
         };
         Some(*after_consonant)
     })
 }
 
-fn is_consonant(word: &str, place: usize) -> bool {
-    consonants(word).nth(place).unwrap_or(false)
+fn ends_consonant(word: &str) -> bool {
+    consonants(word).last().unwrap_or(false)
 }
 
 /// How often a vowel is followed by a consonant.
@@ -79,7 +79,11 @@ fn has_vowel(stem: &str) -> bool {
 }
 
 fn ends_double_consonant(word: &str) -> bool {
-    matches!(word.as_bytes(), [.., a, b] if a == b) && is_consonant(word, word.len() - 1)
+    let mut letters = word.chars().rev();
+    letters
+        .next()
+        .is_some_and(|last| letters.next() == Some(last))
+        && ends_consonant(word)
 }
 
 fn ends_cvc(word: &str) -> bool {
@@ -94,7 +98,10 @@ fn ends_cvc(word: &str) -> bool {
 /// Step 1a.
 fn plural(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("ies") {
-        return format!("{stem}{}", if word.len() == 4 { "ie" } else { "i" });
+        return format!(
+            "{stem}{}",
+            if word.chars().count() == 4 { "ie" } else { "i" }
+        );
     }
     if word.ends_with("ss") {
         return word.to_owned();
@@ -109,7 +116,10 @@ fn plural(word: &str) -> String {
 /// Step 1b.
 fn past(word: &str) -> String {
     if let Some(stem) = word.strip_suffix("ied") {
-        return format!("{stem}{}", if word.len() == 4 { "ie" } else { "i" });
+        return format!(
+            "{stem}{}",
+            if word.chars().count() == 4 { "ie" } else { "i" }
+        );
     }
     if let Some(stem) = word.strip_suffix("eed") {
         return if measure(stem) > 0 {

@@ -235,6 +235,11 @@ mod tests {
     }
 
     #[test]
+    fn of_two_longest_subsequences_the_first_in_the_reference_counts() {
+        assert_eq!(common_places(&[0, 1], &[1, 0]).unwrap(), [0]);
+    }
+
+    #[test]
     fn a_table_that_would_not_fit_is_an_error() {
         let line = vec!["word"; 5_000].join(" ");
         let case = Case::new(line.clone()).with_reference(line);
