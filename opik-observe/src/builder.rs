@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use opik_core::Exporter;
 
-use crate::config::{Limits, StartRows};
+use crate::config::{Chosen, Limits, StartRows};
 use crate::context;
 use crate::flush::Ticket;
 use crate::intake::Intake;
@@ -14,6 +14,9 @@ use crate::policy::Policy;
 use crate::recorder::{Core, Recorder, RecorderGuard};
 use crate::redact::Common;
 use crate::worker::{BranchQueue, Collector, Delivery, Retry, Worker, takes_rows};
+
+/// A record has an input, an output and metadata.
+const FIELDS: usize = 3;
 
 /// A branch of a recorder: an exporter and what it may see.
 #[derive(Debug, Clone)]
@@ -113,7 +116,11 @@ pub enum StartError {
 pub struct RecorderBuilder {
     pub(crate) common: Common,
     pub(crate) branches: Vec<Branch>,
-    pub(crate) limits: Limits,
+    limits: Limits,
+    /// What the program said here; it wins over settings, in any order of calls.
+    stated: Chosen,
+    /// What settings say.
+    pub(crate) settings: Chosen,
     first_wait: Duration,
 }
 
@@ -123,19 +130,22 @@ impl RecorderBuilder {
             common: Common::default(),
             branches: Vec::new(),
             limits: Limits::default(),
+            stated: Chosen::default(),
+            settings: Chosen::default(),
             first_wait: Duration::from_millis(100),
         }
     }
 
-    /// The project that all records belong to. Default: that of the exporter.
+    /// The project that all records belong to. Default: that of the settings, where there are any,
+    /// else that of the exporter.
     pub fn project(mut self, name: impl Into<String>) -> Self {
-        self.common.project = Some(name.into());
+        self.stated.project = Some(name.into());
         self
     }
 
     /// Where the program runs, for example `production`. Default: not stated.
     pub fn environment(mut self, name: impl Into<String>) -> Self {
-        self.common.environment = Some(name.into());
+        self.stated.environment = Some(name.into());
         self
     }
 
@@ -169,13 +179,13 @@ impl RecorderBuilder {
 
     /// Largest record in bytes; a larger one is lost as `TooLarge`. Default: 16 MiB.
     pub fn max_record_bytes(mut self, bytes: usize) -> Self {
-        self.limits.record_bytes = bytes;
+        self.stated.record_bytes = Some(bytes);
         self
     }
 
     /// Largest input or output in bytes; a larger one is cut and marked. Default: 4 MiB.
     pub fn max_field_bytes(mut self, bytes: usize) -> Self {
-        self.limits.field_bytes = bytes;
+        self.stated.field_bytes = Some(bytes);
         self
     }
 
@@ -199,7 +209,7 @@ impl RecorderBuilder {
 
     /// Longest call of an exporter. Default: 10 s.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.export_timeout = timeout;
+        self.stated.export_timeout = Some(timeout);
         self
     }
 
@@ -213,7 +223,7 @@ impl RecorderBuilder {
 
     /// How long dropping the guard may wait for the exporters. Default: 3 s.
     pub fn drop_timeout(mut self, timeout: Duration) -> Self {
-        self.limits.drop_timeout = timeout;
+        self.stated.drop_timeout = Some(timeout);
         self
     }
 
@@ -222,7 +232,8 @@ impl RecorderBuilder {
     ///
     /// # Errors
     /// [`StartError`] when the system gives no threads or two branches share a name.
-    pub fn start(self) -> Result<(Recorder, RecorderGuard), StartError> {
+    pub fn start(mut self) -> Result<(Recorder, RecorderGuard), StartError> {
+        self.decide();
         let timeout = self.limits.drop_timeout;
         let recorder = if self.branches.is_empty() {
             Recorder::disabled()
@@ -234,6 +245,40 @@ impl RecorderBuilder {
             timeout,
         };
         Ok((recorder, guard))
+    }
+
+    /// The limits that it would start with.
+    #[cfg(all(test, feature = "rest"))]
+    pub(crate) fn decided(mut self) -> Limits {
+        self.decide();
+        self.limits
+    }
+
+    /// What the program said, else what settings say, else the default.
+    fn decide(&mut self) {
+        let stated_field = self.stated.field_bytes.is_some();
+        let chosen = std::mem::take(&mut self.stated).or(std::mem::take(&mut self.settings));
+        self.common.project = chosen.project;
+        self.common.environment = chosen.environment;
+        let limits = &mut self.limits;
+        if let Some(bytes) = chosen.field_bytes {
+            // What settings ask for must fit into what may wait, or it would be lost, not cut.
+            let most = limits.pending_bytes / FIELDS;
+            limits.field_bytes = if stated_field { bytes } else { bytes.min(most) };
+            if !stated_field {
+                let record = limits.field_bytes.saturating_mul(FIELDS);
+                limits.record_bytes = limits.record_bytes.max(record);
+            }
+        }
+        if let Some(bytes) = chosen.record_bytes {
+            limits.record_bytes = bytes;
+        }
+        if let Some(timeout) = chosen.export_timeout {
+            limits.export_timeout = timeout;
+        }
+        if let Some(timeout) = chosen.drop_timeout {
+            limits.drop_timeout = timeout;
+        }
     }
 
     fn start_threads(self) -> Result<Arc<Core>, StartError> {

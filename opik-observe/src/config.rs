@@ -35,6 +35,31 @@ impl Default for Limits {
     }
 }
 
+/// What somebody set, over what is so by itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Chosen {
+    pub(crate) project: Option<String>,
+    pub(crate) environment: Option<String>,
+    pub(crate) record_bytes: Option<usize>,
+    pub(crate) field_bytes: Option<usize>,
+    pub(crate) export_timeout: Option<Duration>,
+    pub(crate) drop_timeout: Option<Duration>,
+}
+
+impl Chosen {
+    /// Each value from here, else from there.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            project: self.project.or(other.project),
+            environment: self.environment.or(other.environment),
+            record_bytes: self.record_bytes.or(other.record_bytes),
+            field_bytes: self.field_bytes.or(other.field_bytes),
+            export_timeout: self.export_timeout.or(other.export_timeout),
+            drop_timeout: self.drop_timeout.or(other.drop_timeout),
+        }
+    }
+}
+
 /// When a branch gets rows of spans and traces that are still open, for live views.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]

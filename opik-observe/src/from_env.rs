@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use opik_core::rest::{OpikClient, RetryPolicy};
 use opik_core::settings::{OpikSettings, Origin, Problem, Setting, SpoolMode};
-use opik_core::wire::{FieldLimits, WireExporter};
+use opik_core::wire::FieldLimits;
 
 use crate::builder::{Branch, RecorderBuilder};
-use crate::config::StartRows;
+use crate::config::{Limits, StartRows};
 use crate::policy::Policy;
 use crate::recorder::{Recorder, RecorderGuard};
-use crate::spool::{Durability, Spool, SpoolOptions};
+use crate::spool::{Destination, Durability, Spool, SpoolOptions};
 
 /// Name of the branch in statistics, logs and its thread.
 const BRANCH: &str = "opik";
@@ -48,19 +48,35 @@ pub struct OpikRecorder {
 /// Without `OPIK_ENABLED` nothing is started, nothing is connected to, and the recorder is a
 /// [disabled](Recorder::disabled) one. Nothing in the environment makes this fail: what cannot be
 /// used is a warning (target `opik_observe`) and a [problem](OpikRecorder::problems), and leads to a
-/// safe choice. No content is sent: the policy is [`Policy::metadata_only`]. For another one, or more
-/// branches, see [`RecorderBuilder::opik`].
+/// safe choice.
 ///
-/// It reads one small file and loads the system's certificates, so call it once, at the start.
+/// No content is sent: the policy is [`Policy::metadata_only`], which keeps times, names, models,
+/// tags, token counts, cost, types of errors and a hash of the input, and drops the rest: inputs,
+/// outputs, texts of errors and **all metadata**. For another policy, for example one that allows
+/// keys of metadata, see [`from_settings_with`]; for more branches, see [`RecorderBuilder::opik`].
+///
+/// It reads one small file, loads the system's certificates and, where a spool is configured, writes
+/// to its directory. So call it once, at the start.
 ///
 /// ```
 /// let opik = opik_observe::from_env();
 /// let mut trace = opik.recorder.trace("answer");
-/// trace.metadata("job_id", "17");
+/// trace.tag("checkout");
 /// trace.end();
 /// // At the end of the program:
 /// drop(opik);
 /// ```
+///
+/// The recorder closes with its guard. So this records nothing, since the guard goes at the end of the
+/// statement, and `let (recorder, _) = ..` of a builder's pair is the same trap:
+///
+/// ```
+/// let recorder = opik_observe::from_env().recorder; // wrong: already closed
+/// recorder.trace("lost").end();
+/// ```
+///
+/// Nothing in a `static` is ever dropped. When it is there, end the program with
+/// [`RecorderGuard::shutdown`], or what waits at that moment is lost.
 pub fn from_env() -> OpikRecorder {
     from_settings(OpikSettings::load())
 }
@@ -75,9 +91,27 @@ pub fn from_env() -> OpikRecorder {
 /// assert_eq!(opik.settings.project_name(), "checkout");
 /// ```
 pub fn from_settings(settings: OpikSettings) -> OpikRecorder {
+    from_settings_with(settings, Policy::metadata_only())
+}
+
+/// As [`from_settings`], with a policy of the program: what is to leave is never read from the
+/// environment.
+///
+/// ```
+/// use opik_core::settings::OpikSettings;
+/// use opik_observe::{Policy, from_settings_with};
+///
+/// let policy = Policy::metadata_only().allow_metadata(["job_id"]);
+/// let opik = from_settings_with(OpikSettings::load(), policy);
+/// let mut trace = opik.recorder.trace("answer");
+/// trace.metadata("job_id", "17");
+/// trace.end();
+/// # drop(opik);
+/// ```
+pub fn from_settings_with(settings: OpikSettings, policy: Policy) -> OpikRecorder {
     let mut problems = settings.problems().to_vec();
     let mut builder = Recorder::builder();
-    let parts = match builder.add_opik(&settings, Policy::metadata_only()) {
+    let parts = match builder.add_opik(&settings, policy) {
         Ok(parts) => parts,
         Err(problem) => {
             problems.extend(problem);
@@ -111,8 +145,15 @@ pub fn from_settings(settings: OpikSettings) -> OpikRecorder {
 
 impl RecorderBuilder {
     /// Adds a branch `opik` for the server that the settings describe, with its project,
-    /// environment, limits, timeouts, start rows and spool. Does nothing when
+    /// environment, limits, timeouts, start rows and spool. There is no such branch when
     /// [nothing is to be sent](OpikSettings::is_on); what cannot be used is a warning.
+    ///
+    /// Project and environment of the settings are those of every branch, also when nothing is to be
+    /// sent. What the program says itself ([`project`](Self::project),
+    /// [`environment`](Self::environment), [`drop_timeout`](Self::drop_timeout),
+    /// [`export_timeout`](Self::export_timeout), [`max_field_bytes`](Self::max_field_bytes),
+    /// [`max_record_bytes`](Self::max_record_bytes)) wins over the settings, before or after this
+    /// call.
     ///
     /// ```
     /// use opik_core::settings::OpikSettings;
@@ -145,6 +186,8 @@ impl RecorderBuilder {
         settings: &OpikSettings,
         policy: Policy,
     ) -> Result<Parts, Option<Problem>> {
+        self.settings.project = Some(settings.project_name().to_owned());
+        self.settings.environment = settings.environment().map(str::to_owned);
         let client = settings.client_builder().filter(|_| settings.is_on());
         // The recorder repeats and the spool waits; the client has to give up soon.
         let client = client.ok_or(None)?.retry(RetryPolicy::brief());
@@ -156,26 +199,16 @@ impl RecorderBuilder {
             let origin = settings.origin(Setting::BaseUrl).clone();
             Some(Problem::new(origin, chain(&error), OFF))
         })?;
-        let export = self
-            .limits
+        let export = Limits::default()
             .export_timeout
             .max(settings.timeout() * REQUESTS);
-        let exporter: Arc<dyn WireExporter> = Arc::new(client.clone());
-        let (spool, problem) = spool(settings, &exporter, export / 2);
+        let (spool, problem) = spool(settings, &client, export / 2);
 
         self.common.limits = limits;
-        if let Some(name) = settings.environment() {
-            self.common
-                .environment
-                .get_or_insert_with(|| name.to_owned());
-        }
-        self.limits.export_timeout = export;
-        self.limits.drop_timeout = settings.flush_timeout();
+        self.settings.export_timeout = Some(export);
+        self.settings.drop_timeout = Some(settings.flush_timeout());
         if *settings.origin(Setting::MaxPayload) != Origin::Default {
-            self.limits.field_bytes = settings.max_payload_bytes();
-            // A record has an input, an output and metadata.
-            let record = settings.max_payload_bytes().saturating_mul(3);
-            self.limits.record_bytes = self.limits.record_bytes.max(record);
+            self.settings.field_bytes = Some(settings.max_payload_bytes());
         }
         let branch = match &spool {
             Some(spool) => Branch::new(BRANCH, Arc::clone(spool) as _, policy),
@@ -202,10 +235,11 @@ struct Parts {
     problem: Option<Problem>,
 }
 
-/// The spool that is configured. Without the thread that it needs, records are kept in memory.
+/// The spool that is configured, in a directory of the server and the workspace: what waits for one
+/// must not be sent to another. Without the thread that it needs, records are kept in memory.
 fn spool(
     settings: &OpikSettings,
-    exporter: &Arc<dyn WireExporter>,
+    client: &OpikClient,
     attempt: Duration,
 ) -> (Option<Arc<Spool>>, Option<Problem>) {
     let durability = match settings.spool_mode() {
@@ -213,15 +247,23 @@ fn spool(
         SpoolMode::WriteAhead => Durability::WriteAhead,
         _ => return (None, None),
     };
-    let Some(directory) = settings.spool_directory() else {
+    let Some(spools) = settings.spool_directory() else {
         return (None, None);
     };
+    let destination = Destination::new(client.base_url().as_str(), client.workspace());
+    let unusable = destination.prepare(spools).err().map(|error| {
+        let origin = settings.origin(Setting::SpoolDirectory).clone();
+        let what = format!("it cannot be written ({})", error.kind());
+        let instead = "records are kept in memory only, until it can be";
+        Problem::new(origin, what, instead)
+    });
     let options = SpoolOptions::new()
         .durability(durability)
         .project(settings.project_name())
         .attempt_timeout(attempt);
-    match Spool::open(directory, Arc::clone(exporter), options) {
-        Ok(spool) => (Some(Arc::new(spool)), None),
+    let directory = destination.directory(spools);
+    match Spool::open(directory, Arc::new(client.clone()), options) {
+        Ok(spool) => (Some(Arc::new(spool)), unusable),
         Err(error) => {
             let instead = "records are kept in memory only";
             (None, Some(of_system(settings, &error, instead)))
@@ -255,5 +297,43 @@ fn warn(settings: &OpikSettings, problem: &Problem) {
     let of_switch = *problem.origin() == Origin::Variable("OPIK_ENABLED");
     if settings.is_enabled() || of_switch {
         tracing::warn!(target: "opik_observe", "{problem}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_wins_over_settings_in_any_order_of_calls() {
+        let settings = OpikSettings::builder().load_from(&|name: &str| match name {
+            "OPIK_ENABLED" => Some("on".into()),
+            "OPIK_BASE_URL" => Some("http://127.0.0.1:9".into()),
+            "OPIK_DEFAULT_FLUSH_TIMEOUT" => Some("7".into()),
+            "OPIK_TIMEOUT_SECONDS" => Some("11".into()),
+            "OPIK_MAX_PAYLOAD_SIZE_MB" => Some("1000".into()),
+            _ => None,
+        });
+        let wait = Duration::from_millis(50);
+        let opik = |builder: RecorderBuilder| builder.opik(&settings, Policy::default());
+        let state = |builder: RecorderBuilder| {
+            builder
+                .drop_timeout(wait)
+                .export_timeout(wait)
+                .max_field_bytes(5)
+                .max_record_bytes(6)
+        };
+        let new = Recorder::builder;
+        for builder in [state(opik(new())), opik(state(new()))] {
+            let limits = builder.decided();
+            assert_eq!((limits.drop_timeout, limits.export_timeout), (wait, wait));
+            assert_eq!((limits.field_bytes, limits.record_bytes), (5, 6));
+        }
+        let limits = opik(new()).decided();
+        assert_eq!(limits.drop_timeout, Duration::from_secs(7));
+        assert_eq!(limits.export_timeout, Duration::from_secs(55));
+        // More than what may wait would be lost instead of cut.
+        assert_eq!(limits.field_bytes, limits.pending_bytes / 3);
+        assert!(limits.record_bytes >= limits.field_bytes * 3);
     }
 }

@@ -122,7 +122,7 @@ pub use context::{EnterGuard, SpanHandle};
 pub use default::{default_recorder, set_default};
 pub use flush::{Flush, FlushReport};
 #[cfg(feature = "rest")]
-pub use from_env::{OpikRecorder, from_env, from_settings};
+pub use from_env::{OpikRecorder, from_env, from_settings, from_settings_with};
 pub use guard::{SpanGuard, TraceGuard};
 pub use in_span::{FutureExt, InSpan};
 pub use in_stream::{StreamExt, StreamInSpan};

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use opik_core::rest::OpikClient;
 use opik_core::settings::{Off, OpikSettings, Setting};
 use opik_core::{SpanType, Trace, TraceId};
-use opik_observe::spool::inspect;
-use opik_observe::{OpikRecorder, Policy, Recorder, from_settings};
+use opik_observe::spool::{Destination, inspect, inspect_destinations};
+use opik_observe::{OpikRecorder, Policy, Recorder, from_settings, from_settings_with};
 use opik_testkit::StubServer;
 use opik_testkit::doubles::free_port;
 use serde_json::json;
@@ -122,7 +122,8 @@ fn what_was_recorded_while_the_server_was_away_arrives_from_the_spool() {
     let branch = &report.statistics.branches[0];
     assert_eq!(branch.exported - branch.start_rows, 2, "{report:?}");
     let state = |path: &Path| inspect(path).unwrap();
-    assert_eq!(state(folder.path()).records, branch.exported);
+    let spool = Destination::new(&base, "default").directory(folder.path());
+    assert_eq!(state(&spool).records, branch.exported);
     drop((opik.recorder, opik.spool));
 
     let name = "what_was_recorded_while_the_server_was_away";
@@ -132,12 +133,189 @@ fn what_was_recorded_while_the_server_was_away_arrives_from_the_spool() {
     let _stub = wait_for(|| StubServer::start_on(port).unwrap());
     let again = start(&pairs);
     // A segment goes when all of it was taken.
-    wait_for(|| (state(folder.path()).segments == 0).then_some(()));
+    wait_for(|| (state(&spool).segments == 0).then_some(()));
     let found = read_back(again.client.as_ref().unwrap(), id);
     assert_eq!(
         (found.name.as_deref(), found.span_count),
         (Some("answer"), Some(1))
     );
+}
+
+#[test]
+fn what_waits_for_one_server_or_workspace_is_not_sent_to_another() {
+    if StubServer::start("what_waits_for_one_server")
+        .unwrap()
+        .is_none()
+    {
+        return;
+    }
+    let port = free_port().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = format!("http://127.0.0.1:{}/api", free_port().unwrap());
+    let present = format!("http://127.0.0.1:{port}/api");
+    let run = |url: &str, workspace: &str| {
+        let opik = start(&[
+            ("OPIK_ENABLED", "1"),
+            ("OPIK_URL_OVERRIDE", url),
+            ("OPIK_WORKSPACE", workspace),
+            ("OPIK_API_KEY", "s3cr3t"),
+            ("OPIK_TIMEOUT_SECONDS", "30"),
+            ("OPIK_SPOOL_DIR", folder.path().to_str().unwrap()),
+            ("OPIK_SPOOL_MODE", "write_ahead"),
+        ]);
+        assert_eq!(opik.problems, []);
+        let id = record(&opik.recorder).unwrap();
+        assert!(opik.guard.shutdown(LONG).complete);
+        (id, opik.spool.unwrap())
+    };
+    // For a server that is away, and for another workspace of one that comes back.
+    let (away, _) = run(&nobody, "default");
+    let (other, _) = run(&present, "other");
+    let stub = wait_for(|| StubServer::start_on(port).unwrap());
+    // The spool of the server that is there holds all that it is to send, and is then empty.
+    let (own, spool) = run(&present, "default");
+    assert!(spool.drain(LONG), "{:?}", spool.statistics());
+    // A segment goes when all of it was taken.
+    let directory = Destination::new(&present, "default").directory(folder.path());
+    wait_for(|| (inspect(&directory).unwrap().segments == 0).then_some(()));
+    let requests = stub.requests().unwrap();
+    let sent_as_default = |id: TraceId| {
+        let of_default = |request: &&serde_json::Value| {
+            let text = request["headers"].to_string();
+            request.to_string().contains(&id.to_string()) && text.contains("\"default\"")
+        };
+        requests.iter().any(|request| of_default(&request))
+    };
+    assert!(sent_as_default(own));
+    assert!(!sent_as_default(away) && !sent_as_default(other));
+    let waiting = inspect_destinations(folder.path()).unwrap();
+    let mut waiting: Vec<_> = waiting
+        .iter()
+        .map(|waiting| {
+            let destination = waiting.destination.as_ref().unwrap();
+            let is_there = waiting.state.records > 0;
+            (destination.base_url(), destination.workspace(), is_there)
+        })
+        .collect();
+    waiting.sort_by_key(|(url, workspace, _)| (url.contains(&present), *workspace));
+    let (nobody, present) = (format!("{nobody}/"), format!("{present}/"));
+    assert_eq!(
+        waiting,
+        [
+            (nobody.as_str(), "default", true),
+            (present.as_str(), "default", false),
+            (present.as_str(), "other", true)
+        ]
+    );
+    // No key anywhere, also not in the notes for people.
+    for waiting in inspect_destinations(folder.path()).unwrap() {
+        for entry in std::fs::read_dir(waiting.directory).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains("s3cr3t"));
+        }
+    }
+}
+
+#[test]
+fn a_policy_of_the_program_is_that_of_the_branch() {
+    let Some(stub) = StubServer::start("a_policy_of_the_program").unwrap() else {
+        return;
+    };
+    let base = stub.base_url();
+    let pairs = [
+        ("OPIK_ENABLED", "1"),
+        ("OPIK_URL_OVERRIDE", base.as_str()),
+        ("OPIK_TIMEOUT_SECONDS", "30"),
+    ];
+    let found = |opik: OpikRecorder| {
+        let mut trace = opik.recorder.trace("answer");
+        trace.metadata("job_id", "17").tag("checkout");
+        let id = trace.trace_id().unwrap();
+        trace.end();
+        assert!(opik.guard.shutdown(LONG).complete);
+        read_back(&opik.client.unwrap(), id)
+    };
+    let default = found(start(&pairs));
+    assert_eq!(default.metadata, None);
+    assert_eq!(default.tags, ["checkout"]);
+    let policy = Policy::metadata_only().allow_metadata(["job_id"]);
+    let chosen = found(from_settings_with(settings(&pairs), policy));
+    let metadata = serde_json::to_value(chosen.metadata).unwrap();
+    assert_eq!(metadata["job_id"], "17");
+}
+
+#[test]
+fn project_and_environment_are_those_of_all_branches_and_the_program_wins_in_any_order() {
+    let pairs = [
+        ("OPIK_ENABLED", "on"),
+        ("OPIK_BASE_URL", "http://127.0.0.1:9"),
+        ("OPIK_PROJECT_NAME", "of settings"),
+        ("OPIK_ENVIRONMENT", "staging"),
+        ("OPIK_DEFAULT_FLUSH_TIMEOUT", "0.1"),
+    ];
+    // On and off: a store beside the server must not see another project because of it.
+    for settings in [settings(&pairs), settings(&pairs[1..])] {
+        for stated in [None, Some(true), Some(false)] {
+            let local = Arc::new(opik_testkit::RecordingExporter::default());
+            let state = |builder: opik_observe::RecorderBuilder| {
+                builder.project("stated").environment("production")
+            };
+            let mut builder =
+                Recorder::builder().branch("local", local.clone(), Policy::full_content());
+            if stated == Some(true) {
+                builder = state(builder);
+            }
+            builder = builder.opik(&settings, Policy::metadata_only());
+            if stated == Some(false) {
+                builder = state(builder);
+            }
+            let (recorder, guard) = builder.start().unwrap();
+            record(&recorder);
+            drop(guard.shutdown(Duration::from_millis(500)));
+            let trace = wait_for(|| local.traces().into_iter().next());
+            let expected = match stated {
+                Some(_) => (Some("stated"), Some("production")),
+                None => (Some("of settings"), Some("staging")),
+            };
+            let found = (trace.project_name.as_deref(), trace.environment.as_deref());
+            assert_eq!(found, expected, "{stated:?}");
+        }
+    }
+}
+
+#[test]
+fn a_spool_directory_that_cannot_be_used_is_a_problem_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("spool");
+    let pairs = |directory: &Path| {
+        [
+            ("OPIK_ENABLED", "on".to_owned()),
+            ("OPIK_BASE_URL", "http://127.0.0.1:9".to_owned()),
+            ("OPIK_DEFAULT_FLUSH_TIMEOUT", "0.05".to_owned()),
+            ("OPIK_SPOOL_DIR", directory.to_str().unwrap().to_owned()),
+        ]
+    };
+    for directory in [&file, &below] {
+        let owned = pairs(directory);
+        let pairs = owned
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let opik = start(&pairs);
+        assert_eq!(opik.problems.len(), 1, "{:?}", opik.problems);
+        let problem = opik.problems[0].to_string();
+        assert!(problem.starts_with("OPIK_SPOOL_DIR: "), "{problem}");
+        assert!(!problem.contains("file/"), "no value: {problem}");
+        assert!(opik.recorder.is_enabled());
+        drop(opik);
+        assert_eq!(warnings(&pairs).len(), 1, "once");
+    }
+    let owned = pairs(&folder.path().join("new"));
+    let pairs = owned
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(start(&pairs).problems, []);
 }
 
 #[test]

@@ -87,6 +87,7 @@
 
 mod clock;
 mod counts;
+mod destination;
 mod exporter;
 mod files;
 mod frame;
@@ -100,6 +101,7 @@ mod replay;
 mod shared;
 
 pub use counts::SpoolStatistics;
+pub use destination::{Destination, Waiting, inspect_destinations};
 pub use exporter::{Spool, SpoolError};
 pub use files::check_directory;
 pub use inspect::{SpoolState, inspect};
