@@ -1,6 +1,7 @@
 //! `opik-rs doctor`: is everything in order, and what to do where it is not.
 
 mod opik;
+mod spool;
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,8 @@ Examples:
   opik-rs doctor --deep          read all content too, and find damage inside it
   opik-rs doctor --connect       try the Opik server, recording or not
 
-Reads, and changes nothing. The Opik server is asked when records are sent there (OPIK_ENABLED), \
+Reads, and changes nothing (it makes and removes small files where it must know whether \
+writing works). The Opik server is asked when records are sent there (OPIK_ENABLED), \
 or with --connect. The exit code is 0 when no check failed (warnings are no failure), \
 5 when the store is at fault (damaged, newer, not writable), else 1. Values of keys are never shown.
 
@@ -113,7 +115,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let opik = OpikSettings::load();
     checks.extend(opik::configuration(&opik, &path));
     checks.extend(opik::server(&opik, args.connect)?);
-    checks.extend(opik::spool(&opik));
+    checks.extend(spool::checks(&opik));
     let status = checks
         .iter()
         .map(|check| check.status)

@@ -5,15 +5,14 @@ use std::path::Path;
 
 use opik_core::Timestamp;
 use opik_core::rest::{BaseUrl, ClientError, OpikClient, RestError};
-use opik_core::settings::{OpikSettings, Origin, Setting, SpoolMode};
-use opik_observe::spool::inspect;
+use opik_core::settings::{OpikSettings, Origin, Setting};
 use serde::Serialize;
 
 use super::{Check, Status, chain};
 use crate::config;
 use crate::exit::Failure;
 use crate::opik_server::{impatient, refusal, talk};
-use crate::render::numbers::{bytes, duration, moment, things};
+use crate::render::numbers::duration;
 use crate::render::style::DIM;
 use crate::render::text::clean;
 
@@ -223,56 +222,6 @@ fn clock(server: Timestamp, ours: Timestamp) -> Check {
     Check::new("server clock", Status::Warn, text).hint("set the clock that is wrong")
 }
 
-/// What waits in the spool, and whether it can be used.
-pub(super) fn spool(settings: &OpikSettings) -> Option<Check> {
-    let folder = settings.spool_directory()?;
-    let shown = folder.display();
-    let state = match inspect(folder) {
-        Ok(state) => state,
-        Err(error) => {
-            let text = format!("cannot read {shown}: {error}");
-            return Some(Check::new("spool", Status::Warn, text).hint(
-                "make it a folder that can be read and written, or name another in OPIK_SPOOL_DIR",
-            ));
-        }
-    };
-    let waiting = match (state.segments, state.oldest) {
-        (0, _) => "nothing waits".to_owned(),
-        (segments, oldest) => {
-            let (records, segments) = (things(state.records, "record"), segments as u64);
-            let since = oldest.map_or_else(String::new, |at| format!(", since {}", moment(at)));
-            let size = bytes(state.bytes);
-            format!(
-                "{records} in {}, {size}{since}",
-                things(segments, "segment")
-            )
-        }
-    };
-    let text = format!("{waiting} at {shown}");
-    let damaged = state.damaged_places + state.unknown_segments as u64;
-    Some(if damaged > 0 {
-        let text = format!("{text}; {} cannot be read", things(damaged, "place"));
-        Check::new("spool", Status::Warn, text).hint("what can be read is sent all the same")
-    } else if settings.spool_mode() == SpoolMode::Memory && state.segments > 0 {
-        Check::new(
-            "spool",
-            Status::Warn,
-            format!("{text}, and the mode is memory"),
-        )
-        .hint("OPIK_SPOOL_MODE=spool_on_failure sends it")
-    } else {
-        match tempfile::NamedTempFile::new_in(folder) {
-            Err(error) if folder.exists() => Check::new(
-                "spool",
-                Status::Warn,
-                format!("cannot write in {shown}: {error}"),
-            )
-            .hint("make the folder writable"),
-            _ => Check::new("spool", Status::Ok, text),
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,40 +276,5 @@ mod tests {
             table.contains("3 s") && !table.contains("s3cret"),
             "{table}"
         );
-    }
-
-    #[test]
-    fn a_spool_is_looked_at_and_not_touched() {
-        let folder = tempfile::tempdir().unwrap();
-        let of = |path: &Path| {
-            let path = path.to_owned();
-            spool(
-                &OpikSettings::builder()
-                    .spool(path, SpoolMode::WriteAhead)
-                    .load_from(&|_: &str| None),
-            )
-        };
-        let none = folder.path().join("none");
-        let check = of(&none).unwrap();
-        assert_eq!(check.status, Status::Ok, "{}", check.text);
-        assert!(check.text.starts_with("nothing waits at ") && !none.exists());
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert_eq!(of(&file).unwrap().status, Status::Warn);
-        // The beginning of a segment, and no more.
-        let name = "00001800000000000000-1-0123456789abcdef-000000.seg";
-        std::fs::write(
-            folder.path().join(name),
-            "OPIKSPOOL\n\u{1}\0\0\0\0\0nonsense",
-        )
-        .unwrap();
-        let check = of(folder.path()).unwrap();
-        assert!(
-            check.text.starts_with("0 records in 1 segment, "),
-            "{}",
-            check.text
-        );
-        assert_eq!(check.status, Status::Warn, "{}", check.text);
-        assert!(spool(&settings(&[])).is_none());
     }
 }
