@@ -22,7 +22,7 @@ use opik_core::Secret;
 pub use field::{Field, Kinds};
 pub use label::Names;
 
-use crate::prompt_hash;
+use crate::prompt_hash::{self, Prompt};
 
 /// Which fingerprints of the input a branch adds to the metadata; see
 /// [`prompt_hash`](crate::prompt_hash).
@@ -274,15 +274,15 @@ impl Policy {
     }
 
     /// The fingerprints of an input with their keys in the metadata.
-    pub(crate) fn fingerprints(&self, input: &str) -> [Option<(&'static str, String)>; 2] {
+    pub(crate) fn fingerprints(&self, input: Prompt<'_>) -> [Option<(&'static str, String)>; 2] {
         const KEY: &str = "prompt_hash";
-        let old = |key| prompt_hash::v1(input).map(|hash| (key, hash));
+        let old = |key| input.v1().map(|hash| (key, hash));
         match &self.prompt_hash {
             PromptHash::Off => [None, None],
             PromptHash::V1 => [old(KEY), None],
-            PromptHash::V2 => [Some((KEY, prompt_hash::v2(input))), None],
-            PromptHash::Both => [Some((KEY, prompt_hash::v2(input))), old("prompt_hash_v1")],
-            PromptHash::Keyed(key) => [Some((KEY, prompt_hash::keyed(input, key))), None],
+            PromptHash::V2 => [Some((KEY, input.v2())), None],
+            PromptHash::Both => [Some((KEY, input.v2())), old("prompt_hash_v1")],
+            PromptHash::Keyed(key) => [Some((KEY, input.keyed(key))), None],
         }
     }
 

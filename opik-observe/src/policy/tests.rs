@@ -98,7 +98,9 @@ fn a_key_also_covers_the_stand_ins() {
 #[test]
 fn fingerprints_are_those_that_were_asked_for() {
     let keys = |which: PromptHash, input: &str| {
-        let found = Policy::default().prompt_hash(which).fingerprints(input);
+        let found = Policy::default()
+            .prompt_hash(which)
+            .fingerprints(Prompt::Json(input));
         let found = found.into_iter().flatten();
         found
             .map(|(key, hash)| (key, hash.len()))

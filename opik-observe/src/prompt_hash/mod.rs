@@ -25,7 +25,7 @@ use opik_core::Secret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::redact::push_text;
+use crate::redact::{escaped_parts, hex_byte, push_text};
 use python::Node;
 
 /// The fingerprint of an input given as JSON text.
@@ -40,7 +40,7 @@ use python::Node;
 /// ```
 #[must_use]
 pub fn v2(input: &str) -> String {
-    format!("v2:{}", hex(&Sha256::digest(canonical(input))))
+    Prompt::Json(input).v2()
 }
 
 /// The fingerprint of version 2 under a key: whoever does not have it cannot check a guess.
@@ -56,7 +56,7 @@ pub fn v2(input: &str) -> String {
 /// ```
 #[must_use]
 pub fn keyed(input: &str, key: &Secret) -> String {
-    format!("v2k:{}", hex(&mac(&canonical(input), key)))
+    Prompt::Json(input).keyed(key)
 }
 
 /// The fingerprint that Vyasa computes for the same messages and tools; `None` when the input has no
@@ -100,15 +100,61 @@ pub fn v1(input: &str) -> Option<String> {
     Some(hex(&Sha256::digest(text.as_bytes())))
 }
 
-/// What version 2 hashes.
-fn canonical(input: &str) -> Vec<u8> {
-    let mut canonical = Vec::with_capacity(input.len());
-    match serde_json::from_str::<Value>(input) {
-        Ok(value) => write_prompt(&value, &mut canonical),
-        // Not readable as JSON (cut, or nested too deeply): the text as it is.
-        Err(_) => canonical.extend_from_slice(input.as_bytes()),
+/// An input to take a fingerprint of.
+#[derive(Clone, Copy)]
+pub(crate) enum Prompt<'a> {
+    /// JSON text.
+    Json(&'a str),
+    /// A text as it is: the same as its JSON, without making it.
+    Text(&'a str),
+}
+
+impl Prompt<'_> {
+    /// As [`v2`].
+    pub(crate) fn v2(self) -> String {
+        let mut hash = Sha256::new();
+        self.feed(|part| hash.update(part));
+        tagged("v2:", &hash.finalize())
     }
-    canonical
+
+    /// As [`keyed`].
+    pub(crate) fn keyed(self, key: &Secret) -> String {
+        // HMAC takes keys of any length, so there always is one.
+        let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes());
+        let mac = mac.map(|mut mac| {
+            self.feed(|part| mac.update(part));
+            mac.finalize().into_bytes()
+        });
+        tagged("v2k:", mac.as_ref().map_or(&[], |mac| mac.as_slice()))
+    }
+
+    /// As [`v1`].
+    pub(crate) fn v1(self) -> Option<String> {
+        match self {
+            Self::Json(input) => v1(input),
+            Self::Text(_) => None,
+        }
+    }
+
+    /// What version 2 hashes.
+    fn feed(self, mut part: impl FnMut(&[u8])) {
+        match self {
+            Self::Text(text) => {
+                part(b"\"");
+                escaped_parts(text, &mut part);
+                part(b"\"");
+            }
+            Self::Json(input) => match serde_json::from_str::<Value>(input) {
+                Ok(value) => {
+                    let mut canonical = Vec::with_capacity(input.len());
+                    write_prompt(&value, &mut canonical);
+                    part(&canonical);
+                }
+                // Not readable as JSON (cut, or nested too deeply): the text as it is.
+                Err(_) => part(input.as_bytes()),
+            },
+        }
+    }
 }
 
 /// The first bytes of a text's SHA-256, under a key where there is one, in hexadecimal.
@@ -128,13 +174,17 @@ fn mac(text: &[u8], key: &Secret) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(digits);
-    text
+    tagged("", bytes)
+}
+
+/// Bytes in hexadecimal behind a word.
+fn tagged(word: &str, bytes: &[u8]) -> String {
+    let mut text = Vec::with_capacity(word.len() + bytes.len() * 2);
+    text.extend_from_slice(word.as_bytes());
+    for byte in bytes {
+        text.extend_from_slice(&hex_byte(*byte));
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// `[role, content]` of every message, or `None` when these are no messages.

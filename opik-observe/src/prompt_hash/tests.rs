@@ -90,3 +90,62 @@ fn the_keyed_form_is_hmac_over_the_same_text() {
         "v2k:88a67f24bbcdaed0e6c997404bb79a743baf44c6bab2f4c27328e3009d22e342"
     );
 }
+
+/// The canonical forms were written by hand and hashed by Python's `hashlib`.
+#[test]
+fn version_2_stays_what_it_is() {
+    for (input, hash) in [
+        (
+            r#""plain text""#,
+            "86696ae0a7dd4789bb5a8256f0a58a13243fe65bafb37c44f3c73e2228fd78b7",
+        ),
+        (
+            r#""a \"quote\", a \\ and a line\n\u0001\u00e9\u2028""#,
+            "e8d3658461387583b40d2a35c108abeeef5d933a1c7ee1768ef37365eb36473a",
+        ),
+        (
+            r#""""#,
+            "12ae32cb1ec02d01eda3581b127c1fee3b0dc53572ed6baf239721a03d82e126",
+        ),
+        (
+            r#"[{"role":"user","content":"hi","name":"ann"}]"#,
+            "897be8e1f0370e7f41788b5b5337627e27486af82d28479ccfbe509c847683b9",
+        ),
+        (
+            r#"{"messages":[{"content":[{"type":"text","text":"u"}],"role":"user"},{"role":"tool"}],"tools":[{"name":"t","a":1}]}"#,
+            "4f8176d293ee74ddf39f72d830c2b09620595b938451168f9de5744940456a3e",
+        ),
+        (
+            r#"{"messages":[],"b":1}"#,
+            "4dd61e6335c2c2e90dd2e52385adcfa4e3cd391c6ea4200059847776c0bfd392",
+        ),
+        (
+            r#"[{"role":1}, 1.50, -0.0, 1e3, 18446744073709551615]"#,
+            "657b4efa6a523e59554542398b0b0c6b3cd7a313c30835c344dbd46358d502d5",
+        ),
+        (
+            r#"{"a":1,"a":2}"#,
+            "7e8059f495589fcd981232cc11d00b00da3802c01d688fa1cf1f6bed6e5bb33c",
+        ),
+        (
+            r#"{"cut":"#,
+            "81999f246317e67c9e0d72db1ce4b6a2febdb4de8ec7421f817768da9f7d3fc0",
+        ),
+    ] {
+        assert_eq!(v2(input), format!("v2:{hash}"), "{input}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_text_has_the_hash_of_its_json(
+        text in proptest::prelude::any::<String>(), mixed in r#"[a-z"\\\n\u{1}é]{0,300}"#,
+    ) {
+        let key = Secret::new("key");
+        for text in [text, mixed] {
+            let json = serde_json::to_string(&text).unwrap();
+            proptest::prop_assert_eq!(Prompt::Text(&text).v2(), v2(&json));
+            proptest::prop_assert_eq!(Prompt::Text(&text).keyed(&key), keyed(&json, &key));
+        }
+    }
+}

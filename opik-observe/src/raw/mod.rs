@@ -19,6 +19,7 @@
 use opik_core::SpanType;
 
 mod read;
+mod top;
 mod write;
 
 pub(crate) use read::{Payload, RawView};

@@ -188,3 +188,102 @@ proptest::proptest! {
         proptest::prop_assert!(crate::intake::records(&bytes).count() <= bytes.len());
     }
 }
+
+/// What was recorded of a value: whether as a text, and as which JSON.
+fn recorded<T: serde::Serialize + ?Sized>(value: &T, limit: usize) -> (bool, String) {
+    let mut raw = begun(&Name::from("s"), None);
+    assert!(raw.json(Tag::Input, value, limit));
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    let field = view.fields().next().unwrap();
+    match field.payload {
+        Payload::Text(text) => (true, serde_json::to_string(text).unwrap()),
+        Payload::Json(json) => (false, json.to_owned()),
+        Payload::Cut(text) => (false, text.into_owned()),
+        _ => panic!("no form for a value of the program"),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Newtype<T>(T);
+
+#[derive(serde::Serialize)]
+struct Unit;
+
+#[derive(serde::Serialize)]
+struct Pair(u8, char);
+
+#[derive(serde::Serialize)]
+struct Named {
+    text: &'static str,
+    none: Option<u8>,
+}
+
+#[derive(serde::Serialize)]
+enum Choice {
+    Plain,
+    Of(&'static str),
+    Pair(u8, f32),
+    Named { text: String },
+}
+
+#[test]
+fn a_value_is_recorded_as_the_json_that_serde_json_writes() {
+    fn check<T: serde::Serialize + ?Sized>(value: &T, text: bool) {
+        let json = serde_json::to_string(value).unwrap();
+        assert_eq!(recorded(value, usize::MAX), (text, json.clone()));
+        assert_eq!(recorded(value, json.len()).1, json);
+    }
+    check("a \"quote\"\n\u{1}é", true);
+    check("", true);
+    check(&String::from("text"), true);
+    check(&Some(Newtype(&Box::new("text"))), true);
+    check(&serde_json::json!("text"), true);
+    check(&serde_json::json!({"a": ["text", 1.5, null]}), false);
+    let raw = serde_json::value::RawValue::from_string("[ 1e5,\"\\u00e9\"]".to_owned()).unwrap();
+    check(&raw, false);
+    check(&Newtype(&raw), false);
+    check(&None::<&str>, false);
+    check(&'"', false);
+    check(&(), false);
+    check(&Unit, false);
+    check(&true, false);
+    check(&(1_i8, 2_i16, 3_i32, 4_i64, 5_i128), false);
+    check(&[u64::MAX], false);
+    check(&u128::MAX, false);
+    check(&i128::MIN, false);
+    check(&-7_i8, false);
+    check(&0.1_f32, false);
+    check(&f64::NAN, false);
+    check(&Newtype(7_u16), false);
+    check(&Pair(1, 'é'), false);
+    check(&["a", "b"], false);
+    check(&format_args!("{}-{:?}", 1, "x"), false);
+    check(&std::net::Ipv4Addr::LOCALHOST, true);
+    check(
+        &std::collections::BTreeMap::from([(1, "a"), (2, "b")]),
+        false,
+    );
+    check(
+        &Named {
+            text: "t",
+            none: None,
+        },
+        false,
+    );
+    check(&Choice::Plain, false);
+    check(&Choice::Of("x"), false);
+    check(&Choice::Pair(1, 2.0), false);
+    check(&Choice::Named { text: "x".into() }, false);
+}
+
+#[test]
+fn a_text_is_cut_where_its_json_would_be() {
+    let text = "a\n".repeat(10);
+    let json = serde_json::to_string(&text).unwrap();
+    for limit in 0..json.len() {
+        assert_eq!(
+            recorded(&text, limit),
+            (false, json.split_at(limit).0.to_owned())
+        );
+    }
+}

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use opik_core::{SpanType, Timestamp};
 use serde::Serialize;
 
+use super::top::{Place, Top};
 use super::{
     END_AT, FIELD, FLAG_DECLARED, FLAG_OPEN, FLAG_PARENT, Form, HEAD, ID_AT, Kind, PARENT_AT,
     START_AT, TRACE_AT, Tag,
@@ -39,6 +40,25 @@ pub(crate) struct Raw {
 
 /// Where the length of a field was left open.
 struct Open(usize);
+
+/// What became of a value of the program; no form when it has none.
+#[derive(Default)]
+struct Written {
+    form: Option<Form>,
+}
+
+impl Written {
+    fn new(done: bool, sink: Option<&Limited<'_>>, text: bool) -> Self {
+        let cut = sink.is_some_and(|sink| sink.full);
+        let form = match (done, cut) {
+            (_, true) => Some(Form::Cut),
+            (true, false) if text => Some(Form::Text),
+            (true, false) => Some(Form::Json),
+            (false, false) => None,
+        };
+        Self { form }
+    }
+}
 
 impl Raw {
     /// Begins a record; what was in here is forgotten.
@@ -195,10 +215,14 @@ impl Raw {
     }
 
     fn keyed_json(&mut self, tag: Tag, key: &str, json: &serde_json::Value) -> bool {
-        self.serialized(tag, key, json, usize::MAX)
+        self.serialized(tag, key, usize::MAX, |mut sink| {
+            let written = serde_json::to_writer(&mut sink, json).is_ok();
+            Written::new(written, Some(&sink), false)
+        })
     }
 
-    /// A value of the program as JSON, cut at `limit` bytes; `false` when it has no JSON form.
+    /// A value of the program as JSON, cut at `limit` bytes, or as it is where it is a text; `false`
+    /// when it has no JSON form.
     ///
     /// The program's own code runs in here. Should it panic, the panic ends here: recording
     /// changes nothing in its host.
@@ -208,49 +232,49 @@ impl Raw {
         value: &T,
         limit: usize,
     ) -> bool {
-        self.serialized(tag, "", value, limit)
+        self.serialized(tag, "", limit, |sink| {
+            let mut place = Place::new(sink);
+            let written = value.serialize(Top(&mut place)).is_ok();
+            let (sink, text) = place.into_parts();
+            Written::new(written, sink.as_ref(), text)
+        })
     }
 
-    fn serialized<T: Serialize + ?Sized>(
+    fn serialized(
         &mut self,
         tag: Tag,
         key: &str,
-        value: &T,
         limit: usize,
+        write: impl FnOnce(Limited<'_>) -> Written,
     ) -> bool {
         let open = Open(self.length);
         if !self.field(tag, Form::Json, key, &[]) {
             return false;
         }
         let start = self.length;
-        let mut sink = Limited {
+        let sink = Limited {
             left: limit,
             raw: self,
             full: false,
         };
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            serde_json::to_writer(&mut sink, value).is_ok()
-        }))
-        .unwrap_or(false);
-        let full = sink.full;
-        let kept = (written || full) && self.close(&open, start, full);
+        let written = catch_unwind(AssertUnwindSafe(|| write(sink)));
+        let form = written.unwrap_or_default().form;
+        let kept = form.is_some_and(|form| self.close(&open, start, form));
         if !kept {
             self.length = open.0;
         }
         kept
     }
 
-    /// Fills in the length of a field, and that it was cut; `false` when it is beyond 4 GiB.
-    fn close(&mut self, open: &Open, start: usize, cut: bool) -> bool {
+    /// Fills in the length of a field and its form; `false` when it is beyond 4 GiB.
+    fn close(&mut self, open: &Open, start: usize, form: Form) -> bool {
         let field = self.bytes.get_mut(open.0..);
         let field = field.and_then(|bytes| bytes.first_chunk_mut::<FIELD>());
         let (Ok(length), Some(field)) = (u32::try_from(self.length - start), field) else {
             return false;
         };
         field[4..].copy_from_slice(&length.to_le_bytes());
-        if cut {
-            field[1] = Form::Cut as u8;
-        }
+        field[1] = form as u8;
         true
     }
 
@@ -326,19 +350,30 @@ fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
 }
 
 /// Takes so many bytes and then fails, so that a huge value costs no more than its limit.
-struct Limited<'a> {
+pub(super) struct Limited<'a> {
     raw: &'a mut Raw,
     left: usize,
     full: bool,
+}
+
+impl Limited<'_> {
+    /// Whether so many bytes are within the limit.
+    pub(super) fn holds(&self, bytes: usize) -> bool {
+        bytes <= self.left
+    }
+
+    /// Appends bytes that are within the limit.
+    pub(super) fn copy(&mut self, bytes: &[u8]) {
+        self.left = self.left.saturating_sub(bytes.len());
+        copy(self.raw.room(bytes.len()), bytes);
+    }
 }
 
 impl io::Write for Limited<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let taken = bytes.len().min(self.left);
-        self.left -= taken;
-        let part = bytes.get(..taken).unwrap_or_default();
-        copy(self.raw.room(taken), part);
+        self.copy(bytes.get(..taken).unwrap_or_default());
         if taken < bytes.len() {
             self.full = true;
             return Err(io::ErrorKind::FileTooLarge.into());

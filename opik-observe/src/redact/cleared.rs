@@ -6,8 +6,8 @@ use opik_core::{SpanId, Timestamp, TraceId};
 
 use super::CANCELLED;
 use super::clearing::Clearing;
-use super::json::push_text;
 use crate::policy::{Field, Kinds, Policy};
+use crate::prompt_hash::Prompt;
 use crate::raw::{Kind, Payload, RawView, Tag};
 
 /// A value that may leave.
@@ -290,20 +290,22 @@ impl<'a> Cleared<'a> {
     }
 
     fn add_fingerprints(&mut self, policy: &Policy, input: &Payload<'_>) {
-        let quoted = |text: &str| {
-            let mut json = Vec::with_capacity(text.len() + 2);
-            push_text(&mut json, text);
-            Cow::Owned(String::from_utf8(json).unwrap_or_default())
+        let made;
+        let prompt = match input {
+            Payload::Json(text) => Prompt::Json(text),
+            Payload::Text(text) | Payload::Declared(text) => Prompt::Text(text),
+            Payload::Cut(text) => Prompt::Text(text),
+            Payload::Int(number) => {
+                made = number.to_string();
+                Prompt::Json(&made)
+            }
+            Payload::Float(number) => {
+                made = serde_json::Value::from(*number).to_string();
+                Prompt::Json(&made)
+            }
+            Payload::Bool(truth) => Prompt::Json(if *truth { "true" } else { "false" }),
         };
-        let json = match input {
-            Payload::Json(text) => Cow::Borrowed(*text),
-            Payload::Text(text) | Payload::Declared(text) => quoted(text),
-            Payload::Cut(text) => quoted(text),
-            Payload::Int(number) => Cow::Owned(number.to_string()),
-            Payload::Float(number) => Cow::Owned(serde_json::Value::from(*number).to_string()),
-            Payload::Bool(truth) => Cow::Owned(truth.to_string()),
-        };
-        for (key, hash) in policy.fingerprints(&json).into_iter().flatten() {
+        for (key, hash) in policy.fingerprints(prompt).into_iter().flatten() {
             self.put_metadata(key.into(), Leaf::Text(hash.into()));
         }
     }

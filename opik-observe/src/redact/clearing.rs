@@ -149,6 +149,14 @@ impl Clearing<'_> {
                     _ => Content::Wrapped(Leaf::Text(text)),
                 })
             }
+            Payload::Text(text) => {
+                // As any text in JSON.
+                let scrubbed = self.policy.scrubbed(field, (*text).into());
+                let kept = self.or_lost(scrubbed)?;
+                Some(Content::Wrapped(
+                    kept.map_or(Leaf::Json("null".into()), Leaf::Text),
+                ))
+            }
             other => self.leaf(field, other, 1).map(Content::Wrapped),
         }
     }

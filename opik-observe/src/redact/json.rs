@@ -9,9 +9,25 @@ use opik_core::Timestamp;
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES * 0x80;
 
+/// Bytes that are looked at in one go: the compiler makes vectors of it.
+const BLOCK: usize = 64;
+
 /// How many bytes at the beginning a JSON string holds as they are: up to the first quote,
 /// backslash or control character.
+#[inline]
 pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    let plain = |block: &[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | special(*byte));
+    let before = blocks.iter().position(|block| !plain(block));
+    let before = before.map_or(bytes.len() - rest.len(), |block| block * BLOCK);
+    before + plain_prefix_by_words(bytes.get(before..).unwrap_or_default())
+}
+
+fn special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+fn plain_prefix_by_words(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let special = special_bytes(*word);
@@ -28,7 +44,7 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
             bytes.len() - 8 + (special.trailing_zeros() / 8) as usize
         };
     }
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let special = |byte: &u8| special(*byte);
     rest.iter().position(special).unwrap_or(rest.len())
 }
 
@@ -51,34 +67,42 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
 }
 
 /// A text as it stands between the quotes.
+#[inline]
 pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    escaped_parts(text, |part| out.extend_from_slice(part));
+}
+
+/// A text as it stands between the quotes, part by part.
+#[inline]
+pub(crate) fn escaped_parts(text: &str, mut part: impl FnMut(&[u8])) {
     let mut rest = text.as_bytes();
     loop {
         let (plain, special) = rest.split_at(plain_prefix(rest));
-        out.extend_from_slice(plain);
+        part(plain);
         let Some((byte, after)) = special.split_first() else {
             return;
         };
         rest = after;
         match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            8 => out.extend_from_slice(b"\\b"),
-            12 => out.extend_from_slice(b"\\f"),
+            b'"' => part(b"\\\""),
+            b'\\' => part(b"\\\\"),
+            b'\n' => part(b"\\n"),
+            b'\r' => part(b"\\r"),
+            b'\t' => part(b"\\t"),
+            8 => part(b"\\b"),
+            12 => part(b"\\f"),
             control => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(&hex(*control));
+                let [high, low] = hex_byte(*control);
+                part(&[b'\\', b'u', b'0', b'0', high, low]);
             }
         }
     }
 }
 
-fn hex(byte: u8) -> [u8; 2] {
-    let [.., high, low] = hex8(byte.into());
-    [high, low]
+/// The two digits of a byte.
+pub(crate) fn hex_byte(byte: u8) -> [u8; 2] {
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 /// The eight digits of a number, all at once: each of its halves of bytes goes into a byte of its own.
@@ -225,12 +249,13 @@ mod tests {
         fn values_are_written_as_serde_writes_them(
             text in any::<String>(),
             mixed in r#"[a"\\\n\u{1}\u{1f}é]{0,40}"#,
+            long in r#"[a-zé ]{0,150}["\n\u{1f} ][a-z]{0,90}\\[a-z]{0,70}"#,
             id in any::<[u8; 16]>(),
             number in any::<i64>(),
             small in -1_000_i64..1_000,
             micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000,
         ) {
-            for text in [text, mixed] {
+            for text in [text, mixed, long] {
                 prop_assert_eq!(
                     written(|out| push_text(out, &text)), serde_json::to_string(&text).unwrap());
             }

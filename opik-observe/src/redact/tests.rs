@@ -335,6 +335,22 @@ fn a_scrubber_sees_every_text_of_json_by_itself_and_cannot_break_it() {
 }
 
 #[test]
+fn a_text_that_a_scrubber_holds_back_is_null_by_itself_and_in_json() {
+    let policy = Policy::full_content()
+        .prompt_hash(PromptHash::Off)
+        .scrub(|_, text| (text != "drop me").then(|| text.to_owned()));
+    let (row, lost) = read(&policy, &SpanType::Llm, |raw| {
+        raw.json(Tag::Input, "drop me", 999);
+        raw.json(Tag::Output, &["drop me"], 999);
+    });
+    assert!(row.contains(r#""input":{"input":null}"#), "{row}");
+    assert!(
+        row.contains(r#""output":{"output":[null]}"#) && lost == 0,
+        "{row}"
+    );
+}
+
+#[test]
 fn a_scrubber_that_panics_costs_its_field_and_no_more() {
     let policy = Policy::full_content()
         .prompt_hash(PromptHash::Off)
