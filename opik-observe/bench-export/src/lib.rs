@@ -8,4 +8,5 @@ pub mod measure;
 pub mod opik;
 pub mod otlp;
 pub mod server;
+pub mod ways;
 pub mod workload;

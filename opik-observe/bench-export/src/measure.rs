@@ -4,8 +4,6 @@ use std::time::Instant;
 
 use cpu_time::ProcessTime;
 
-use crate::server::Server;
-
 /// A way to get spans from their creation to the server.
 pub trait Way {
     /// Makes spans and returns when all were received.
@@ -23,12 +21,18 @@ pub struct Figures {
     pub requests: u64,
 }
 
-pub fn round(way: &mut dyn Way, prompts: &[String], spans: usize, server: &Server) -> Figures {
-    let (requests, bytes) = server.count();
+/// `count` says how many requests and bytes the server has received.
+pub fn round(
+    way: &mut dyn Way,
+    prompts: &[String],
+    spans: usize,
+    count: impl Fn() -> (u64, u64),
+) -> Figures {
+    let (requests, bytes) = count();
     let (wall, cpu) = (Instant::now(), ProcessTime::now());
     way.send_all(prompts, spans);
     let (wall, cpu) = (wall.elapsed(), cpu.elapsed());
-    let (requests_after, bytes_after) = server.count();
+    let (requests_after, bytes_after) = count();
     let count = spans as f64;
     Figures {
         spans_per_second: count / wall.as_secs_f64(),

@@ -1,21 +1,47 @@
 //! OpenTelemetry: its batch processor and its exporter for OTLP over HTTP.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanKind, TraceContextExt, Tracer as _, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Compression, Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider,
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData,
 };
 
 use crate::measure::Way;
 use crate::workload::{INPUT_TOKENS, MODEL, OUTPUT_TOKENS, PER_TRACE, PROVIDER};
 
+/// Counts the spans that the server took: the processor drops those that find no room.
+#[derive(Debug)]
+struct Counting {
+    exporter: SpanExporter,
+    taken: Arc<AtomicUsize>,
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for Counting {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.exporter.export(batch).await;
+        if result.is_ok() {
+            self.taken.fetch_add(spans, SeqCst);
+        }
+        result
+    }
+
+    fn set_resource(&mut self, resource: &opentelemetry_sdk::Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
 #[derive(Debug)]
 pub struct Otlp {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    taken: Arc<AtomicUsize>,
 }
 
 impl Otlp {
@@ -34,19 +60,29 @@ impl Otlp {
             .with_max_export_batch_size(batch)
             .with_max_queue_size(queue)
             .build();
-        let processor = BatchSpanProcessor::builder(exporter.build().unwrap())
+        let taken = Arc::default();
+        let exporter = Counting {
+            exporter: exporter.build().unwrap(),
+            taken: Arc::clone(&taken),
+        };
+        let processor = BatchSpanProcessor::builder(exporter)
             .with_batch_config(config)
             .build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             .build();
         let tracer = provider.tracer("bench");
-        Self { provider, tracer }
+        Self {
+            provider,
+            tracer,
+            taken,
+        }
     }
 }
 
 impl Way for Otlp {
     fn send_all(&mut self, prompts: &[String], spans: usize) {
+        let before = self.taken.load(SeqCst);
         let mut parent = Context::new();
         for number in 0..spans {
             let span = self
@@ -70,5 +106,6 @@ impl Way for Otlp {
         }
         drop(parent);
         self.provider.force_flush().unwrap();
+        assert_eq!(self.taken.load(SeqCst) - before, spans);
     }
 }

@@ -97,20 +97,20 @@ impl Server {
         let address = address.trim().to_owned();
         Self { process, address }
     }
+}
 
-    /// Requests and bytes of bodies so far.
-    pub fn count(&self) -> (u64, u64) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream
-            .write_all(b"GET /count HTTP/1.1\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let body = answer.rsplit("\r\n").next().unwrap();
-        let (requests, bytes) = body.split_once(' ').unwrap();
-        (requests.parse().unwrap(), bytes.parse().unwrap())
-    }
+/// Requests and bytes of bodies that a server has received so far.
+pub fn count(address: &str) -> (u64, u64) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .write_all(b"GET /count HTTP/1.1\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body = answer.rsplit("\r\n").next().unwrap();
+    let (requests, bytes) = body.split_once(' ').unwrap();
+    (requests.parse().unwrap(), bytes.parse().unwrap())
 }
 
 impl Drop for Server {

@@ -1,72 +1,37 @@
 //! `cargo build --release --manifest-path opik-observe/bench-export/Cargo.toml`, then
 //! `opik-observe/bench-export/target/release/export [spans] [rounds] [name of the only way]`.
 //!
-//! All ways run in turn against the same server; the first round does not count.
+//! Every way has a process of its own, as it has in a program: in one process, the memory that one
+//! way leaves behind is what the next one works with. They send in turn to the same server, and the
+//! first two rounds do not count.
 
-use opik_observe::PromptHash;
-use opik_observe_bench_export::bare::Bare;
-use opik_observe_bench_export::measure::{Figures, Way, median, round};
-use opik_observe_bench_export::opik::{Opik, Rows};
-use opik_observe_bench_export::otlp::Otlp;
+use opik_observe_bench_export::measure::{Figures, median};
 use opik_observe_bench_export::server::Server;
-use opik_observe_bench_export::workload::prompts;
+use opik_observe_bench_export::ways::{NAMES, Turns, take_turns};
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let mut number = || arguments.next().and_then(|word| word.parse().ok());
-    let spans: usize = number().unwrap_or(50_000);
-    let rounds: usize = number().unwrap_or(5);
-    let only = arguments.next();
-    let prompts = prompts();
-    let server = Server::start(false);
-    let at = server.address.as_str();
-    let queue = spans * 2;
-    let mut ways: Vec<(&str, Box<dyn Way>)> = vec![
-        (
-            "bare JSON writer",
-            Box::new(Bare::connect(at, 1_000, false)),
-        ),
-        ("bare, zlib 6", Box::new(Bare::connect(at, 1_000, true))),
-        (
-            "opik",
-            Box::new(Opik::start(at, false, queue, PromptHash::Off)),
-        ),
-        (
-            "opik, gzip",
-            Box::new(Opik::start(at, true, queue, PromptHash::Off)),
-        ),
-        (
-            "opik, prompt hash",
-            Box::new(Opik::start(at, false, queue, PromptHash::V2)),
-        ),
-        (
-            "OTLP/HTTP 512",
-            Box::new(Otlp::start(at, 512, false, queue)),
-        ),
-        (
-            "OTLP/HTTP 1000",
-            Box::new(Otlp::start(at, 1_000, false, queue)),
-        ),
-        (
-            "OTLP/HTTP 1000, gzip",
-            Box::new(Otlp::start(at, 1_000, true, queue)),
-        ),
-        (
-            "(values to rows, sent)",
-            Box::new(Rows::new(at, false, false)),
-        ),
-        ("(ready rows, sent)", Box::new(Rows::new(at, false, true))),
-        ("(ready rows, gzip)", Box::new(Rows::new(at, true, true))),
-    ];
-    if let Some(only) = &only {
-        ways.retain(|(name, _)| name == only);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, name, address, spans] = arguments.as_slice()
+        && word == "--way"
+    {
+        return take_turns(name, address, spans.parse().unwrap());
     }
+    let number = |index: usize| arguments.get(index).and_then(|word| word.parse().ok());
+    let spans: usize = number(0).unwrap_or(100_000);
+    let rounds: usize = number(1).unwrap_or(7);
+    let only = arguments.get(2);
+    let server = Server::start(false);
+    let names = NAMES
+        .iter()
+        .filter(|name| only.is_none_or(|only| only == *name));
+    let mut ways: Vec<Turns> = names
+        .map(|name| Turns::start(name, &server.address, spans))
+        .collect();
     let mut figures: Vec<Vec<Figures>> = vec![Vec::new(); ways.len()];
-    for number in 0..=rounds {
-        for ((_, way), figures) in ways.iter_mut().zip(&mut figures) {
-            let seen = round(way.as_mut(), &prompts, spans, &server);
-            // The first round warms up.
-            if number > 0 {
+    for number in 0..rounds + 2 {
+        for (way, figures) in ways.iter_mut().zip(&mut figures) {
+            let seen = way.turn();
+            if number >= 2 {
                 figures.push(seen);
             }
         }
@@ -78,7 +43,7 @@ fn main() {
     let medians: Vec<(&str, Figures)> = ways
         .iter()
         .zip(&figures)
-        .map(|((name, _), figures)| (*name, median(figures)))
+        .map(|(way, figures)| (way.name, median(figures)))
         .collect();
     for (name, seen) in &medians {
         println!(
@@ -90,30 +55,37 @@ fn main() {
         return;
     }
     let of = |name: &str| medians.iter().find(|(other, _)| *other == name).unwrap().1;
-    let (ours, packed, bare) = (of("opik"), of("opik, gzip"), of("bare JSON writer"));
+    let bare = of("bare JSON writer");
     let otlp = [of("OTLP/HTTP 512"), of("OTLP/HTTP 1000")];
     let otlp_packed = of("OTLP/HTTP 1000, gzip");
     let fastest = otlp.iter().map(|o| o.spans_per_second).fold(0.0, f64::max);
     let leanest = otlp.iter().map(|o| o.cpu).fold(f64::MAX, f64::min);
-    println!();
-    println!(
-        "speed / OTLP            {:6.2}  goal >= 3",
-        ours.spans_per_second / fastest
+    println!("\n{:24} {:>8} {:>12}", "", "no hash", "prompt hash");
+    let line = |what: &str, ratio: &dyn Fn(&str) -> f64, goal: &str| {
+        let (plain, hashed) = (ratio(""), ratio(", prompt hash"));
+        println!("{what:24} {plain:8.3} {hashed:12.3}  goal {goal}");
+    };
+    let ours = |kind: &str| of(&format!("opik{kind}"));
+    let packed = |kind: &str| of(&format!("opik{kind}, gzip"));
+    line(
+        "speed / OTLP",
+        &|kind| ours(kind).spans_per_second / fastest,
+        ">= 3",
     );
-    println!(
-        "speed / bare            {:6.2}  goal >= 0.6",
-        ours.spans_per_second / bare.spans_per_second
+    line(
+        "speed / bare",
+        &|kind| ours(kind).spans_per_second / bare.spans_per_second,
+        ">= 0.6",
     );
-    println!(
-        "CPU / OTLP              {:6.2}  goal <= 0.35",
-        ours.cpu / leanest
+    line("CPU / OTLP", &|kind| ours(kind).cpu / leanest, "<= 0.35");
+    line(
+        "CPU / OTLP, gzip",
+        &|kind| packed(kind).cpu / otlp_packed.cpu,
+        "<= 0.15",
     );
-    println!(
-        "CPU / OTLP, gzip        {:6.2}  goal <= 0.15",
-        packed.cpu / otlp_packed.cpu
-    );
-    println!(
-        "bytes / OTLP, gzip      {:6.2}  goal <= 1.1",
-        packed.bytes / otlp_packed.bytes
+    line(
+        "bytes / OTLP, gzip",
+        &|kind| packed(kind).bytes / otlp_packed.bytes,
+        "<= 1.1",
     );
 }
