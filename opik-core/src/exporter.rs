@@ -6,6 +6,7 @@
 //! and several branches build on.
 
 use std::fmt;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -126,6 +127,14 @@ pub trait Exporter: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`ExportError`] when that cannot be promised.
     async fn flush(&self) -> Result<(), ExportError>;
+
+    /// Says that the caller ends at that moment: answers that come later are given up, and what they
+    /// would have said is lost. An exporter with a second way for a batch takes it in time.
+    ///
+    /// A hint, also for a call that is under way. It must return at once; it may come from another
+    /// thread, more than once and never. An exporter before another one passes it on. Does nothing
+    /// unless an exporter says otherwise.
+    fn closing(&self, _deadline: Instant) {}
 
     /// This exporter as one that takes encoded rows, where it is one: that saves making values that
     /// would only be encoded again.

@@ -38,6 +38,8 @@ pub(crate) struct Ticket {
 struct State {
     /// Per branch: `None` while it works, then whether it succeeded.
     branches: Vec<Option<bool>>,
+    /// Whether the collector has more to say before the caller may go on.
+    held: bool,
     waker: Option<Waker>,
 }
 
@@ -50,10 +52,26 @@ impl Ticket {
                 .unwrap_or(now + Duration::from_hours(24 * 365)),
             state: Mutex::new(State {
                 branches: vec![None; branches],
+                held: false,
                 waker: None,
             }),
             changed: Condvar::new(),
         })
+    }
+
+    /// Keeps the caller until [`release`](Self::release), also when every branch has reported.
+    pub(crate) fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    /// Lets the caller go, finished or not.
+    pub(crate) fn release(&self) {
+        let mut state = self.lock();
+        state.held = false;
+        let waker = state.waker.take();
+        drop(state);
+        self.changed.notify_all();
+        wake(waker);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -87,6 +105,16 @@ impl Ticket {
         self.lock().is_done()
     }
 
+    /// Whether [`release`](Self::release) is still to come.
+    fn is_held(&self) -> bool {
+        self.lock().held
+    }
+
+    /// Whether every branch has reported.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lock().is_settled()
+    }
+
     /// Blocks until every branch reported or the deadline passed.
     pub(crate) fn wait(&self) {
         let mut state = self.lock();
@@ -118,8 +146,12 @@ impl Ticket {
 }
 
 impl State {
-    fn is_done(&self) -> bool {
+    fn is_settled(&self) -> bool {
         self.branches.iter().all(Option::is_some)
+    }
+
+    fn is_done(&self) -> bool {
+        !self.held && self.is_settled()
     }
 }
 
@@ -162,6 +194,12 @@ impl fmt::Debug for Flush {
 
 pub(crate) fn report(core: Option<&Core>, ticket: &Ticket) -> FlushReport {
     let unfinished = ticket.unfinished();
+    if let Some(core) = core
+        && ticket.is_held()
+    {
+        // Time was up before the collector could say it.
+        core.warn_unsettled();
+    }
     FlushReport {
         complete: unfinished.is_empty(),
         unfinished: core.map_or_else(Vec::new, |core| core.branch_names(&unfinished)),

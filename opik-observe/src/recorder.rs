@@ -1,6 +1,7 @@
 //! The recorder: a cheap handle on the intake, and the control of the worker.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -138,6 +139,7 @@ impl Recorder {
         self.request(timeout, |ticket| {
             let at = ticket.deadline.checked_sub(reserve);
             let at = at.unwrap_or(ticket.deadline);
+            ticket.hold();
             Request::Close(ticket, at)
         })
     }
@@ -384,10 +386,29 @@ impl Core {
     }
 
     /// Settles a call that no thread works on: a branch succeeded when nothing of it is pending.
-    fn answer(&self, ticket: &Ticket, finished: bool) {
+    pub(crate) fn answer(&self, ticket: &Ticket, finished: bool) {
         for (index, branch) in self.statistics().branches.iter().enumerate() {
             ticket.settle(index, finished && branch.pending() == 0);
         }
+        ticket.release();
+    }
+
+    /// Says which records were not settled when shutdown ended: a program may end with it.
+    pub(crate) fn warn_unsettled(&self) {
+        let warn = || {
+            for branch in &self.statistics().branches {
+                if branch.pending() > 0 {
+                    tracing::warn!(
+                        target: "opik_observe",
+                        branch = %branch.name,
+                        records = branch.pending(),
+                        "shutdown ran out of time before these records were settled: they may be lost"
+                    );
+                }
+            }
+        };
+        // The subscriber is the host's, and this may be its thread.
+        catch_unwind(AssertUnwindSafe(warn)).ok();
     }
 
     pub(crate) fn take_requests(&self) -> Vec<Request> {

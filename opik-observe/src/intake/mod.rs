@@ -19,6 +19,7 @@ mod slot;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
@@ -59,6 +60,8 @@ pub(crate) struct Intake {
     /// Complete records at the last count.
     known: AtomicU64,
     closed: AtomicBool,
+    /// It was said that records come after closing.
+    warned_closed: AtomicBool,
     /// The worker sleeps until it is woken.
     asleep: AtomicBool,
     worker: OnceLock<Thread>,
@@ -91,6 +94,7 @@ impl Intake {
             max_record,
             known: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            warned_closed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             worker: OnceLock::new(),
         };
@@ -183,6 +187,28 @@ impl Intake {
         if reason == DropReason::BudgetExceeded {
             self.wake();
         }
+        if reason == DropReason::Closed && counted > 0 {
+            self.warn_closed();
+        }
+    }
+
+    /// Says once that records come after closing, on whatever thread: the worker may be gone. `false`
+    /// when it is not closed.
+    pub(crate) fn warn_closed(&self) -> bool {
+        let closed = self.closed.load(Ordering::SeqCst);
+        if closed && !self.warned_closed.swap(true, Ordering::SeqCst) {
+            let warn = || {
+                tracing::warn!(
+                    target: "opik_observe",
+                    reason = %DropReason::Closed,
+                    "records are lost: the recorder's guard was dropped or it was shut down; \
+                     keep the guard until the program ends"
+                );
+            };
+            // The subscriber is the host's, and this may be its thread.
+            catch_unwind(AssertUnwindSafe(warn)).ok();
+        }
+        closed
     }
 
     /// Takes room in the budget; wakes the worker when it sleeps or half of the budget is taken.

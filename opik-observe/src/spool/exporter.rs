@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opik_core::wire::{WireBatch, WireExporter};
@@ -130,6 +130,15 @@ impl Exporter for Spool {
             Some(disk) => disk.flush().await,
             None => self.inner.flush().await,
         }
+    }
+
+    /// Leaves half of the time for the disk.
+    fn closing(&self, deadline: Instant) {
+        let deadline = match self.disk() {
+            Some(disk) => disk.shared.announce_end(deadline),
+            None => deadline,
+        };
+        self.inner.closing(deadline);
     }
 
     fn wire(&self) -> Option<&dyn WireExporter> {

@@ -21,6 +21,8 @@
 //!   (it may be mended) puts the batch on disk. While batches of this process wait there, further ones
 //!   go behind them at once, without an attempt. A batch that is refused as such is no matter
 //!   of time: the caller gets the error.
+//! - A caller that says when it [ends](opik_core::Exporter::closing), as the recorder does, leaves a batch half of
+//!   the time that is left for the server; then it goes to disk, and so do those behind it.
 //! - One thread, `opik-spool`, sends what waits, oldest first, at
 //!   [`records_per_second`](SpoolOptions::records_per_second) unless more comes than goes. After a
 //!   failure it waits: longer each time, moved by chance, and as long as a server asks for (ten minutes

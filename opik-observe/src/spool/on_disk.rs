@@ -132,6 +132,7 @@ impl OnDisk {
     ) -> Result<ExportReport, ExportError> {
         let disk_first = self.shared.options.durability == Durability::WriteAhead
             || self.unanswered.load(Ordering::Relaxed)
+            || self.shared.is_time_for_disk()
             || self.shared.journal().has_own_backlog();
         let refused = if disk_first {
             match self.put(encode()) {
@@ -145,10 +146,12 @@ impl OnDisk {
             unanswered: &self.unanswered,
             answered: false,
         };
-        let answer = self
-            .shared
-            .attempt(self.shared.options.attempt_timeout, direct)
-            .await;
+        let limit = self.shared.options.attempt_timeout;
+        let answer = match refused {
+            // There is no time to leave for a disk that refuses.
+            Some(_) => self.shared.attempt(limit, direct).await,
+            None => self.shared.attempt_before_disk(limit, direct).await,
+        };
         waiting.answered = true;
         drop(waiting);
         let error = match answer {

@@ -102,9 +102,8 @@ impl SpoolOptions {
     }
 
     /// How long a batch that arrives may wait for the exporter behind before it goes to disk.
-    /// Default: 2 s. Keep it below the recorder's
-    /// [`drop_timeout`](crate::RecorderBuilder::drop_timeout), so that a program that ends while its
-    /// server hangs leaves its records on disk.
+    /// Default: 2 s. When the recorder closes, it is half of the time that
+    /// is left at most, so that a program that ends while its server hangs leaves its records on disk.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
         self

@@ -20,6 +20,13 @@ use super::journal::Journal;
 use super::name::Run;
 use super::options::SpoolOptions;
 
+/// When a caller ends, and how long its batches may wait for the server before they go to disk.
+#[derive(Debug, Clone, Copy)]
+struct CallerEnd {
+    server_until: tokio::time::Instant,
+    over: tokio::time::Instant,
+}
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) inner: Arc<dyn WireExporter>,
@@ -35,6 +42,9 @@ pub(super) struct Shared {
     looked: AtomicBool,
     closing: AtomicBool,
     closed: Notify,
+    /// What is known of the end of a caller.
+    caller_end: Mutex<Option<CallerEnd>>,
+    announced: Notify,
     /// Something was sent, or will not be.
     settled: (Mutex<()>, Condvar),
 }
@@ -60,6 +70,8 @@ impl Shared {
             looked: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             closed: Notify::new(),
+            caller_end: Mutex::new(None),
+            announced: Notify::new(),
             settled: Default::default(),
         }
     }
@@ -124,6 +136,80 @@ impl Shared {
             alarm.as_mut().poll(cx).map(|()| Err(late()))
         })
         .await
+    }
+
+    /// Like [`attempt`](Self::attempt) for a batch that has the disk to go to: when the caller ends, also
+    /// when it says so meanwhile, there is time left for that.
+    pub(super) async fn attempt_before_disk<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, ExportError>>,
+    ) -> Result<T, ExportError> {
+        let cut_off = async {
+            loop {
+                let announced = self.announced.notified();
+                let mut announced = pin!(announced);
+                announced.as_mut().enable();
+                let Some(until) = self.server_until() else {
+                    announced.await;
+                    continue;
+                };
+                let alarm = {
+                    let _timers = self.timers.enter();
+                    tokio::time::sleep_until(until)
+                };
+                alarm.await;
+                return;
+            }
+        };
+        let mut cut_off = pin!(cut_off);
+        let mut call = pin!(self.attempt(limit, call));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            let late = || ExportError::new(ExportErrorKind::Timeout, "no answer before the end");
+            cut_off.as_mut().poll(cx).map(|()| Err(late()))
+        })
+        .await
+    }
+
+    /// A caller ends then. Half of the time is for the server, and the other one for the disk. Returns
+    /// the moment between the two.
+    pub(super) fn announce_end(&self, deadline: Instant) -> Instant {
+        let (now, on_timers) = (Instant::now(), tokio::time::Instant::now());
+        let left = deadline.saturating_duration_since(now);
+        let end = CallerEnd {
+            server_until: on_timers + left / 2,
+            over: on_timers + left,
+        };
+        let mut known = self.caller_end();
+        // Of several callers the first to end counts; of one that ended nobody waits any more.
+        if known.is_none_or(|known| end.over < known.over || known.over <= on_timers) {
+            *known = Some(end);
+        }
+        drop(known);
+        self.announced.notify_waiters();
+        now + left / 2
+    }
+
+    /// Until when a batch may wait for the server, while a caller is about to end.
+    pub(super) fn server_until(&self) -> Option<tokio::time::Instant> {
+        let now = tokio::time::Instant::now();
+        let end = self.caller_end().filter(|end| now < end.over);
+        end.map(|end| end.server_until)
+    }
+
+    /// Whether batches go to disk at once because a caller is about to end.
+    pub(super) fn is_time_for_disk(&self) -> bool {
+        self.server_until()
+            .is_some_and(|until| until <= tokio::time::Instant::now())
+    }
+
+    fn caller_end(&self) -> MutexGuard<'_, Option<CallerEnd>> {
+        self.caller_end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One warning for the first outage, another for a key that is refused.

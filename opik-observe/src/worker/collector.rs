@@ -23,6 +23,8 @@ pub(crate) struct Collector {
     core: Arc<Core>,
     outlet: Outlet,
     waiting: Vec<Arc<Ticket>>,
+    /// Of further calls that close.
+    closing: Vec<Arc<Ticket>>,
     warned: BTreeSet<(usize, DropReason)>,
     calibration: Calibration,
 }
@@ -33,6 +35,7 @@ impl Collector {
             core,
             outlet,
             waiting: Vec::new(),
+            closing: Vec::new(),
             warned: BTreeSet::new(),
             calibration: Calibration::default(),
         }
@@ -48,7 +51,9 @@ impl Collector {
             for request in requests {
                 match request {
                     Request::Flush(ticket) => self.pass_on(&ticket, Item::Flush),
-                    Request::Close(ticket, at) => closing = Some((ticket, at)),
+                    Request::Close(ticket, at) if closing.is_none() => closing = Some((ticket, at)),
+                    // Answered with the first one.
+                    Request::Close(ticket, _) => self.closing.push(ticket),
                 }
             }
             if let Some((ticket, abandon_at)) = closing {
@@ -112,6 +117,9 @@ impl Collector {
     fn warn(&mut self) {
         for (index, branch) in self.core.statistics().branches.iter().enumerate() {
             for (reason, records) in branch.losses() {
+                if reason == DropReason::Closed && self.core.intake().warn_closed() {
+                    continue;
+                }
                 if self.warned.insert((index, reason)) {
                     tracing::warn!(
                         target: "opik_observe",
@@ -127,6 +135,13 @@ impl Collector {
 
     /// Closes the intake, lets the branches finish and abandons those that take too long.
     fn finish(mut self, ticket: &Arc<Ticket>, abandon_at: Instant) {
+        // First of all: an exporter may have to end what it waits for.
+        for queue in self.core.queues() {
+            queue.announce_close(abandon_at);
+        }
+        // The last part of the time is for telling the caller.
+        let left = ticket.deadline.saturating_duration_since(abandon_at);
+        let give_up_at = ticket.deadline.checked_sub(left / 8).unwrap_or(abandon_at);
         self.core.intake().close();
         let last_call = Instant::now() + LAST_CALL;
         while self.drain()
@@ -136,24 +151,38 @@ impl Collector {
         }
         self.pass_on(ticket, Item::Close);
         let mut abandoned = false;
-        while !ticket.is_done() && Instant::now() < ticket.deadline {
-            if !abandoned && Instant::now() >= abandon_at {
+        while !ticket.is_settled() && Instant::now() < give_up_at {
+            let next = if abandoned { give_up_at } else { abandon_at };
+            let left = next.saturating_duration_since(Instant::now());
+            if left.is_zero() && !abandoned {
                 abandoned = true;
                 for queue in self.core.queues() {
                     queue.abandon();
                 }
+                continue;
             }
-            std::thread::park_timeout(TICK);
+            std::thread::park_timeout(TICK.min(left));
             self.expire();
         }
-        if !ticket.is_done() {
+        let settled = ticket.is_settled();
+        if !settled {
             for queue in self.core.queues() {
                 queue.abandon();
             }
         }
+        // Before the caller goes on: a program may end with the call.
         self.warn();
+        if !settled {
+            self.core.warn_unsettled();
+        }
         self.core.finished();
-        ticket.expire();
+        for index in 0..self.core.queues().len() {
+            ticket.settle(index, false);
+        }
+        ticket.release();
+        for ticket in &self.closing {
+            self.core.answer(ticket, true);
+        }
         for ticket in &self.waiting {
             ticket.expire();
         }

@@ -1,8 +1,9 @@
 //! Getting a batch to its exporter: retries with growing waits, halves instead of wholes, and an
 //! entry in the books for every record.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opik_core::exporter::ExportErrorKind;
 use opik_core::{ExportError, Exporter, Timestamp};
@@ -103,7 +104,7 @@ impl Delivery {
                 return Verdict::Lost(DropReason::ShutdownTimeout);
             }
             let call = async { batch.send(&*self.exporter).await };
-            let error = match attempt(call, self.timeout, &self.queue).await {
+            let error = match self.attempt(call).await {
                 Attempt::Done(Ok(report)) => {
                     return Verdict::Taken {
                         rejected: report.rejected.len(),
@@ -138,18 +139,47 @@ impl Delivery {
                 );
                 return Verdict::Lost(DropReason::ExportFailed);
             }
-            let pause = tokio::time::sleep(self.retry.wait(failures, error.as_ref()));
-            attempt(pause, Duration::MAX, &self.queue).await;
+            self.pause(self.retry.wait(failures, error.as_ref())).await;
         }
+    }
+
+    /// Waits before the next attempt. When the recorder closes, that comes at once, and later waits
+    /// leave time for it.
+    async fn pause(&self, wait: Duration) {
+        let pause = async {
+            match self.queue.closing() {
+                Some(abandon_at) => {
+                    let left = abandon_at.saturating_duration_since(Instant::now());
+                    tokio::time::sleep(wait.min(left / 2)).await;
+                }
+                None => {
+                    let closing = self.queue.when_closing();
+                    tokio::time::timeout(wait, closing).await.ok();
+                }
+            }
+        };
+        attempt(pause, Duration::MAX, &self.queue, |_| {}).await;
+    }
+
+    /// Runs a call of the exporter, which learns when the recorder closes meanwhile.
+    async fn attempt<T>(&self, call: impl Future<Output = T>) -> Attempt<T> {
+        let tell = |abandon_at| {
+            let tell = AssertUnwindSafe(|| self.exporter.closing(abandon_at));
+            if catch_unwind(tell).is_err() {
+                tracing::debug!(
+                    target: "opik_observe",
+                    branch = %self.queue.name,
+                    "the exporter panicked when it was told of the end"
+                );
+            }
+        };
+        attempt(call, self.timeout, &self.queue, tell).await
     }
 
     /// Waits until the exporter says that what it took is durable; `false` when it does not.
     pub(crate) async fn sync(&self) -> bool {
         let call = async { self.exporter.flush().await };
-        matches!(
-            attempt(call, self.timeout, &self.queue).await,
-            Attempt::Done(Ok(()))
-        )
+        matches!(self.attempt(call).await, Attempt::Done(Ok(())))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant as Moment;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -44,6 +45,9 @@ pub(crate) struct BranchQueue {
     pub(crate) fields_lost: AtomicU64,
     /// Records that were taken in and whose fate is open.
     open: AtomicU64,
+    /// When the branch will be abandoned, once that is known.
+    closing: OnceLock<Moment>,
+    announced: Notify,
     abandoned: AtomicBool,
     abandon: Notify,
 }
@@ -80,6 +84,8 @@ impl BranchQueue {
             lost: Tally::default(),
             fields_lost: AtomicU64::new(0),
             open: AtomicU64::new(0),
+            closing: OnceLock::new(),
+            announced: Notify::new(),
             abandoned: AtomicBool::new(false),
             abandon: Notify::new(),
         }
@@ -225,6 +231,30 @@ impl BranchQueue {
     pub(crate) fn settle_lost(&self, reason: DropReason, records: usize) {
         self.open.fetch_sub(records as u64, Ordering::Relaxed);
         self.lost.add(reason, records);
+    }
+
+    /// Says that the recorder closes and will abandon the branch at that moment.
+    pub(crate) fn announce_close(&self, abandon_at: Moment) {
+        self.closing.set(abandon_at).ok();
+        self.announced.notify_waiters();
+    }
+
+    /// When the branch will be abandoned, once the recorder closes.
+    pub(crate) fn closing(&self) -> Option<Moment> {
+        self.closing.get().copied()
+    }
+
+    /// Done when the recorder closes, with the moment at which the branch will be abandoned.
+    pub(crate) async fn when_closing(&self) -> Moment {
+        loop {
+            let announced = self.announced.notified();
+            let mut announced = std::pin::pin!(announced);
+            announced.as_mut().enable();
+            if let Some(abandon_at) = self.closing() {
+                return abandon_at;
+            }
+            announced.await;
+        }
     }
 
     /// Ends every wait of the branch: shutdown is out of time.

@@ -220,6 +220,48 @@ fn one_bad_record_does_not_cost_the_others_of_its_batch() {
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
 }
 
+/// Hangs until it learns when its caller ends, which it does with a panic.
+#[derive(Debug, Default)]
+struct Told {
+    entered: opik_testkit::doubles::Gate,
+    told: opik_testkit::doubles::Gate,
+}
+
+#[async_trait::async_trait]
+impl opik_core::Exporter for Told {
+    async fn export(
+        &self,
+        batch: &opik_core::Batch,
+    ) -> Result<opik_core::ExportReport, opik_core::ExportError> {
+        self.entered.open();
+        self.told.wait().await;
+        Ok(opik_core::ExportReport::accepted(batch.len()))
+    }
+    async fn flush(&self) -> Result<(), opik_core::ExportError> {
+        Ok(())
+    }
+    fn closing(&self, deadline: std::time::Instant) {
+        assert!(deadline <= std::time::Instant::now() + LONG);
+        self.told.open();
+        panic!("a defect of the exporter");
+    }
+}
+
+#[test]
+fn an_exporter_learns_of_the_end_during_a_call_and_may_panic_over_it() {
+    let told = Arc::new(Told::default());
+    let (recorder, guard) = Recorder::builder()
+        .branch("b", told.clone(), Policy::default())
+        .export_timeout(2 * LONG)
+        .start()
+        .unwrap();
+    record(&recorder, 3);
+    assert!(told.entered.wait_blocking(LONG));
+    let report = must_return(move || guard.shutdown(LONG));
+    assert!(report.complete, "{report:?}");
+    assert_eq!(balanced(&report.statistics, "b").exported, 3);
+}
+
 #[test]
 fn a_report_of_a_hanging_flush_names_the_branch() {
     let hanging = HangingExporter::new();

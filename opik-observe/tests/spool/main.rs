@@ -6,6 +6,7 @@
     reason = "tests"
 )]
 
+mod closing;
 mod conformance;
 #[cfg(unix)]
 mod disk;

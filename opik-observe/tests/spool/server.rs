@@ -19,6 +19,7 @@ pub(super) enum Mood {
 struct State {
     mood: Mood,
     rows: Vec<u64>,
+    calls: usize,
 }
 
 /// Clones share the state.
@@ -30,6 +31,7 @@ impl Server {
         Self(Arc::new(Mutex::new(State {
             mood,
             rows: Vec::new(),
+            calls: 0,
         })))
     }
 
@@ -39,6 +41,11 @@ impl Server {
 
     pub(super) fn is(&self, mood: Mood) {
         self.state().mood = mood;
+    }
+
+    /// How often it was asked.
+    pub(super) fn calls(&self) -> usize {
+        self.state().calls
     }
 
     /// Numbers of the rows that arrived, in order of arrival.
@@ -73,7 +80,11 @@ fn numbers(batch: &WireBatch) -> Vec<u64> {
 #[async_trait]
 impl WireExporter for Server {
     async fn export_rows(&self, batch: &WireBatch) -> Result<ExportReport, ExportError> {
-        let mood = self.state().mood;
+        let mood = {
+            let mut state = self.state();
+            state.calls += 1;
+            state.mood
+        };
         match mood {
             Mood::Up => {}
             Mood::Fails(kind) => return Err(ExportError::new(kind, "down")),

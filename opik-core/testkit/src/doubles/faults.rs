@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opik_core::exporter::ExportErrorKind;
@@ -114,6 +114,10 @@ impl Exporter for FailingExporter {
 
     async fn flush(&self) -> Result<(), ExportError> {
         self.inner.flush().await
+    }
+
+    fn closing(&self, deadline: Instant) {
+        self.inner.closing(deadline);
     }
 }
 

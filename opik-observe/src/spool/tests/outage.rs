@@ -1,5 +1,7 @@
 //! Outages in simulated time: what arrives, what is counted, and when the server is asked.
 
+use std::time::Duration;
+
 use opik_core::Exporter as _;
 use opik_core::exporter::ExportErrorKind;
 use tokio::time::{Instant, sleep, timeout};
@@ -79,6 +81,46 @@ fn a_server_that_hangs_costs_one_timeout_and_no_more() {
         }
         assert_eq!((began.elapsed().as_secs(), world.server.calls()), (2, 1));
         assert_eq!(world.spool.statistics().appended, 99);
+    });
+}
+
+#[test]
+fn the_end_of_the_caller_leaves_half_of_its_time_to_the_disk() {
+    simulated(async {
+        let slow = Mood::Slow(SECOND);
+        let world = World::new(ModelFiles::new(), slow, SpoolOptions::new());
+        let began = Instant::now();
+        world
+            .spool
+            .closing(std::time::Instant::now() + Duration::from_secs(9));
+        for number in 0..20 {
+            assert_eq!(world.put([number]).await, Ok(1));
+        }
+        assert!(began.elapsed() <= Duration::from_millis(4_500));
+        let s = world.spool.statistics();
+        assert_eq!((s.direct, s.appended), (4, 16), "{s:?}");
+        // Who comes when the caller is gone has all the time again.
+        sleep(6 * SECOND).await;
+        world.beside_replay(world.until_empty()).await;
+        world.put([20]).await.unwrap();
+        assert_eq!(world.spool.statistics().direct, 5);
+    });
+}
+
+#[test]
+fn the_end_of_the_caller_reaches_an_attempt_that_is_under_way() {
+    simulated(async {
+        let options = SpoolOptions::new().attempt_timeout(HOUR);
+        let world = World::new(ModelFiles::new(), Mood::Hangs, options);
+        let began = Instant::now();
+        let (put, ()) = futures_util::future::join(world.put([1]), async {
+            sleep(SECOND).await;
+            let deadline = std::time::Instant::now() + Duration::from_secs(2);
+            world.spool.closing(deadline);
+        })
+        .await;
+        assert_eq!((put, began.elapsed().as_secs()), (Ok(1), 2));
+        assert_eq!(world.spool.statistics().appended, 1);
     });
 }
 
