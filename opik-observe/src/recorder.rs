@@ -17,7 +17,7 @@ use crate::guard::{SpanGuard, TraceGuard};
 use crate::intake::Intake;
 use crate::name::Name;
 use crate::raw::{Head, Kind, Raw, Tag};
-use crate::stats::{BranchStatistics, Statistics};
+use crate::stats::{BranchStatistics, Statistics, Tally};
 use crate::worker::BranchQueue;
 
 /// Most calls of `flush` that may wait for the collector at the same moment.
@@ -300,7 +300,7 @@ impl Core {
             .iter()
             .map(|queue| {
                 let exported = queue.exported.load(Ordering::Acquire);
-                (queue, exported)
+                (queue, exported, Tally::sums([&account.lost, &queue.lost]))
             })
             .collect();
         let recorded = self.intake.recorded();
@@ -310,13 +310,13 @@ impl Core {
             fields_lost: account.fields_lost.load(Ordering::Relaxed),
             branches: fates
                 .into_iter()
-                .map(|(queue, exported)| {
+                .map(|(queue, exported, lost)| {
                     BranchStatistics::new(
                         &queue.name,
                         recorded,
                         queue.start_rows.load(Ordering::Relaxed),
                         exported,
-                        [&account.lost, &queue.lost],
+                        lost,
                     )
                     .with_attachments(queue.attachments.load(Ordering::Relaxed))
                     .with_fields_lost(queue.fields_lost.load(Ordering::Relaxed))

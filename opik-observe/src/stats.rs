@@ -71,14 +71,20 @@ pub(crate) struct Tally([AtomicU64; DropReason::ALL.len()]);
 impl Tally {
     pub(crate) fn add(&self, reason: DropReason, records: usize) {
         if let Some(counter) = self.0.get(reason as usize) {
-            counter.fetch_add(records as u64, Ordering::Relaxed);
+            // Release: who sees this sees that they were recorded.
+            counter.fetch_add(records as u64, Ordering::Release);
         }
     }
 
     pub(crate) fn of(&self, reason: DropReason) -> u64 {
         self.0
             .get(reason as usize)
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+            .map_or(0, |counter| counter.load(Ordering::Acquire))
+    }
+
+    /// By reason, in the order of [`DropReason::ALL`].
+    pub(crate) fn sums(tallies: [&Self; 2]) -> [u64; DropReason::ALL.len()] {
+        DropReason::ALL.map(|reason| tallies.iter().map(|tally| tally.of(reason)).sum())
     }
 }
 
@@ -110,7 +116,7 @@ impl BranchStatistics {
         recorded: u64,
         start_rows: u64,
         exported: u64,
-        tallies: [&Tally; 2],
+        lost: [u64; DropReason::ALL.len()],
     ) -> Self {
         Self {
             name: name.to_owned(),
@@ -119,7 +125,7 @@ impl BranchStatistics {
             attachments: 0,
             exported,
             fields_lost: 0,
-            lost: DropReason::ALL.map(|reason| tallies.iter().map(|tally| tally.of(reason)).sum()),
+            lost,
         }
     }
 
@@ -202,7 +208,7 @@ mod tests {
         shared.add(DropReason::Closed, 2);
         own.add(DropReason::Closed, 1);
         own.add(DropReason::Rejected, 4);
-        let branch = BranchStatistics::new("b", 12, 1, 5, [&shared, &own]);
+        let branch = BranchStatistics::new("b", 12, 1, 5, Tally::sums([&shared, &own]));
         assert_eq!(
             branch.losses().collect::<Vec<_>>(),
             [(DropReason::Rejected, 4), (DropReason::Closed, 3)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 
 use opik_core::SpanType;
 use opik_core::exporter::ExportErrorKind;
-use opik_observe::{DropReason, Policy, Recorder};
+use opik_observe::{Branch, DropReason, Policy, Recorder};
 use opik_testkit::doubles::Fault;
 use opik_testkit::{FailingExporter, PanickingExporter, RecordingExporter};
 
@@ -133,6 +133,40 @@ fn what_can_be_recorded_within_the_limits_is_exported() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 16_000);
+}
+
+#[test]
+fn no_snapshot_knows_what_became_of_more_records_than_there_are() {
+    let (recorder, guard) = Recorder::builder()
+        .add_branch(Branch::discard("nowhere"))
+        .branch(
+            "flaky",
+            Arc::new(PanickingExporter::new(3)),
+            Policy::default(),
+        )
+        .max_pending_records(64)
+        .batch_records(1)
+        .start()
+        .unwrap();
+    let (stop, started) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(9)));
+    let threads = storm(&recorder, &stop, &started);
+    started.wait();
+    let look = |times: usize| {
+        for _ in 0..times {
+            for branch in recorder.statistics().branches {
+                let known = branch.exported + branch.dropped();
+                assert!(known <= branch.recorded, "{branch:?}");
+            }
+        }
+    };
+    look(2_000);
+    let report = guard.shutdown(LONG);
+    assert!(report.complete, "{report:?}");
+    look(2_000);
+    stop.store(true, Ordering::SeqCst);
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[test]
