@@ -54,8 +54,12 @@ fn a_speed_is_known_after_two_pairs_and_kept_while_it_is_steady() {
     assert!(!calibration.is_starting());
     assert_eq!(calibration.span, 2 * FIRST_SPAN);
     assert_eq!(calibration.measure(pair(origin, 30, GIGAHERTZ)), first);
+    // The system's clock is slewed a little.
+    let slewed = GIGAHERTZ / 2_000 * 2_001;
+    let later = calibration.measure(pair(origin, 1_030, slewed));
+    assert!(later != first && later.abs_diff(first) < first / 1_000);
     for round in 0..20 {
-        calibration.measure(pair(origin, 100 << round, GIGAHERTZ));
+        calibration.measure(pair(origin, 2_000 << round, slewed));
     }
     assert_eq!(calibration.span, LAST_SPAN);
 }
@@ -77,6 +81,28 @@ fn a_counter_that_changes_its_speed_or_goes_back_is_given_up_until_it_is_steady(
     assert_eq!(calibration.measure(pair(origin, 3_000, 0)), 0);
     assert_eq!(calibration.measure(None), 0);
     assert_eq!(calibration.span, LAST_SPAN, "not asked again at once");
+}
+
+#[test]
+fn a_counter_that_the_kernel_gives_up_is_given_up_with_it() {
+    let (origin, mut calibration) = (Instant::now(), Calibration::default());
+    calibration.measure(pair(origin, 0, GIGAHERTZ));
+    assert_ne!(calibration.measure(pair(origin, 10, GIGAHERTZ)), 0);
+    assert_eq!(calibration.measure(None), 0);
+    // Should the kernel trust it again, it is measured anew.
+    assert_eq!(calibration.measure(pair(origin, 1_000, GIGAHERTZ)), 0);
+    let speed = calibration.measure(pair(origin, 2_000, GIGAHERTZ));
+    assert_eq!(speed, scale(GIGAHERTZ));
+}
+
+#[test]
+fn nothing_is_measured_before_it_is_time_to() {
+    let (source, mut calibration) = (TimeSource::default(), Calibration::default());
+    calibration.due = Instant::now().checked_add(LAST_SPAN);
+    source.set_scale(7);
+    calibration.observe(&source);
+    assert!(calibration.previous.is_none());
+    assert_eq!(source.scale.into_inner(), 7);
 }
 
 #[test]
@@ -109,20 +135,21 @@ fn without_a_known_speed_the_systems_clock_is_read() {
 
 #[test]
 fn both_clocks_tell_the_same_time() {
-    let source = calibrated();
-    let (ours, reference) = (source.start(), Instant::now());
-    while reference.elapsed() < Duration::from_millis(50) {
-        std::thread::yield_now();
+    for source in [TimeSource::default(), calibrated()] {
+        let (ours, reference) = (source.start(), Instant::now());
+        while reference.elapsed() < Duration::from_millis(50) {
+            std::thread::yield_now();
+        }
+        // Interrupted between the reads, they differ: the closest of many is taken.
+        let apart = (0..1_000)
+            .map(|_| {
+                let shown = ours.now().micros_since(ours.origin());
+                let passed = i64::try_from(reference.elapsed().as_micros()).unwrap();
+                shown.abs_diff(passed)
+            })
+            .min();
+        assert!(apart.unwrap() < 1_000, "{apart:?}");
     }
-    // Interrupted between the reads, they differ: the closest of many is taken.
-    let apart = (0..1_000)
-        .map(|_| {
-            let shown = ours.now().micros_since(ours.origin());
-            let passed = i64::try_from(reference.elapsed().as_micros()).unwrap();
-            shown.abs_diff(passed)
-        })
-        .min();
-    assert!(apart.unwrap() < 1_000, "{apart:?}");
 }
 
 #[test]
@@ -217,4 +244,31 @@ fn traces_share_a_reading_for_a_moment_and_still_begin_one_after_the_other() {
     let other = TimeSource::new(|| Timestamp::EPOCH);
     other.set_scale(source.scale.into_inner());
     assert_eq!(other.start().origin(), Timestamp::EPOCH);
+}
+
+#[test]
+fn a_shared_reading_advances_with_the_counter() {
+    const AT: i64 = 1_000_000_000;
+    let source = TimeSource::new(|| Timestamp::from_micros(AT));
+    source.set_scale(calibrated().scale.into_inner());
+    if source.scale.load(Ordering::Relaxed) == 0 {
+        return; // No counter here.
+    }
+    // The wall clock stands still, so whatever passes is the counter's, for a millisecond at most.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut farthest = 0;
+    while farthest < 500 {
+        assert!(Instant::now() < deadline, "{farthest}");
+        let passed = source.start().origin().as_micros() - AT;
+        assert!((0..1_000).contains(&passed), "{passed}");
+        farthest = farthest.max(passed);
+    }
+}
+
+#[test]
+fn a_reading_from_before_the_counter_was_reset_is_not_used() {
+    let source = TimeSource::new(|| Timestamp::from_micros(5));
+    source.set_scale(scale(GIGAHERTZ));
+    READING.set((source.number, u64::MAX, Timestamp::EPOCH));
+    assert_eq!(source.start().origin(), Timestamp::from_micros(5));
 }

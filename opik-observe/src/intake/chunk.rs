@@ -145,6 +145,8 @@ pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
+    use crate::intake::Intake;
 
     #[test]
     fn the_pool_keeps_what_a_rush_needs_and_little_when_idle() {
@@ -160,5 +162,15 @@ mod tests {
         assert_eq!(pool.take().capacity(), CHUNK);
         pool.rest();
         assert_eq!(kept(), POOLED_IDLE - 1);
+    }
+
+    #[test]
+    fn an_intake_with_nothing_to_do_gives_memory_back() {
+        let (intake, _outlet) = Intake::new(&Limits::default());
+        for _ in 0..POOLED {
+            intake.pool.give_back(Vec::with_capacity(CHUNK));
+        }
+        assert!(intake.may_sleep());
+        assert_eq!(intake.pool.0.lock().unwrap().len(), POOLED_IDLE);
     }
 }

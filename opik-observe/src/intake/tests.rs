@@ -195,3 +195,43 @@ fn nothing_enters_a_closed_intake() {
     intake.drain(&outlet, |_, counted| handed_over += counted);
     assert_eq!((handed_over, intake.recorded()), (1, 3));
 }
+
+#[test]
+fn the_worker_is_woken_from_its_sleep_at_half_of_the_budget_and_when_it_is_used_up() {
+    let limits = Limits {
+        pending_records: 10,
+        ..Limits::default()
+    };
+    let (intake, _outlet) = Intake::new(&limits);
+    intake.served_by(std::thread::current());
+    let woken = || {
+        let (began, long) = (Instant::now(), Duration::from_secs(20));
+        std::thread::park_timeout(long);
+        began.elapsed() < long
+    };
+    assert!(intake.may_sleep());
+    intake.record(b"one");
+    assert!(woken(), "from its sleep");
+    (1..5).for_each(|_| intake.record(b"one"));
+    assert!(woken(), "at half of the budget");
+    (5..10).for_each(|_| intake.record(b"one"));
+    // Whatever woke it meanwhile does not count.
+    std::thread::park_timeout(Duration::ZERO);
+    intake.record(b"one too many");
+    assert_eq!(intake.account().lost.of(DropReason::BudgetExceeded), 1);
+    assert!(woken(), "when it is used up");
+}
+
+#[test]
+fn a_thread_forgets_its_slots_of_closed_intakes() {
+    let records = || {
+        for _ in 0..10 {
+            let (intake, _outlet) = Intake::new(&Limits::default());
+            intake.record(b"one");
+            intake.close();
+        }
+        SLOTS.with_borrow(Vec::len)
+    };
+    let kept = std::thread::scope(|scope| scope.spawn(records).join().unwrap());
+    assert_eq!(kept, 1);
+}

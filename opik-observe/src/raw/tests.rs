@@ -117,6 +117,49 @@ fn what_is_written_is_read_back() {
     );
 }
 
+#[test]
+fn records_of_every_size_are_whole_wherever_the_buffer_ends() {
+    for length in 0..2 * 1_024 {
+        let text = "x".repeat(length);
+        let mut raw = begun(&Name::from("s"), None);
+        raw.text(Tag::Input, &text);
+        let mut named = Raw::default();
+        named.begin(&Head {
+            kind: Kind::Trace,
+            span_type: None,
+            id: [1; 16],
+            trace: [1; 16],
+            parent: None,
+            start: Timestamp::EPOCH,
+            name: &Name::dynamic(&text),
+        });
+        let view = RawView::parse(raw.as_bytes()).unwrap();
+        let field = view.fields().next().unwrap();
+        assert_eq!(field.payload.as_text(), Some(&*text));
+        let view = RawView::parse(named.as_bytes()).unwrap();
+        assert_eq!(view.name().0, text);
+    }
+}
+
+#[test]
+fn a_span_becomes_a_trace_with_the_same_fields() {
+    let mut raw = head(&Name::from("tool"));
+    raw.text(Tag::Input, "q");
+    raw.turn_into_trace([7; 16]);
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    assert!(view.kind() == Kind::Trace && view.parent().is_none());
+    assert_eq!(view.key(), [7; 16]);
+    assert_eq!(view.fields().count(), 2);
+}
+
+#[test]
+fn a_record_ends_no_earlier_than_it_began() {
+    let mut raw = head(&Name::from("tool"));
+    raw.end(Timestamp::from_micros(4));
+    let view = RawView::parse(raw.as_bytes()).unwrap();
+    assert_eq!(view.end(), Some(Timestamp::from_micros(5)));
+}
+
 struct Refuses;
 impl serde::Serialize for Refuses {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {

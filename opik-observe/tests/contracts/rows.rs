@@ -95,7 +95,9 @@ fn a_full_content_branch_gets_everything_in_opiks_shape() {
         (chat.total_estimated_cost, chat.usage.total_tokens()),
         (Some(0.25), Some(7))
     );
-    assert!(chat.ttft.unwrap() >= 0.0);
+    let took = chat.end_time.unwrap().micros_since(chat.start_time);
+    let took = f64::from(u32::try_from(took).unwrap()) / 1_000.0;
+    assert!((0.0..=took).contains(&chat.ttft.unwrap()), "milliseconds");
 
     for (start, end, version) in spans
         .iter()
@@ -195,6 +197,55 @@ fn a_span_that_ends_by_a_panic_has_it_as_its_error() {
         traces[0].error_info.as_ref().unwrap().exception_type,
         "panic"
     );
+}
+
+/// Records while the thread unwinds.
+struct RecordsInDrop<'a>(&'a Recorder);
+impl Drop for RecordsInDrop<'_> {
+    fn drop(&mut self) {
+        self.0.trace("while unwinding").end();
+    }
+}
+
+#[test]
+fn a_record_takes_nothing_over_from_the_one_before_it_on_its_thread() {
+    let (traces, spans, _) = recorded(|recorder| {
+        let unwinds = |name: Option<&'static str>| {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                let _trace = name.map(|name| recorder.trace(name));
+                let _inner = name.is_none().then(|| RecordsInDrop(recorder));
+                panic!("the program's own");
+            }));
+            let result: Result<(), _> = result;
+            assert!(result.is_err());
+        };
+        recorder.span_in_context("alone", SpanType::Tool).end();
+        recorder.trace("without a span").end();
+        recorder.trace("failed").fail("Timeout", "");
+        unwinds(Some("after a failed one"));
+        unwinds(None);
+        unwinds(Some("after one while unwinding"));
+    });
+    let outcomes: Vec<_> = traces
+        .iter()
+        .map(|trace| {
+            let error = trace.error_info.as_ref();
+            let error = error.map(|error| error.exception_type.as_str());
+            (trace.name.as_deref().unwrap(), error)
+        })
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            ("alone", None),
+            ("without a span", None),
+            ("failed", Some("Timeout")),
+            ("after a failed one", Some("panic")),
+            ("while unwinding", None),
+            ("after one while unwinding", Some("panic")),
+        ]
+    );
+    assert_eq!(spans.len(), 1);
 }
 
 #[test]
