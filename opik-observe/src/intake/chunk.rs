@@ -151,11 +151,18 @@ mod tests {
     #[test]
     fn the_pool_keeps_what_a_rush_needs_and_little_when_idle() {
         let pool = Pool::default();
+        let kept = || pool.0.lock().unwrap().len();
+        for size in [1, CHUNK - 1, CHUNK + 1] {
+            pool.give_back(Vec::with_capacity(size));
+        }
+        assert_eq!(kept(), 0, "of another size");
+        let mut used = Vec::with_capacity(CHUNK);
+        used.push(7);
+        pool.give_back(used);
+        assert!(pool.take().is_empty());
         for _ in 0..POOLED + 10 {
             pool.give_back(Vec::with_capacity(CHUNK));
         }
-        pool.give_back(Vec::with_capacity(1));
-        let kept = || pool.0.lock().unwrap().len();
         assert_eq!(kept(), POOLED);
         pool.rest();
         assert_eq!(kept(), POOLED_IDLE);

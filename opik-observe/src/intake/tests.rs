@@ -191,9 +191,15 @@ fn nothing_enters_a_closed_intake() {
         late.join().unwrap();
     });
     assert_eq!(intake.account().lost.of(DropReason::Closed), 2);
+    // Nor where the thread writes while the worker is at its first cell.
+    let slot = Arc::clone(intake.registry.slots().first().unwrap());
+    let worker = slot.cell().unwrap();
+    intake.record(b"beside the worker");
+    drop(worker);
+    assert_eq!(intake.account().lost.of(DropReason::Closed), 3);
     let mut handed_over = 0;
     intake.drain(&outlet, |_, counted| handed_over += counted);
-    assert_eq!((handed_over, intake.recorded()), (1, 3));
+    assert_eq!((handed_over, intake.recorded()), (1, 4));
 }
 
 #[test]

@@ -188,3 +188,30 @@ impl Collector {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Limits;
+    use crate::intake::Intake;
+    use crate::recorder::Recorder;
+    use crate::worker::BranchQueue;
+
+    #[test]
+    fn what_arrives_right_before_closing_is_handed_over() {
+        let (intake, outlet) = Intake::new(&Limits::default());
+        let queues = vec![Arc::new(BranchQueue::discarding("b".to_owned()))];
+        let core = Arc::new(Core::new(intake, queues, &Limits::default(), false));
+        let recorder = Recorder::from_core(Arc::clone(&core));
+        recorder.trace("t").end();
+        let minute = Duration::from_mins(1);
+        let ticket = Ticket::new(1, minute);
+        Collector::new(core, outlet).finish(&ticket, Instant::now() + minute);
+        recorder.trace("late").end();
+        let statistics = recorder.statistics();
+        let branch = statistics.branch("b").unwrap();
+        assert_eq!((branch.recorded, branch.exported), (2, 1));
+        assert_eq!(branch.dropped_for(DropReason::Closed), 1);
+        assert!(ticket.unfinished().is_empty());
+    }
+}

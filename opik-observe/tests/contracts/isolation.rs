@@ -114,6 +114,18 @@ fn drop_is_bounded_when_the_exporter_hangs() {
 }
 
 #[test]
+fn the_report_of_a_shutdown_that_ran_out_of_time_has_the_losses() {
+    let hanging = HangingExporter::new();
+    let (recorder, guard) = recorder(hanging);
+    record(&recorder, 3);
+    // A tenth of this is left to count them.
+    let report = guard.shutdown(SHORT * 10);
+    assert_eq!(report.unfinished, ["b"]);
+    let branch = balanced(&report.statistics, "b");
+    assert_eq!(branch.dropped_for(DropReason::ShutdownTimeout), 3);
+}
+
+#[test]
 fn drop_is_bounded_when_the_exporter_blocks_its_thread() {
     let blocking = BlockingExporter::new();
     let (recorder, guard) = Recorder::builder()
