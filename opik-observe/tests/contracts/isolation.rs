@@ -252,6 +252,7 @@ impl opik_core::Exporter for Told {
     async fn flush(&self) -> Result<(), opik_core::ExportError> {
         Ok(())
     }
+    #[expect(clippy::panic, reason = "this is what the exporter is for")]
     fn closing(&self, deadline: std::time::Instant) {
         assert!(deadline <= std::time::Instant::now() + LONG);
         self.told.open();
