@@ -8,7 +8,7 @@ use std::sync::Arc;
 use opik_core::wire::WireExporter as _;
 use opik_observe::spool::{Durability, Spool, SpoolStatistics, check_directory, inspect};
 
-use super::processes::child;
+use super::processes::{child, child_of};
 use super::server::{Mood, Server, rows};
 use super::{block_on, quick, replay};
 
@@ -117,12 +117,18 @@ fn a_directory_without_permission_is_survived() {
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(directory.path(), open(0o755)).unwrap();
     std::fs::set_permissions(&spool, open(0o555)).unwrap();
-    let mut command = child(directory.path(), "disk::child_that_tries_two");
-    // Permissions are nothing to the superuser.
-    if std::fs::metadata(&spool).unwrap().uid() == 0 {
-        command.uid(65_534).gid(65_534);
-    }
-    let output = command.output().unwrap();
+    // Permissions are nothing to the superuser, and another user may not reach the build's folder.
+    let role = "disk::child_that_tries_two";
+    let output = if std::fs::metadata(&spool).unwrap().uid() == 0 {
+        let program = directory.path().join("tests");
+        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        std::fs::set_permissions(&program, open(0o755)).unwrap();
+        let mut command = child_of(&program, directory.path(), role);
+        command.uid(65_534).gid(65_534).output()
+    } else {
+        child(directory.path(), role).output()
+    };
+    let output = output.unwrap();
     assert!(
         text(&output).contains("kept false direct 1 refused 1"),
         "{output:?}"

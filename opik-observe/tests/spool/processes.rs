@@ -21,7 +21,12 @@ use super::{LONG, block_on, quick, replay, replay_with};
 const DOWN: Mood = Mood::Fails(ExportErrorKind::Unavailable);
 
 pub(super) fn child(directory: &Path, role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    child_of(&std::env::current_exe().unwrap(), directory, role)
+}
+
+/// The same, run from a copy of these tests.
+pub(super) fn child_of(program: &Path, directory: &Path, role: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .args(["--ignored", "--exact", "--nocapture", role])
         .current_dir(directory)
