@@ -217,6 +217,12 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_are_escaped_in_json() {
+        assert!(!is_json("\"\u{1}\"") && !is_json("\"\n\""));
+        assert!(is_json("\"\u{7f}\u{85}\"") && is_json(r#""\u0001""#));
+    }
+
+    #[test]
     fn depth_is_bounded_without_recursion() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(is_json(&nested(MAX_DEPTH)));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use foldhash::{HashMap, HashMapExt};
 use rapidfuzz::distance::lcs_seq;
 
 use super::ngrams::{Ngrams, real};
@@ -104,9 +105,12 @@ impl Rouge {
         let all: Vec<&[u32]> = (0..lines.count()).map(|i| grams.symbols(i)).collect();
         let (output, reference) = all.split_at(written.min(all.len()));
 
-        // A word counts at most as often as it occurs in each of the texts.
-        let mut left = tally(&grams, 0..written);
-        let mut due = tally(&grams, written..all.len());
+        // A word counts at most as often as the output has it; each place of the reference is seen
+        // only once anyway.
+        let mut left: HashMap<u32, usize> = HashMap::new();
+        for word in output.iter().copied().flatten() {
+            *left.entry(*word).or_insert(0) += 1;
+        }
         let mut hits = 0;
         for expected in reference {
             let mut union = BTreeSet::new();
@@ -114,32 +118,16 @@ impl Rouge {
                 union.extend(common_places(expected, line)?);
             }
             for place in union {
-                let word = expected.get(place).map_or(0, |word| *word as usize);
-                if let (Some(left), Some(due)) = (left.get_mut(word), due.get_mut(word))
-                    && *left > 0
-                    && *due > 0
-                {
+                let left = expected.get(place).and_then(|word| left.get_mut(word));
+                if let Some(left) = left.filter(|left| **left > 0) {
                     hits += 1;
                     *left -= 1;
-                    *due -= 1;
                 }
             }
         }
         let words = |lines: &[&[u32]]| lines.iter().map(|line| line.len()).sum();
         Ok(f1(hits, words(output), words(reference)))
     }
-}
-
-fn tally(grams: &Ngrams, lines: std::ops::Range<usize>) -> Vec<usize> {
-    let mut sums: Vec<usize> = Vec::new();
-    for line in lines {
-        let counts = grams.counts(line);
-        sums.resize(counts.len(), 0);
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum += count;
-        }
-    }
-    sums
 }
 
 fn f1(common: usize, written: usize, expected: usize) -> f64 {
@@ -232,6 +220,13 @@ mod tests {
             let places = common_places(&a, &b).unwrap();
             prop_assert_eq!(places.len(), lcs_seq::similarity(&a, &b));
         }
+    }
+
+    #[test]
+    fn a_word_of_the_output_counts_once() {
+        let case = Case::new("a").with_reference("a\na");
+        let score = Rouge::new(RougeKind::LongestByLine).score(&case).unwrap();
+        assert!((score.value() - 2.0 / 3.0).abs() < 1e-12);
     }
 
     #[test]

@@ -71,3 +71,16 @@ impl Metric for SpearmanRanking {
         Ok(Score::new(self.name(), f64::midpoint(rho, 1.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_that_comes_twice_in_either_ranking_is_an_error() {
+        for (output, reference) in [(["a", "a"], ["a", "b"]), (["a", "b"], ["b", "b"])] {
+            let case = Case::new(output.to_vec()).with_reference(reference.to_vec());
+            assert!(SpearmanRanking::new().score(&case).is_err());
+        }
+    }
+}
