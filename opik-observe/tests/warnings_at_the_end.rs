@@ -1,6 +1,6 @@
 //! What is lost at the end of a program is said before the call that ends it returns. One test, since
 //! the subscriber belongs to the process.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
