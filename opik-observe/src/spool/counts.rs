@@ -1,5 +1,6 @@
 //! What became of every record that the spool took: counters and their snapshot.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use opik_core::Timestamp;
@@ -67,6 +68,10 @@ impl Count {
         self.0.fetch_sub(less, Ordering::Relaxed);
     }
 
+    fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -91,9 +96,51 @@ pub(super) struct Counts {
     /// Microseconds; 0 when there is no segment.
     oldest: AtomicI64,
     warned: [AtomicBool; Trouble::COUNT],
+    /// For messages.
+    directory: PathBuf,
+    /// The server did not take something, and nothing since.
+    outage: AtomicBool,
+    /// What had been written and what had failed when that began.
+    before_outage: [Count; 2],
+    said_back: AtomicBool,
 }
 
 impl Counts {
+    pub(super) fn of(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// The server does not take something.
+    pub(super) fn begin_outage(&self) {
+        if !self.outage.swap(true, Ordering::Relaxed) {
+            let [appended, failed] = &self.before_outage;
+            appended.set(self.appended.get());
+            failed.set(self.failed_attempts.get());
+        }
+    }
+
+    /// The server takes something: says so if it did not before, the first time for all to see.
+    pub(super) fn end_outage(&self) {
+        // Read first: the usual case writes nothing that another thread reads.
+        if !self.outage.load(Ordering::Relaxed) || !self.outage.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let [appended, failed] = &self.before_outage;
+        let written = self.appended.get().saturating_sub(appended.get());
+        let failed_attempts = self.failed_attempts.get().saturating_sub(failed.get());
+        let waiting = self.pending_records.get();
+        let directory = self.directory.display();
+        let text = "spool: the server is back";
+        if self.said_back.swap(true, Ordering::Relaxed) {
+            tracing::debug!(target: "opik_observe", %directory, written, waiting, failed_attempts, "{text}");
+        } else {
+            tracing::info!(target: "opik_observe", %directory, written, waiting, failed_attempts, "{text}");
+        }
+    }
+
     pub(super) fn set_oldest(&self, oldest: Option<Timestamp>) {
         let micros = oldest.map_or(0, Timestamp::as_micros);
         self.oldest.store(micros, Ordering::Relaxed);
@@ -126,11 +173,11 @@ impl Counts {
             .warned
             .get(trouble as usize)
             .is_some_and(|warned| !warned.swap(true, Ordering::Relaxed));
-        let text = trouble.text();
+        let (text, directory) = (trouble.text(), self.directory.display());
         if first {
-            tracing::warn!(target: "opik_observe", ?detail, "spool: {text}");
+            tracing::warn!(target: "opik_observe", %directory, ?detail, "spool: {text}");
         } else {
-            tracing::debug!(target: "opik_observe", ?detail, "spool: {text}");
+            tracing::debug!(target: "opik_observe", %directory, ?detail, "spool: {text}");
         }
     }
 }

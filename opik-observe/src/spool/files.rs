@@ -9,6 +9,11 @@ use super::name::random;
 
 /// One directory. Names are those of files in it.
 pub(super) trait Files: Send + Sync + fmt::Debug {
+    /// The directory, for messages.
+    fn directory(&self) -> &Path {
+        Path::new("")
+    }
+
     /// Makes the directory where it is missing.
     fn make_directory(&self) -> io::Result<()>;
 
@@ -58,6 +63,10 @@ impl Directory {
 }
 
 impl Files for Directory {
+    fn directory(&self) -> &Path {
+        &self.0
+    }
+
     fn make_directory(&self) -> io::Result<()> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);

@@ -86,6 +86,7 @@ pub(super) async fn run(shared: &Shared) {
         let records = outstanding.batch.len();
         match deliver(shared, &outstanding.batch).await {
             Outcome::Sent { rejected } => {
+                shared.counts.end_outage();
                 if rejected > 0 {
                     shared.counts.warn(Trouble::Rejected, &rejected);
                 }

@@ -57,7 +57,7 @@ impl Shared {
         options: SpoolOptions,
         timers: Handle,
     ) -> Self {
-        let counts = Arc::new(Counts::default());
+        let counts = Arc::new(Counts::of(files.directory()));
         let journal = Journal::new(files, clock, Arc::clone(&counts), options.clone());
         Self {
             inner,
@@ -218,6 +218,7 @@ impl Shared {
             ExportErrorKind::Unauthorized => Trouble::KeyRefused,
             _ => Trouble::Outage,
         };
+        self.counts.begin_outage();
         self.counts.warn(trouble, &error.kind());
     }
 
@@ -259,6 +260,7 @@ impl Shared {
 
     /// Counts what went past the spool.
     pub(super) fn note_direct(&self, report: &ExportReport) {
+        self.counts.end_outage();
         self.counts.direct.add(report.accepted as u64);
     }
 }
