@@ -9,7 +9,7 @@ use opik_observe::{Branch, DropReason, Policy, Recorder};
 use opik_testkit::doubles::Fault;
 use opik_testkit::{FailingExporter, PanickingExporter, RecordingExporter};
 
-use super::{LONG, balanced};
+use super::{LONG, balanced, settle};
 
 /// Records from eight threads until told to stop and returns how many records were made.
 fn storm(recorder: &Recorder, stop: &Arc<AtomicBool>, started: &Arc<Barrier>) -> Vec<Made> {
@@ -35,24 +35,6 @@ fn storm(recorder: &Recorder, stop: &Arc<AtomicBool>, started: &Arc<Barrier>) ->
 }
 
 type Made = std::thread::JoinHandle<u64>;
-
-/// Waits until nothing is on its way; the worker may need a moment after the last caller left.
-fn settle(recorder: &Recorder) {
-    let deadline = std::time::Instant::now() + LONG;
-    while recorder
-        .statistics()
-        .branches
-        .iter()
-        .any(|b| b.pending() > 0)
-    {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "{:?}",
-            recorder.statistics()
-        );
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn the_books_balance_under_contention_and_through_shutdown() {

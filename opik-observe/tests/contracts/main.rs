@@ -47,6 +47,24 @@ fn must_return<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         .expect("it blocks, or it panicked")
 }
 
+/// Waits until nothing is on its way; the worker may need a moment after the last caller left.
+fn settle(recorder: &Recorder) {
+    let deadline = std::time::Instant::now() + LONG;
+    while recorder
+        .statistics()
+        .branches
+        .iter()
+        .any(|b| b.pending() > 0)
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "{:?}",
+            recorder.statistics()
+        );
+        std::thread::yield_now();
+    }
+}
+
 /// The branch's numbers, after checking that its books balance.
 #[track_caller]
 fn balanced(statistics: &Statistics, branch: &str) -> BranchStatistics {

@@ -56,9 +56,13 @@ fn a_workspace_or_path_that_is_not_found_yet() {
 
 #[test]
 fn a_redirect_is_not_followed() {
+    // One that would take everything.
+    let elsewhere = FaultyServer::start(Mode::Healthy);
+    let location = format!("Location: {}\r\n", elsewhere.url()).leak();
     for status in [301, 302, 307, 308] {
-        everything_arrives_after(status, "Location: http://127.0.0.1:9/elsewhere\r\n", "");
+        everything_arrives_after(status, location, "");
     }
+    assert_eq!(elsewhere.requests(), 0);
 }
 
 #[test]
