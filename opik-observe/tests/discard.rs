@@ -33,6 +33,7 @@ fn what_is_discarded_counts_as_exported() {
     for branch in ["nowhere", "kept"] {
         let branch = report.statistics.branch(branch).unwrap();
         assert_eq!((branch.recorded, branch.exported), (8_000, 8_000));
+        assert_eq!(branch.dropped(), 0);
     }
     assert_eq!(kept.records(), 8_000);
     recorder.trace("late").end();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opik_core::SpanType;
-use opik_observe::{Policy, Recorder};
+use opik_observe::{Branch, Policy, Recorder};
 use opik_testkit::RecordingExporter;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -52,6 +52,7 @@ fn threads_are_named_few_and_gone_after_the_recorder() {
             Arc::new(RecordingExporter::new()),
             Policy::default(),
         )
+        .add_branch(Branch::discard("nowhere"))
         .start()
         .unwrap();
     recorder.trace("t").end();
