@@ -110,3 +110,35 @@ fn what_waits_behind_an_attempt_that_hangs_finds_its_way_too_however_much_it_is(
     );
     assert_eq!(spool.statistics().appended, branch.exported);
 }
+
+/// A real client before a port that takes connections and says nothing, with a timeout that is longer
+/// than shutdown may take.
+#[cfg(feature = "rest")]
+#[test]
+fn settings_with_a_long_timeout_lose_nothing_when_the_server_hangs() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap().to_owned();
+    let settings = opik_core::settings::OpikSettings::builder().load_from(&|name: &str| {
+        let value = match name {
+            "OPIK_ENABLED" => "yes",
+            "OPIK_BASE_URL" => &base,
+            "OPIK_TIMEOUT_SECONDS" => "10",
+            "OPIK_SPOOL_DIR" => &path,
+            _ => return None,
+        };
+        Some(std::ffi::OsString::from(value))
+    });
+    let opik = opik_observe::from_settings(settings);
+    assert_eq!(opik.problems, []);
+    for number in 0..RECORDS {
+        opik.recorder.trace(format!("{number}")).end();
+    }
+    let report = opik.guard.shutdown(Duration::from_secs(1));
+    let branch = &report.statistics.branches[0];
+    assert!(report.complete, "{report:?}");
+    assert_eq!((branch.exported, branch.dropped()), (branch.recorded, 0));
+    let spool = opik.spool.unwrap().statistics();
+    assert_eq!(spool.appended, branch.recorded, "{spool:?}");
+}
