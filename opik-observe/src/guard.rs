@@ -36,12 +36,28 @@ impl<E: Error + ?Sized> fmt::Display for Chain<'_, E> {
 
 /// The last part of a type's path without its parameters, for example `ParseIntError`; of
 /// `dyn Error + Send` it is `Error`.
-pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
-    let full = std::any::type_name::<T>();
-    let full = full.strip_prefix("dyn ").unwrap_or(full);
-    let end = full.find(['<', ' ']).unwrap_or(full.len());
-    let full = full.get(..end).unwrap_or(full);
-    full.rsplit(':').next().unwrap_or(full)
+///
+/// Half of all crates call their error `Error`: such a one goes with the part before, as people write
+/// it, for example `io::Error`, whatever private module of that name it is in.
+pub(crate) fn short_type_name<T: ?Sized>() -> Name<'static> {
+    kind_of_path(std::any::type_name::<T>())
+}
+
+fn kind_of_path(full: &'static str) -> Name<'static> {
+    let path = full.strip_prefix("dyn ").unwrap_or(full);
+    let is_dyn = path.len() < full.len();
+    let end = path.find(['<', ' ']).unwrap_or(path.len());
+    let path = path.get(..end).unwrap_or(path);
+    let (before, last) = path.rsplit_once("::").unwrap_or(("", path));
+    let mut before = before.rsplit("::");
+    match before.find(|part| !matches!(*part, "" | "error" | "errors")) {
+        // A type is a literal of the program.
+        Some(part) if last == "Error" && !is_dyn => Name {
+            text: format!("{part}::{last}").into(),
+            declared: true,
+        },
+        _ => Name::from(last),
+    }
 }
 
 /// Methods that traces and spans share.
@@ -82,17 +98,19 @@ macro_rules! shared_methods {
             self
         }
 
-        /// It failed with this error: the kind is the name of the type, the text that of the error
-        /// and its causes.
+        /// It failed with this error: the kind is the name of the type (`ParseIntError`; `io::Error`
+        /// where the name alone is `Error`), the text that of the error and its causes.
         pub fn error<E: Error + ?Sized>(&mut self, error: &E) -> &mut Self {
             if let Some(active) = &mut self.active {
                 let kind = short_type_name::<E>();
-                active.fail(&Name::from(kind), Some(&Chain(error)));
+                active.fail(&kind, Some(&Chain(error)));
             }
             self
         }
 
         /// It failed: a kind such as `Timeout`, and what the program says about it.
+        ///
+        /// A kind that is no literal is a [`Name::dynamic`], and [`Policy`](crate::Policy) decides on it.
         pub fn fail<'n>(&mut self, kind: impl Into<Name<'n>>, message: &str) -> &mut Self {
             if let Some(active) = &mut self.active {
                 active.fail(&kind.into(), Some(&message));
@@ -173,6 +191,9 @@ impl TraceGuard {
     shared_methods!();
 
     /// Begins a span at the top of the trace.
+    ///
+    /// A `&str` that is no literal goes in as [`Name::dynamic`], and
+    /// [`Policy::names`](crate::Policy::names) decides whether it leaves.
     #[inline(always)]
     #[expect(
         clippy::needless_pass_by_value,
@@ -222,6 +243,9 @@ impl SpanGuard {
     shared_methods!();
 
     /// Begins a span below this one.
+    ///
+    /// A `&str` that is no literal goes in as [`Name::dynamic`], and
+    /// [`Policy::names`](crate::Policy::names) decides whether it leaves.
     #[inline(always)]
     #[expect(
         clippy::needless_pass_by_value,
@@ -326,3 +350,35 @@ macro_rules! guard_traits {
     )+};
 }
 guard_traits!(TraceGuard, SpanGuard);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_is_called_error_says_whose_it_is() {
+        for (path, kind) in [
+            ("std::io::error::Error", "io::Error"),
+            ("serde_json::error::Error", "serde_json::Error"),
+            ("anyhow::Error", "anyhow::Error"),
+            ("shop::errors::Error<alloc::string::String>", "shop::Error"),
+            ("Error", "Error"),
+            ("error::Error", "Error"),
+            ("dyn core::error::Error + core::marker::Send", "Error"),
+            ("core::num::error::ParseIntError", "ParseIntError"),
+            ("str", "str"),
+        ] {
+            let name = kind_of_path(path);
+            assert_eq!(name.text, kind, "{path}");
+            assert!(name.declared, "{path}");
+        }
+        // As the compiler spells them.
+        assert_eq!(short_type_name::<std::io::Error>().text, "io::Error");
+        assert_eq!(
+            short_type_name::<serde_json::Error>().text,
+            "serde_json::Error"
+        );
+        assert_eq!(short_type_name::<fmt::Error>().text, "fmt::Error");
+        assert_eq!(short_type_name::<dyn Error + Send>().text, "Error");
+    }
+}

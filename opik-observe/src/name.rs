@@ -21,7 +21,20 @@ pub struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// A name that may have been made of data.
+    /// A name that may have been made of data, for a `&str` that is no literal. Under
+    /// [`Policy::metadata_only`](crate::Policy::metadata_only) a hash stands for it, unless
+    /// [`Policy::names`](crate::Policy::names) or
+    /// [`Policy::allow_name`](crate::Policy::allow_name) lets it through.
+    ///
+    /// ```
+    /// use opik_observe::Name;
+    ///
+    /// # let recorder = opik_observe::Recorder::disabled();
+    /// fn called(tool: &str) -> Name<'_> {
+    ///     Name::dynamic(tool)
+    /// }
+    /// let trace = recorder.trace(called("search"));
+    /// ```
     #[must_use]
     pub fn dynamic(text: &'a str) -> Self {
         Self {

@@ -92,7 +92,7 @@ impl Tally {
 ///
 /// `recorded == exported + dropped() + pending()`, and once a flush or shutdown is complete nothing
 /// is pending.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BranchStatistics {
     /// Name of the branch.
@@ -169,6 +169,29 @@ impl BranchStatistics {
     }
 }
 
+impl fmt::Debug for BranchStatistics {
+    /// With the losses by the names of their reasons.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Losses<'a>(&'a BranchStatistics);
+        impl fmt::Debug for Losses<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let named = self.0.losses().map(|(reason, n)| (reason.as_str(), n));
+                f.debug_map().entries(named).finish()
+            }
+        }
+        f.debug_struct("BranchStatistics")
+            .field("name", &self.name)
+            .field("recorded", &self.recorded)
+            .field("start_rows", &self.start_rows)
+            .field("attachments", &self.attachments)
+            .field("exported", &self.exported)
+            .field("pending", &self.pending())
+            .field("fields_lost", &self.fields_lost)
+            .field("losses", &Losses(self))
+            .finish()
+    }
+}
+
 /// What the recorder did since it started; see [`Recorder::statistics`](crate::Recorder::statistics).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -214,5 +237,10 @@ mod tests {
             [(DropReason::Rejected, 4), (DropReason::Closed, 3)]
         );
         assert_eq!((branch.dropped(), branch.pending()), (7, 1));
+        let text = format!("{branch:?}");
+        assert!(
+            text.contains(r#"losses: {"rejected": 4, "closed": 3}"#),
+            "{text}"
+        );
     }
 }

@@ -176,7 +176,10 @@ fn calls_nodes_and_validations_say_what_they_are_and_how_they_went() {
     let failed = outcome.span("logician");
     assert_eq!(failed.model.as_deref(), Some("qwen3-32b"));
     assert_eq!(failed.provider.as_deref(), Some("vllm"));
-    assert_eq!(failed.error_info.as_ref().unwrap().exception_type, "Error");
+    assert_eq!(
+        failed.error_info.as_ref().unwrap().exception_type,
+        "fmt::Error"
+    );
     assert!(failed.tags.is_empty());
 
     let again = outcome.span("generalist");

@@ -16,6 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// let usage = Usage::of_tokens(1_200, 80);
 /// assert_eq!(usage.total_tokens(), Some(1_280));
 /// assert_eq!(usage.get("original_usage.cached_tokens"), None);
+/// let own = Usage::from([("prompt_tokens", 1_200), ("original_usage.cached_tokens", 900)]);
+/// assert_eq!(own.get("original_usage.cached_tokens"), Some(900));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
@@ -67,6 +69,20 @@ impl Usage {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, i64)> for Usage {
+    /// Of counts with the same name the last one stays.
+    fn from_iter<I: IntoIterator<Item = (N, i64)>>(counts: I) -> Self {
+        let counts = counts.into_iter();
+        Self(counts.map(|(name, count)| (name.into(), count)).collect())
+    }
+}
+
+impl<N: Into<String>, const COUNT: usize> From<[(N, i64); COUNT]> for Usage {
+    fn from(counts: [(N, i64); COUNT]) -> Self {
+        counts.into_iter().collect()
     }
 }
 

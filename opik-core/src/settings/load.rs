@@ -510,7 +510,7 @@ impl<E: Environment> Loader<'_, E> {
         };
         let stated = match mode {
             Some(mode) => Some((Ok(mode), Origin::Argument)),
-            None => self.read(Setting::SpoolMode, None, |text, _| spool_mode(text)),
+            None => self.read(Setting::SpoolMode, None, |text, _| parse::spool_mode(text)),
         };
         let mode = match (stated, &directory.value) {
             (Some((Err(what), origin)), _) => {
@@ -527,16 +527,4 @@ impl<E: Environment> Loader<'_, E> {
         };
         (mode, directory)
     }
-}
-
-fn spool_mode(text: &str) -> Parsed<SpoolMode> {
-    let is_it = |mode: &SpoolMode| text.eq_ignore_ascii_case(mode.name());
-    [
-        SpoolMode::Memory,
-        SpoolMode::SpoolOnFailure,
-        SpoolMode::WriteAhead,
-    ]
-    .into_iter()
-    .find(is_it)
-    .ok_or("neither memory, spool_on_failure nor write_ahead")
 }

@@ -255,6 +255,10 @@ impl OpikSettings {
             Setting::CheckTls => Some(self.check_tls.value.to_string()),
             Setting::Compression => Some(self.compression.value.to_string()),
             Setting::StartRows => Some(self.start_rows.value.to_string()),
+            Setting::MaxPayload if self.max_payload.origin == Origin::Default => {
+                let bytes = self.max_payload.value;
+                Some(format!("{bytes} bytes, less in a recorder"))
+            }
             Setting::MaxPayload => Some(format!("{} bytes", self.max_payload.value)),
             Setting::AttachmentExtraction => Some(self.attachment_extraction.value.to_string()),
             Setting::MinAttachment => Some(format!("{} characters", self.min_attachment.value)),
@@ -339,7 +343,8 @@ impl OpikSettings {
         self.start_rows.value
     }
 
-    /// Most bytes of an input or output. Default: 20 MiB.
+    /// Most bytes of an input or output. Default: 20 MiB for a client. A recorder cuts at 4 MiB of its
+    /// own unless this was set, and then at this or at what it may hold, whichever is less.
     #[must_use]
     pub fn max_payload_bytes(&self) -> usize {
         self.max_payload.value

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::SpoolMode;
+
 /// Most bytes of a name, a key or an address.
 const MAX_TEXT: usize = 4_096;
 
@@ -46,6 +48,19 @@ pub(super) fn megabytes(text: &str) -> Parsed<usize> {
 /// A count of characters.
 pub(super) fn characters(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "not a whole number")
+}
+
+/// When records are kept on disk.
+pub(super) fn spool_mode(text: &str) -> Parsed<SpoolMode> {
+    let is_it = |mode: &SpoolMode| text.eq_ignore_ascii_case(mode.name());
+    [
+        SpoolMode::Memory,
+        SpoolMode::SpoolOnFailure,
+        SpoolMode::WriteAhead,
+    ]
+    .into_iter()
+    .find(is_it)
+    .ok_or("neither memory, spool_on_failure nor write_ahead")
 }
 
 /// A name of anything: no control characters, not too long.

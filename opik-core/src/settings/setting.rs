@@ -1,5 +1,7 @@
 //! The settings by name, and the variables of the official clients that have no meaning here.
 
+use super::parse;
+
 /// A setting: its name, the variables that set it, its key in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -129,6 +131,40 @@ impl Setting {
             Self::MaxPayload => Some("max_payload_size_mb"),
             Self::AttachmentExtraction => Some("is_attachment_extraction_active"),
             Self::MinAttachment => Some("min_base64_embedded_attachment_size"),
+        }
+    }
+
+    /// Whether a text can be its value, as a variable or the file would give it.
+    ///
+    /// ```
+    /// use opik_core::settings::Setting;
+    ///
+    /// assert!(Setting::ApiKey.check("abc").is_ok());
+    /// assert_eq!(Setting::ApiKey.check("\"abc\""), Err("it has quotes around it"));
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with it. The text is not repeated.
+    pub fn check(self, text: &str) -> Result<(), &'static str> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("it is empty");
+        }
+        match self {
+            Self::Enabled
+            | Self::TrackDisable
+            | Self::CheckTls
+            | Self::Compression
+            | Self::StartRows
+            | Self::AttachmentExtraction => parse::switch(text).map(drop),
+            Self::BaseUrl => parse::address(text).map(drop),
+            Self::ApiKey | Self::Workspace => parse::header(text).map(drop),
+            Self::ProjectName | Self::Environment => parse::name(text).map(drop),
+            Self::Timeout | Self::FlushTimeout => parse::seconds(text).map(drop),
+            Self::MaxPayload => parse::megabytes(text).map(drop),
+            Self::MinAttachment => parse::characters(text).map(drop),
+            Self::SpoolMode => parse::spool_mode(text).map(drop),
+            Self::SpoolDirectory => Ok(()),
         }
     }
 
