@@ -144,6 +144,61 @@ fn a_server_that_does_not_answer_or_refuses_is_not_written() {
 }
 
 #[test]
+fn what_no_program_could_use_is_not_written_and_a_percent_sign_is_one() {
+    let scratch = Scratch::new();
+    let base = ["configure", "--url", "http://h", "--no-check", "--yes"];
+    for (option, value, word) in [
+        ("--api-key", "\"quoted\"", "quotes"),
+        ("--api-key", "k\u{e9}y", "header"),
+        ("--workspace", "", "empty"),
+        ("--workspace", "t\u{e9}am", "header"),
+        ("--project", " ", "empty"),
+        ("--project", "two\nlines", "control"),
+    ] {
+        let run = scratch.run(&[&base[..], &[option, value]].concat());
+        assert_eq!((run.code, scratch.config().as_str()), (2, ""), "{option}");
+        assert!(run.stderr.contains(word), "{option}: {}", run.stderr);
+        assert!(!run.stderr.contains("quoted"), "{}", run.stderr);
+    }
+    let named = ["--workspace", "50%", "--project", "a%b%%(c)s"];
+    scratch.ok(&[&base[..], &named].concat());
+    // The official client reads and writes the file without interpolation.
+    assert!(scratch.config().contains("project_name = a%b%%(c)s\n"));
+    let report = scratch.json(&["doctor"]);
+    let settings = report["settings"].as_array().unwrap();
+    let value = |name: &str| {
+        let row = settings.iter().find(|row| row["name"] == name);
+        row.unwrap()["value"].clone()
+    };
+    assert_eq!(value("project_name"), "a%b%%(c)s");
+    assert_eq!(value("workspace"), "50%");
+}
+
+#[test]
+fn a_server_that_answers_with_an_error_is_said_to_be_there() {
+    let Some(stub) = stub("a_server_that_answers_with_an_error") else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let url = stub.base_url();
+    for status in [401, 429, 503] {
+        stub.fault(&json!({ "path": "ping", "method": "GET", "status": status }))
+            .unwrap();
+        let on = [("OPIK_ENABLED", "1"), ("OPIK_URL_OVERRIDE", url.as_str())];
+        let run = scratch.run_with(&["doctor", "--json"], &on);
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        let text = checks(&report, "opik")[0]["text"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let expected = format!("something answers at {url}");
+        assert!(text.starts_with(expected.trim_end_matches('/')), "{text}");
+        assert!(text.contains(&format!("status {status}")), "{text}");
+        stub.clear_faults().unwrap();
+    }
+}
+
+#[test]
 fn wrong_command_lines_say_what_to_do() {
     let scratch = Scratch::new();
     for (args, word) in [

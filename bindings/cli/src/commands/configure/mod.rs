@@ -53,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
 
-    /// The workspace [default: default]
+    /// The workspace [default: what is configured for the same server, else default]
     #[arg(long, value_name = "NAME")]
     workspace: Option<String>,
 
@@ -209,24 +209,29 @@ impl Answers<'_> {
                 }
             }
         };
-        Ok((!key.is_empty()).then(|| Secret::from(key)))
+        if key.is_empty() {
+            return Ok(None);
+        }
+        usable(Setting::ApiKey, &key).map(|key| Some(Secret::from(key)))
     }
 
     fn workspace(&mut self, base: &BaseUrl) -> Result<String, Failure> {
-        if let Some(name) = given(self.args.workspace.as_ref()) {
+        if let Some(name) = given(Setting::Workspace, self.args.workspace.as_ref())? {
             return Ok(name);
         }
         let present = Some(self.present.workspace()).filter(|_| !self.args.use_local);
         let present = self.of_this_server(base, Setting::Workspace, present);
         let proposal = present.unwrap_or(DEFAULT_WORKSPACE).to_owned();
         match &mut self.dialog {
-            Some(dialog) if !base.is_near() => dialog.ask("Workspace", &proposal),
+            Some(dialog) if !base.is_near() => {
+                usable(Setting::Workspace, &dialog.ask("Workspace", &proposal)?)
+            }
             _ => Ok(proposal),
         }
     }
 
     fn project(&mut self, newest: Option<String>) -> Result<String, Failure> {
-        if let Some(name) = given(self.args.project.as_ref()) {
+        if let Some(name) = given(Setting::ProjectName, self.args.project.as_ref())? {
             return Ok(name);
         }
         let present = self.configured(Setting::ProjectName, Some(self.present.project_name()));
@@ -234,10 +239,8 @@ impl Answers<'_> {
         match &mut self.dialog {
             Some(dialog) => {
                 let proposal = present.or(newest);
-                dialog.ask(
-                    "Project",
-                    proposal.as_deref().unwrap_or(Project::DEFAULT_NAME),
-                )
+                let proposal = proposal.as_deref().unwrap_or(Project::DEFAULT_NAME);
+                usable(Setting::ProjectName, &dialog.ask("Project", proposal)?)
             }
             None => Ok(present.unwrap_or_else(|| Project::DEFAULT_NAME.to_owned())),
         }
@@ -345,10 +348,22 @@ impl Wanted {
     }
 }
 
-/// A name from the command line; an empty one is none.
-fn given(text: Option<&String>) -> Option<String> {
-    let text = text?.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+/// A name from the command line.
+fn given(setting: Setting, text: Option<&String>) -> Result<Option<String>, Failure> {
+    text.map(|text| usable(setting, text)).transpose()
+}
+
+/// A value that programs can use which read it from the file.
+fn usable(setting: Setting, text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    match setting.check(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(what) => {
+            let name = setting.name().replace('_', " ");
+            let text = format!("this {name} cannot be used: {what}");
+            Err(Failure::new(Code::Usage, text))
+        }
+    }
 }
 
 fn key_from_stdin() -> Result<String, Failure> {

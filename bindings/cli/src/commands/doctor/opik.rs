@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use opik_core::Timestamp;
-use opik_core::rest::{BaseUrl, ClientError, OpikClient, RestError};
+use opik_core::rest::{BaseUrl, ClientError, OpikClient, RestError, RetryPolicy};
 use opik_core::settings::{OpikSettings, Origin, Setting};
 use serde::Serialize;
 
 use super::{Check, Status, chain};
 use crate::config;
 use crate::exit::Failure;
-use crate::opik_server::{impatient, refusal, talk};
+use crate::opik_server::{refusal, talk};
 use crate::render::numbers::duration;
 use crate::render::style::DIM;
 use crate::render::text::clean;
@@ -157,7 +157,7 @@ pub(super) fn server(settings: &OpikSettings, always: bool) -> Result<Vec<Check>
     } else {
         Status::Warn
     };
-    let client = match impatient(builder).build() {
+    let client = match builder.retry(RetryPolicy::none()).build() {
         Ok(client) => client,
         Err(error) => {
             let hint = match &error {
@@ -177,11 +177,7 @@ async fn ask(client: &OpikClient, bad: Status) -> Vec<Check> {
     let time = match client.server_time().await {
         Ok(time) => time,
         Err(error) => {
-            let text = format!("no Opik answers at {base}: {}", chain(&error));
-            return vec![
-                Check::new("opik", bad, text)
-                    .hint("start the server, or correct its address with opik-rs configure"),
-            ];
+            return vec![no_answer(&error, base, bad)];
         }
     };
     let version = match client.server_version().await {
@@ -202,6 +198,25 @@ async fn ask(client: &OpikClient, bad: Status) -> Vec<Check> {
     });
     checks.extend(time.map(|time| clock(time, Timestamp::now())));
     checks
+}
+
+/// Nobody is there, or somebody who does not answer as Opik does.
+fn no_answer(error: &RestError, base: &BaseUrl, bad: Status) -> Check {
+    let hint = match error.status() {
+        Some(401 | 403) => "it wants a key before it says anything: opik-rs configure writes one",
+        Some(429 | 500..) => "try again later; the address is not what is wrong",
+        _ => "start the server, or correct its address with opik-rs configure",
+    };
+    let text = match error.status() {
+        Some(status) if status != 404 => {
+            format!(
+                "something answers at {base}, with status {status}: {}",
+                chain(error)
+            )
+        }
+        _ => format!("no Opik answers at {base}: {}", chain(error)),
+    };
+    Check::new("opik", bad, text).hint(hint)
 }
 
 fn no_access(error: &RestError, workspace: &str, bad: Status) -> Check {
