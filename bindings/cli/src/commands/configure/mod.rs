@@ -359,7 +359,11 @@ fn usable(setting: Setting, text: &str) -> Result<String, Failure> {
     match setting.check(text) {
         Ok(()) => Ok(text.to_owned()),
         Err(what) => {
-            let name = setting.name().replace('_', " ");
+            let name = match setting {
+                Setting::ApiKey => "API key",
+                Setting::Workspace => "workspace",
+                _ => "project",
+            };
             let text = format!("this {name} cannot be used: {what}");
             Err(Failure::new(Code::Usage, text))
         }
