@@ -178,7 +178,7 @@ fn calls_nodes_and_validations_say_what_they_are_and_how_they_went() {
     assert_eq!(failed.provider.as_deref(), Some("vllm"));
     assert_eq!(
         failed.error_info.as_ref().unwrap().exception_type,
-        "fmt::Error"
+        "io::Error"
     );
     assert!(failed.tags.is_empty());
 
