@@ -70,7 +70,8 @@ fn text(bytes: &[u8]) -> Option<&str> {
     if bytes.is_empty() {
         return Some("");
     }
-    std::str::from_utf8(bytes).ok()
+    // Short texts as the standard library does it, long ones with the vector units of the machine.
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 impl<'a> RawView<'a> {

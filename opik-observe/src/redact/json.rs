@@ -4,6 +4,8 @@
 //! with a point; for texts, identifiers and times these functions cost a fraction of it, and that is
 //! most of what a row costs.
 
+use std::ops::Range;
+
 use opik_core::Timestamp;
 
 const ONES: u64 = u64::MAX / 255;
@@ -185,6 +187,32 @@ pub(super) fn push_time(out: &mut Vec<u8>, at: Timestamp) {
     out.extend_from_slice(&text);
 }
 
+/// Bytes of a moment in quotes.
+const TIME: usize = 29;
+
+/// A moment in quotes, where the text of another one stands in `out` already: within one second, only
+/// the fraction differs.
+pub(super) fn push_time_near(
+    out: &mut Vec<u8>,
+    at: Timestamp,
+    other: Timestamp,
+    place: Range<usize>,
+) {
+    const SECOND: i64 = 1_000_000;
+    let second = |at: Timestamp| at.as_micros().div_euclid(SECOND);
+    if second(at) != second(other) || place.len() != TIME {
+        return push_time(out, at);
+    }
+    let micros = at.as_micros().rem_euclid(SECOND).unsigned_abs();
+    out.extend_from_within(place);
+    // `.000000Z"`
+    if let Some(end) = out.last_chunk_mut::<9>() {
+        end[1..3].copy_from_slice(&two(micros / 10_000));
+        end[3..5].copy_from_slice(&two(micros / 100 % 100));
+        end[5..7].copy_from_slice(&two(micros % 100));
+    }
+}
+
 /// A number below a hundred.
 fn two(number: u64) -> [u8; 2] {
     [digit(number / 10), digit(number % 10)]
@@ -266,6 +294,13 @@ mod tests {
             }
             let at = Timestamp::from_micros(micros);
             prop_assert_eq!(written(|out| push_time(out, at)), format!("\"{at}\""));
+            let near = at.plus_micros(small * 1_000);
+            let both = written(|out| {
+                push_time(out, at);
+                let first = 0..out.len();
+                push_time_near(out, near, at, first);
+            });
+            prop_assert_eq!(both, format!("\"{at}\"\"{near}\""));
         }
     }
 }

@@ -11,7 +11,9 @@ use opik_core::{SpanId, Timestamp, TraceId};
 
 use super::Common;
 use super::cleared::{Cleared, Content, Head, Leaf};
-use super::json::{push_escaped, push_float, push_id, push_int, push_text, push_time};
+use super::json::{
+    push_escaped, push_float, push_id, push_int, push_text, push_time, push_time_near,
+};
 use super::limited::{Limited, limited};
 use crate::raw::Kind;
 
@@ -74,10 +76,12 @@ impl Row<'_> {
 
     /// Start and end; returns where the end stands.
     fn times(&mut self, head: &Head) -> Range<usize> {
-        push_time(self.key(",\"start_time\":"), head.start);
+        let before = self.key(",\"start_time\":").len();
+        push_time(self.out, head.start);
+        let start = before..self.out.len();
         let Some(end) = head.end else { return 0..0 };
         let before = self.key(",\"end_time\":").len();
-        push_time(self.out, end);
+        push_time_near(self.out, end, head.start, start);
         before..self.out.len()
     }
 
