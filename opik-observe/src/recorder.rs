@@ -300,26 +300,27 @@ impl Core {
             .iter()
             .map(|queue| {
                 let exported = queue.exported.load(Ordering::Acquire);
-                (queue, exported, Tally::sums([&account.lost, &queue.lost]))
+                let lost = Tally::sums([&account.lost, &queue.lost]);
+                let start_rows = queue.start_rows.load(Ordering::Relaxed);
+                let attachments = queue.attachments.load(Ordering::Relaxed);
+                (queue, exported, lost, start_rows, attachments)
             })
             .collect();
-        let recorded = self.intake.recorded();
+        let ended = fates.iter().map(|(_, exported, lost, rows, files)| {
+            let known = exported + lost.iter().sum::<u64>();
+            known.saturating_sub(rows + files)
+        });
+        let recorded = self.intake.recorded(ended.max().unwrap_or(0));
         Statistics {
             recorded,
             suppressed: account.suppressed.load(Ordering::Relaxed),
             fields_lost: account.fields_lost.load(Ordering::Relaxed),
             branches: fates
                 .into_iter()
-                .map(|(queue, exported, lost)| {
-                    BranchStatistics::new(
-                        &queue.name,
-                        recorded,
-                        queue.start_rows.load(Ordering::Relaxed),
-                        exported,
-                        lost,
-                    )
-                    .with_attachments(queue.attachments.load(Ordering::Relaxed))
-                    .with_fields_lost(queue.fields_lost.load(Ordering::Relaxed))
+                .map(|(queue, exported, lost, start_rows, attachments)| {
+                    BranchStatistics::new(&queue.name, recorded, start_rows, exported, lost)
+                        .with_attachments(attachments)
+                        .with_fields_lost(queue.fields_lost.load(Ordering::Relaxed))
                 })
                 .collect(),
         }

@@ -113,8 +113,9 @@ impl Intake {
     /// Complete records so far.
     ///
     /// Should the list of slots stay locked, as in the child of a fork that happened while the
-    /// worker was at it, this is what was last known.
-    pub(crate) fn recorded(&self) -> u64 {
+    /// worker was at it, or while the machine lets the worker wait, this is what was last known, and at
+    /// least as many as are known to have `ended`.
+    pub(crate) fn recorded(&self, ended: u64) -> u64 {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(slots) = self.registry.try_slots() {
@@ -125,7 +126,7 @@ impl Intake {
                 return recorded;
             }
             if Instant::now() >= until {
-                return self.known.load(Ordering::Relaxed);
+                return self.known.load(Ordering::Relaxed).max(ended);
             }
             std::thread::yield_now();
         }

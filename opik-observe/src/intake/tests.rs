@@ -117,7 +117,7 @@ fn room_that_a_chunk_did_not_use_comes_back_with_it() {
     }
     let mut handed_over = 0;
     intake.drain(&outlet, |_, counted| handed_over += counted);
-    assert_eq!((handed_over, intake.recorded()), (8, 8));
+    assert_eq!((handed_over, intake.recorded(0)), (8, 8));
     assert_eq!(intake.account().waiting.load(Ordering::SeqCst), 0);
     assert!(intake.may_sleep());
 }
@@ -126,12 +126,13 @@ fn room_that_a_chunk_did_not_use_comes_back_with_it() {
 fn counting_ends_though_the_list_of_slots_stays_locked() {
     let (intake, _outlet) = Intake::new(&Limits::default());
     intake.record(b"one");
-    assert_eq!(intake.recorded(), 1);
+    assert_eq!(intake.recorded(0), 1);
     let forked = intake.registry.slots();
     intake.record(b"two");
-    assert_eq!(intake.recorded(), 1, "what was last known");
+    assert_eq!(intake.recorded(0), 1, "what was last known");
+    assert_eq!(intake.recorded(5), 5, "and what is known to have ended");
     drop(forked);
-    assert_eq!(intake.recorded(), 2);
+    assert_eq!(intake.recorded(0), 2);
 }
 
 #[test]
@@ -142,9 +143,9 @@ fn what_an_ended_thread_recorded_stays_counted() {
             let ends = scope.spawn(|| (0..5).for_each(|_| intake.record(b"one")));
             ends.join().unwrap();
         });
-        assert_eq!(intake.recorded(), round * 5);
+        assert_eq!(intake.recorded(0), round * 5);
         intake.drain(&outlet, |_, _| {});
-        assert_eq!(intake.recorded(), round * 5);
+        assert_eq!(intake.recorded(0), round * 5);
     }
     assert!(intake.registry.slots().len() <= 1);
 }
@@ -176,7 +177,7 @@ fn the_worker_keeps_no_thread_from_its_slot_or_the_list() {
     assert_eq!(intake.account().lost.of(DropReason::BudgetExceeded), 0);
     let mut handed_over = 0;
     intake.drain(&outlet, |_, counted| handed_over += counted);
-    assert_eq!((handed_over, intake.recorded()), (121, 121));
+    assert_eq!((handed_over, intake.recorded(0)), (121, 121));
     assert!(outlet.0.try_recv().is_err());
 }
 
@@ -199,7 +200,7 @@ fn nothing_enters_a_closed_intake() {
     assert_eq!(intake.account().lost.of(DropReason::Closed), 3);
     let mut handed_over = 0;
     intake.drain(&outlet, |_, counted| handed_over += counted);
-    assert_eq!((handed_over, intake.recorded()), (1, 4));
+    assert_eq!((handed_over, intake.recorded(0)), (1, 4));
 }
 
 #[test]
