@@ -183,6 +183,10 @@ mod tests {
             Some(Timestamp::from_micros(1_795_170_315_351_000))
         );
         assert_ne!(id, SpanId::generate_at(at));
+        // The variant of RFC 9562, whatever the random bits are.
+        for random in [0, u64::MAX] {
+            assert_eq!(SpanId::from_parts(at, random).as_bytes()[8] >> 6, 0b10);
+        }
     }
 
     #[test]
@@ -190,6 +194,12 @@ mod tests {
         let a = TraceId::generate_at(Timestamp::from_micros(5_000));
         let b = TraceId::generate_at(Timestamp::from_micros(5_001));
         assert!(a < b);
+        // Whatever the random bits are, so that none of these is luck.
+        for micros in 4_000..6_000 {
+            let last = TraceId::from_parts(Timestamp::from_micros(micros), u64::MAX);
+            let next = TraceId::from_parts(Timestamp::from_micros(micros + 1), 0);
+            assert!(last < next, "{micros}");
+        }
         assert_eq!(a.to_string().to_uppercase().parse::<TraceId>(), Ok(a));
         assert_eq!("not an id".parse::<TraceId>(), Err(ParseIdError));
     }
