@@ -109,6 +109,9 @@ impl tracing::Subscriber for Warnings {
 fn there_is_one_warning_for_each_kind_of_trouble_and_no_content_in_it() {
     let seen = Warnings::default();
     let warnings = Arc::clone(&seen.0);
+    // With a single subscriber `tracing` asks that of the thread which meets an event first, and a thread of
+    // another test has none: then nobody would see it.
+    let _second = tracing::Dispatch::new(Warnings::default());
     let _here = tracing::subscriber::set_default(seen);
     simulated(async {
         let options = SpoolOptions::new().max_bytes(30_000).max_age(HOUR);
