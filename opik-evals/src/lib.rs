@@ -1,14 +1,15 @@
 //! Evaluation of LLM programs: metrics of what was written, and how far their scores can be trusted.
 //!
+//! - [`dataset`]: examples, read as a stream from files, folders and pipes.
 //! - [`metric`]: the [`Metric`] trait, the [`Case`] it scores, metrics from closures and the
 //!   [`conformance`](metric::conformance) suite that every metric has to pass.
 //! - [`heuristics`]: metrics computed without a model, equal to those of the official Python SDK.
 //! - [`interval`]: how far a proportion or a mean can be trusted.
 //!
-//! Nothing here reads a clock, a file, the network or the environment. There are no datasets,
-//! judges, experiments or gates yet.
+//! Metrics are pure: they read no clock, no file, no network. Nothing here reads the environment.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod dataset;
 pub mod heuristics;
 pub mod interval;
 pub mod metric;

@@ -1,0 +1,3 @@
+//! Datasets: reading, building, writing.
+
+mod items;
