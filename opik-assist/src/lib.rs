@@ -2,7 +2,7 @@
 //!
 //! Everything here is a pure function over [`opik_core::TraceTree`]: no IO, no clock, no model.
 //! [`analysis::analyse`] computes the evidence once, [`answer::answer`] turns a question into a
-//! short text made of it.
+//! short text made of it, [`context::pack`] writes it down for a model within a number of tokens.
 //!
 //! ```
 //! use opik_assist::analysis::analyse;
@@ -23,6 +23,7 @@
 pub mod analysis;
 pub mod answer;
 mod claims;
+pub mod context;
 pub mod context_growth;
 pub mod critical_path;
 pub mod culprit;

@@ -8,7 +8,7 @@
 mod choose;
 mod difference;
 mod intent;
-mod mention;
+pub(crate) mod mention;
 
 use std::fmt;
 
