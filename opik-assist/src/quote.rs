@@ -37,6 +37,7 @@ pub(crate) fn quoted(text: &str, max: usize) -> String {
     format!("\"{}\"", clean(text, max).replace('"', "'"))
 }
 
+/// Whether a character neither controls a terminal nor turns or hides writing.
 pub(crate) fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
