@@ -17,19 +17,21 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  opik-rs serve                        listen where Opik's SDKs look for a local Opik
-  opik-rs serve --port 8081            somewhere else
-  OPIK_SERVER_API_KEY=... opik-rs serve --host 0.0.0.0
-                                       for other machines; clients send the key
+  opik-rs serve                listen where SDKs look for a local Opik
+  opik-rs serve --port 8081    somewhere else
+  opik-rs serve --host 0.0.0.0
+                               for other machines too; set
+                               OPIK_SERVER_API_KEY, which clients then send
 
 Point an official SDK at it:
   opik configure --use_local           finds it at http://localhost:5173
   export OPIK_URL_OVERRIDE=http://127.0.0.1:5173/api/
 
-Everything is kept in the store (--db), which the other commands read while the server runs.
-The variables of the environment that it understands are listed in docs/src/server.md.
+Everything is kept in the store (--db), which the other commands read while the
+server runs. More variables of the environment are in the guide to the server.
 
-JSON, one line once it listens: {\"url\": \"http://127.0.0.1:5173/api/\", \"store\": FILE}")]
+JSON, one line once it listens:
+  {\"url\": \"http://127.0.0.1:5173/api/\", \"store\": FILE}")]
 pub(crate) struct Args {
     /// Address to listen on [default: HOST, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
