@@ -1,3 +1,6 @@
 //! Datasets: reading, building, writing.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod builders;
 mod items;
+mod vyasa;
