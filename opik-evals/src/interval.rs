@@ -1,7 +1,11 @@
 //! Intervals of confidence: how far a score over some cases can be trusted.
 
+use serde::Serialize;
+
+use crate::statistics::random::SplitMix;
+
 /// A value with the bounds between which it lies with the stated confidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// The lower bound.
     pub low: f64,
@@ -21,14 +25,20 @@ pub struct Interval {
 /// ```
 #[must_use]
 pub fn wilson(successes: u32, trials: u32) -> Option<Interval> {
-    const Z: f64 = 1.959_963_984_540_054;
-    if trials == 0 || successes > trials {
+    wilson_at(successes, trials, 0.95)
+}
+
+/// As [`wilson`], at another confidence. `None` also outside of the open interval from 0 to 1.
+#[must_use]
+pub fn wilson_at(successes: u32, trials: u32, confidence: f64) -> Option<Interval> {
+    let z = crate::statistics::normal_quantile((1.0 + confidence) / 2.0)?;
+    if confidence <= 0.0 || trials == 0 || successes > trials {
         return None;
     }
     let (n, p) = (f64::from(trials), f64::from(successes) / f64::from(trials));
-    let scale = 1.0 + Z * Z / n;
-    let middle = (p + Z * Z / (2.0 * n)) / scale;
-    let half = Z / scale * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
+    let scale = 1.0 + z * z / n;
+    let middle = (p + z * z / (2.0 * n)) / scale;
+    let half = z / scale * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     Some(Interval {
         low: (middle - half).max(0.0),
         value: p,
@@ -49,7 +59,7 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<Int
         reason = "counts of cases are far below 2^52"
     )]
     let count = values.len() as f64;
-    let mut random = SplitMix(seed);
+    let mut random = SplitMix::new(seed);
     let mut means: Vec<f64> = (0..resamples)
         .map(|_| {
             values
@@ -66,26 +76,6 @@ pub fn bootstrap_mean(values: &[f64], resamples: usize, seed: u64) -> Option<Int
         value: values.iter().sum::<f64>() / count,
         high: *means.get((last * 975).div_ceil(1_000))?,
     })
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): a small generator whose numbers never change with a
-/// dependency, so that published intervals stay reproducible.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn pick(&mut self, values: &[f64]) -> Option<f64> {
-        let count = u128::try_from(values.len()).ok()?;
-        // The high half of the product is uniform below `count` (Lemire 2019).
-        let index = usize::try_from((u128::from(self.next()) * count) >> 64).ok()?;
-        values.get(index).copied()
-    }
 }
 
 #[cfg(test)]

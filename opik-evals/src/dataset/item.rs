@@ -176,13 +176,20 @@ impl Item {
     /// the data has no fields of these names, and an output.
     #[must_use]
     pub fn case(&self, output: impl Into<Value>) -> Case {
+        Case::from(self.fields()).with("output", output)
+    }
+
+    /// The data, and the expectation as `reference` and `expected_output` where the data has no
+    /// fields of these names.
+    #[must_use]
+    pub fn fields(&self) -> Map<String, Value> {
         let mut fields = self.data.clone();
         if let Some(expected) = &self.expected {
             for name in ["reference", "expected_output"] {
                 fields.entry(name).or_insert_with(|| expected.clone());
             }
         }
-        Case::from(fields).with("output", output)
+        fields
     }
 }
 

@@ -63,6 +63,12 @@ impl Case {
         self.fields.get(name)
     }
 
+    /// All fields.
+    #[must_use]
+    pub fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// A field that has to be there and not null.
     ///
     /// # Errors

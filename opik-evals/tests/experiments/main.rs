@@ -1,0 +1,12 @@
+//! Experiments, what is made of them, and the statistics behind it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod command;
+mod killed;
+mod runs;
+mod statistics;
