@@ -37,8 +37,7 @@ pub(crate) fn quoted(text: &str, max: usize) -> String {
     format!("\"{}\"", clean(text, max).replace('"', "'"))
 }
 
-/// Whether a character neither controls a terminal nor turns or hides writing.
-pub(crate) fn is_harmless(character: char) -> bool {
+fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -8,7 +8,7 @@
 mod choose;
 mod difference;
 mod intent;
-pub(crate) mod mention;
+mod mention;
 
 use std::fmt;
 
@@ -17,7 +17,6 @@ use opik_core::{SpanId, TraceTree};
 use serde::Serialize;
 
 pub use intent::Intent;
-pub(crate) use mention::by_id;
 
 use crate::analysis::Evidence;
 use crate::finding::{Finding, FindingId};

@@ -186,6 +186,7 @@ pub struct NewExperiment {
     #[serde(skip_serializing_if = "Option::is_none")]
     dataset_version_id: Option<String>,
     r#type: &'static str,
+    evaluation_method: &'static str,
 }
 
 debug_only!(NewExperiment: id, name, dataset_name, project_name, metadata);
@@ -204,7 +205,16 @@ impl NewExperiment {
             prompt_versions: Vec::new(),
             dataset_version_id: None,
             r#type: "regular",
+            evaluation_method: "dataset",
         }
+    }
+
+    /// The identifier, a version 7 UUID, where the caller needs to know it before: an experiment
+    /// that is made again under the same one is a conflict and not a second experiment.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
     }
 
     /// Its name; the server makes one up where there is none.

@@ -2,7 +2,7 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 13] = [
     "demo",
     "import",
     "export",
@@ -12,7 +12,6 @@ const COMMANDS: [&str; 14] = [
     "diff",
     "stats",
     "tail",
-    "serve",
     "configure",
     "doctor",
     "completions",
