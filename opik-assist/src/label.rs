@@ -19,15 +19,15 @@ const NAME: usize = 48;
 #[derive(Debug, Clone)]
 pub(crate) struct Labels<'a> {
     tree: &'a TraceTree,
-    /// The last sixteen digits of every id, last digit first, in order.
-    endings: Vec<u64>,
+    /// The last sixteen digits of every id, last digit first, in order, with whose they are.
+    endings: Vec<(u64, NodeId)>,
 }
 
 impl<'a> Labels<'a> {
     pub(crate) fn new(tree: &'a TraceTree) -> Self {
-        let mut endings: Vec<u64> = tree
+        let mut endings: Vec<(u64, NodeId)> = tree
             .nodes()
-            .map(|node| ending(tree.span(node).id))
+            .map(|node| (ending(tree.span(node).id), node))
             .collect();
         endings.sort_unstable();
         Self { tree, endings }
@@ -58,7 +58,7 @@ impl<'a> Labels<'a> {
     pub(crate) fn short(&self, id: SpanId) -> String {
         let digits = id.to_string().replace('-', "");
         let own = ending(id);
-        let place = self.endings.partition_point(|&other| other < own);
+        let place = self.endings.partition_point(|&(other, _)| other < own);
         // The ids that share most of the ending are its neighbours in the order of endings.
         let before = place
             .checked_sub(1)
@@ -66,7 +66,7 @@ impl<'a> Labels<'a> {
         let after = self.endings.get(place + 1);
         let shared = before.into_iter().chain(after);
         let shared = shared
-            .map(|other| (other ^ own).leading_zeros() as usize / 4)
+            .map(|(other, _)| (other ^ own).leading_zeros() as usize / 4)
             .max()
             .unwrap_or(0);
         let tail = (shared + 1).clamp(LEAST, 16);
@@ -76,6 +76,25 @@ impl<'a> Labels<'a> {
         let (head, rest) = digits.split_at_checked(HEAD).unwrap_or((&digits, ""));
         let cut = rest.len().saturating_sub(tail);
         format!("{head}…{}", rest.get(cut..).unwrap_or(rest))
+    }
+
+    /// The span with this id, whole or as [`short`](Self::short) writes it.
+    pub(crate) fn find(&self, id: &str) -> Option<NodeId> {
+        let Some((head, tail)) = id.split_once('…') else {
+            return id.parse().ok().and_then(|id| self.tree.find(id));
+        };
+        if head.len() != HEAD || !(LEAST..16).contains(&tail.len()) {
+            return None;
+        }
+        let reversed: String = tail.chars().rev().collect();
+        let shift = 64 - 4 * tail.len();
+        let least = u64::from_str_radix(&reversed, 16).ok()? << shift;
+        let from = self.endings.partition_point(|&(ending, _)| ending < least);
+        let like = self.endings.get(from..)?.iter();
+        let mut like = like.take_while(|(ending, _)| (ending ^ least) >> shift == 0);
+        let node = like.next()?.1;
+        let fits = like.next().is_none() && self.short(self.tree.span(node).id) == id;
+        fits.then_some(node)
     }
 
     /// Several spans in a row, at most `max`, and how many more there are.
@@ -137,6 +156,13 @@ mod tests {
             short,
             ["01941f29…5ca", "01941f29…cca", "01941f29…45", "01941f29…f0"]
         );
+        for (id, short) in ids.iter().zip(&short) {
+            let node = tree.find(id.parse().unwrap());
+            assert_eq!((labels.find(short), labels.find(id)), (node, node));
+        }
+        for id in ["01941f29…ca", "01941f28…45", "01941f29…46", "…", "x"] {
+            assert_eq!(labels.find(id), None, "{id}");
+        }
         let node = tree.find(ids[3].parse().unwrap()).unwrap();
         assert_eq!(labels.span(node), "step ab (01941f29…f0)");
     }

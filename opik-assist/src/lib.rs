@@ -1,8 +1,14 @@
-//! Computed evidence about traces: critical path, error origin, loops, hot spots, differences.
+//! Conversations about traces: computed evidence, and an assistant that explains it.
 //!
-//! Everything here is a pure function over [`opik_core::TraceTree`]: no IO, no clock, no model.
-//! [`analysis::analyse`] computes the evidence once, [`answer::answer`] turns a question into a
-//! short text made of it.
+//! The evidence (critical path, error origin, loops, hot spots, differences) is made of pure
+//! functions over [`opik_core::TraceTree`]: no IO, no clock, no model. [`analysis::analyse`] computes
+//! it once, [`answer::answer`] turns a question into a short text made of it, [`context::pack`] writes it
+//! down for a model within a number of tokens.
+//!
+//! [`Assistant`] leads conversations that last: it loads a trace, computes the evidence, lets a
+//! [`opik_core::ChatModel`] explain it with read-only [`tools`], checks the answer ([`check`]) and
+//! stores what was said. Without a model it answers from the evidence. [`turn`] is the step machine
+//! in it.
 //!
 //! ```
 //! use opik_assist::analysis::analyse;
@@ -22,7 +28,10 @@
 
 pub mod analysis;
 pub mod answer;
+pub mod assistant;
+pub mod check;
 mod claims;
+pub mod context;
 pub mod context_growth;
 pub mod critical_path;
 pub mod culprit;
@@ -36,15 +45,19 @@ pub mod localise;
 mod message;
 pub mod outliers;
 mod per_node;
+mod prompt;
 mod quote;
 pub mod repetition;
 pub mod self_time;
 mod signature;
 mod soft_error;
 pub mod spend;
+pub mod tools;
 pub mod truncation;
+pub mod turn;
 
 pub use analysis::{Evidence, analyse};
 pub use answer::{Answer, AnswerContext, answer};
+pub use assistant::{Ask, Assistant};
 pub use finding::{Finding, FindingId, FindingKind};
 pub use per_node::PerNode;

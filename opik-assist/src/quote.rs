@@ -37,7 +37,8 @@ pub(crate) fn quoted(text: &str, max: usize) -> String {
     format!("\"{}\"", clean(text, max).replace('"', "'"))
 }
 
-fn is_harmless(character: char) -> bool {
+/// Whether a character neither controls a terminal nor turns or hides writing.
+pub(crate) fn is_harmless(character: char) -> bool {
     !character.is_control()
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

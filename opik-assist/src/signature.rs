@@ -161,18 +161,23 @@ impl Hasher for Hashed {
 }
 
 /// A running hash over words of eight bytes: quick, and good enough where nobody attacks.
-#[derive(Default, Clone, Copy)]
-struct Mix(u64);
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Mix(u64);
 
 impl Mix {
-    fn add(&mut self, word: u64) {
+    /// The hash of what was added so far.
+    pub(crate) fn value(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn add(&mut self, word: u64) {
         let product = u128::from(self.0 ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xda94_2042_e4dd_58b5;
         #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
         let folded = (product >> 64) as u64 ^ product as u64;
         self.0 = folded.rotate_left(23).wrapping_add(word);
     }
 
-    fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         let (words, rest) = text.as_bytes().as_chunks::<8>();
         for &word in words {
             self.add(u64::from_le_bytes(word));

@@ -5,6 +5,9 @@
 //! compressed with gzip, and never holds more than one record. What cannot be read is counted and
 //! named in [`Skipped`], never lost in silence; [`ReadOptions::strict`] makes it an error.
 //!
+//! [`ToneBuilder`] and [`PrecisionBuilder`] make datasets from the blocks and tables that a system
+//! leaves behind, [`TraceItems`] from recorded traces. [`AtomicFile`] writes them: whole or not at all.
+//!
 //! ```
 //! use opik_evals::dataset::{ItemReader, ReadOptions};
 //!
@@ -17,20 +20,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod build;
 mod error;
 mod frames;
 mod input;
 mod item;
 mod items;
+mod lexicon;
+mod manifest;
+mod node;
+mod output;
 mod place;
+mod precision;
 mod records;
 mod skipped;
+mod tone;
+pub mod vyasa;
 
+pub use build::{BuildReport, PrecisionBuilder, ToneBuilder, TraceItems};
 pub use error::DatasetError;
 pub use input::Input;
 pub use item::Item;
 pub(crate) use item::write_canonical;
 pub use items::ItemReader;
+pub use lexicon::{Lexicon, Severity, Term};
+pub use manifest::Manifests;
+pub use node::{Node, NodeError};
+pub use output::AtomicFile;
 pub use place::Place;
+pub use precision::{ColumnIssue, PrecisionIssue, PrecisionRule, check_table};
 pub use records::ReadOptions;
 pub use skipped::{Skip, Skipped};
+pub use tone::{ToneFlag, ToneScanner};

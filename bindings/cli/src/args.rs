@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    ask, completions, configure, diff, doctor, export, import, man, show, stats, tail, traces,
+    ask, completions, configure, diff, doctor, export, import, man, serve, show, stats, tail,
+    traces,
 };
 use crate::demo;
 
@@ -122,6 +123,9 @@ pub(crate) enum Command {
     Stats(stats::Args),
     /// Follow traces as they are recorded
     Tail(tail::Args),
+    /// Record what Opik's SDKs send: a local Opik server in one program
+    #[command(visible_alias = "up")]
+    Serve(serve::Args),
     /// Write down which Opik server programs record to
     Configure(configure::Args),
     /// Check the store, the disk, the configuration, the server and the clock

@@ -1,1 +1,36 @@
 //! The HTTP server: Opik's REST API over the embedded store, and the trace assistant.
+//!
+//! [`Server::bind`] takes a [`ServerConfig`] and an open [`Store`](opik_store::Store) and serves
+//! on a socket until [`Running::shutdown`] is called. Any official Opik client works against it:
+//! point its base URL at `http://127.0.0.1:5173/api/`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use opik_server::{Server, ServerConfig};
+//! use opik_store::Store;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = ServerConfig::default().port(0);
+//! let server = Server::bind(config, Store::open_in_memory()?).await?;
+//! println!("http://{}/api/", server.local_addr());
+//! let report = server.shutdown(Duration::from_secs(5)).await;
+//! assert!(report.is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Handlers are thin: they read the request, call `opik-store`, and map what comes back. What they
+//! share is in `http` (bodies, errors, pages, streams); `recorder` has one file per resource.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod app;
+#[expect(dead_code, reason = "for the resources that follow")]
+mod config;
+#[expect(dead_code, unused_imports, reason = "for the resources that follow")]
+mod http;
+#[expect(dead_code, reason = "for the resources that follow")]
+mod recorder;
+mod server;
+
+pub use config::{ConfigError, ServerConfig};
+pub use server::{Running, Server, ServerError, ShutdownReport};

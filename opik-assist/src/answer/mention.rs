@@ -48,7 +48,8 @@ pub(crate) fn can_be_named(name: &str) -> bool {
     name.len() >= 4 && !WORDS.contains(&name.to_lowercase().as_str())
 }
 
-fn by_id(question: &str, tree: &TraceTree) -> Vec<NodeId> {
+/// The spans that a text names by whole or short ids.
+pub(crate) fn by_id(question: &str, tree: &TraceTree) -> Vec<NodeId> {
     let is_part =
         |character: char| character.is_ascii_hexdigit() || matches!(character, '-' | '…' | '.');
     let words = question.split(|character: char| !is_part(character));

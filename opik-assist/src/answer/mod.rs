@@ -8,7 +8,7 @@
 mod choose;
 mod difference;
 mod intent;
-mod mention;
+pub(crate) mod mention;
 
 use std::fmt;
 
@@ -17,6 +17,7 @@ use opik_core::{SpanId, TraceTree};
 use serde::Serialize;
 
 pub use intent::Intent;
+pub(crate) use mention::by_id;
 
 use crate::analysis::Evidence;
 use crate::finding::{Finding, FindingId};

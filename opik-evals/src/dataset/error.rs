@@ -57,6 +57,12 @@ pub enum DatasetError {
         /// Why.
         reason: String,
     },
+    /// The lexicon has no term, so every text would be neutral.
+    #[error("the lexicon {file} has no term, so every text would be neutral")]
+    EmptyLexicon {
+        /// The file.
+        file: String,
+    },
     /// The recorded traces cannot be read.
     #[error("cannot read the recorded traces")]
     Source(#[from] SourceError),

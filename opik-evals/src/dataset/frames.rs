@@ -4,7 +4,7 @@
 //!
 //! - `[` is a list: each element is a record, and so is each line after the list;
 //! - a first line that is an unfinished object is a document over several lines, unless the next
-//!   line begins with `{`: then the first line is damaged and the input is JSON Lines;
+//!   begins with `{` and it is never finished: then it is damaged and the input is JSON Lines;
 //! - everything else is JSON Lines. Lines end with `\n`, `\r\n` or a lone `\r`.
 //!
 //! A mark of byte order (BOM) at the start is passed over. No more than one record is held, and
@@ -66,7 +66,7 @@ impl Nesting {
 /// The records of one input.
 #[derive(Debug)]
 pub(crate) struct Frames<R> {
-    reader: R,
+    reader: Replay<R>,
     layout: Layout,
     /// The line of the next byte, counted from 1.
     line: u64,
@@ -80,7 +80,7 @@ impl<R: BufRead> Frames<R> {
     /// Sees the layout by itself.
     pub(crate) fn new(reader: R, limit: usize) -> Self {
         Self {
-            reader,
+            reader: Replay::new(reader),
             layout: Layout::Unknown,
             line: 1,
             after_return: false,
@@ -129,7 +129,7 @@ impl<R: BufRead> Frames<R> {
                     && !nesting.quoted
                     && self.bytes.first() == Some(&b'{')
                     && first.is_some_and(|frame| frame.damage.is_none());
-                if open && !matches!(self.skip_blank(false)?, Some(b'{') | None) {
+                if open && self.goes_on(nesting)? {
                     self.layout = Layout::Documents;
                     let line = first.map_or(1, |frame| frame.line);
                     self.bytes.push(b'\n');
@@ -138,6 +138,39 @@ impl<R: BufRead> Frames<R> {
                 Ok(first)
             }
         }
+    }
+
+    /// Whether an open first line is the beginning of a document. Behind one a line that begins with
+    /// `{` is an element of a list, and behind a damaged line the next record.
+    fn goes_on(&mut self, nesting: Nesting) -> io::Result<bool> {
+        match self.skip_blank(false)? {
+            None => Ok(false),
+            Some(b'{') => self.is_finished(nesting),
+            Some(_) => Ok(true),
+        }
+    }
+
+    /// Whether an open document is finished within the limit. What is read for that is read again.
+    fn is_finished(&mut self, mut nesting: Nesting) -> io::Result<bool> {
+        let mut ahead = Vec::new();
+        let finished = loop {
+            let buffer = fill(&mut self.reader)?;
+            if buffer.is_empty() || ahead.len() > self.limit {
+                break false;
+            }
+            let finished = buffer.iter().any(|byte| {
+                nesting.feed(*byte);
+                nesting.depth == 0
+            });
+            ahead.extend_from_slice(buffer);
+            let length = buffer.len();
+            self.reader.consume(length);
+            if finished {
+                break true;
+            }
+        };
+        self.reader.unread(ahead);
+        Ok(finished)
     }
 
     /// The next line that is not blank.
@@ -339,7 +372,49 @@ enum Step {
     Before,
 }
 
-fn fill<R: BufRead>(reader: &mut R) -> io::Result<&[u8]> {
+/// A reader to which bytes can be given back.
+#[derive(Debug)]
+struct Replay<R> {
+    front: Vec<u8>,
+    at: usize,
+    reader: R,
+}
+
+impl<R: BufRead> Replay<R> {
+    fn new(reader: R) -> Self {
+        Self {
+            front: Vec::new(),
+            at: 0,
+            reader,
+        }
+    }
+
+    /// Gives back what was consumed last.
+    fn unread(&mut self, mut bytes: Vec<u8>) {
+        bytes.extend_from_slice(self.front.get(self.at..).unwrap_or_default());
+        self.front = bytes;
+        self.at = 0;
+    }
+
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at < self.front.len() {
+            return Ok(self.front.get(self.at..).unwrap_or_default());
+        }
+        self.front = Vec::new();
+        self.at = 0;
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        if self.at < self.front.len() {
+            self.at += count;
+        } else {
+            self.reader.consume(count);
+        }
+    }
+}
+
+fn fill<R: BufRead>(reader: &mut Replay<R>) -> io::Result<&[u8]> {
     // Asked twice because the borrow of a first success cannot leave the loop.
     loop {
         match reader.fill_buf() {
@@ -384,6 +459,13 @@ mod tests {
             (
                 "{\"a\": [\n{\"b\":2}\n",
                 vec![(1, "{\"a\": ["), (2, "{\"b\":2}")],
+            ),
+            (
+                "{\"a\": [\n{\"b\":2},\n{\"c\":3}\n]}\n{\"d\":4}",
+                vec![
+                    (1, "{\"a\": [\n{\"b\":2},\n{\"c\":3}\n]}"),
+                    (5, "{\"d\":4}"),
+                ],
             ),
             (
                 "\n{\n\"a\": \"}\\\"]\"\n}\n\n{\"b\":\n2} x\n",

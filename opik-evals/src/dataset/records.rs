@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::frames::Frames;
-use super::{DatasetError, Input, Place, Skipped};
+use super::{DatasetError, Input, Node, NodeError, Place, Skipped};
 
 /// The largest record by default: 64 MiB.
 const LIMIT: usize = 64 * 1024 * 1024;
@@ -126,6 +126,16 @@ impl Records {
         self.current
             .as_ref()
             .map_or(&[], |open| open.frames.bytes())
+    }
+
+    /// The record as JSON, or why it is none.
+    pub(crate) fn node(&self) -> Result<Node, String> {
+        let text = std::str::from_utf8(self.bytes()).map_err(|_| "not UTF-8".to_owned())?;
+        Node::parse(text).map_err(|error| match error {
+            // The place differs from record to record, and reports count equal reasons.
+            NodeError::Syntax { .. } => "not JSON".to_owned(),
+            other => other.to_string(),
+        })
     }
 
     /// Where the record begins.

@@ -58,6 +58,7 @@ mod options;
 mod pack;
 mod read;
 mod recent;
+pub mod records;
 mod schema;
 mod score_key;
 mod store;

@@ -20,7 +20,7 @@ const APPLICATION_ID: u32 = 0x4f50_494b;
 type Step = (u32, &'static str);
 
 /// Every step from an empty file to the newest schema. Released steps never change.
-const STEPS: &[Step] = &[(1, V1)];
+const STEPS: &[Step] = &[(1, V1), (2, V2)];
 
 const V1: &str = "
 CREATE TABLE counter(
@@ -105,6 +105,92 @@ CREATE TABLE gone(              -- what the text index has to forget
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     entity INTEGER NOT NULL,
     key INTEGER NOT NULL
+) STRICT;
+";
+
+/// What a server keeps beside traces and spans: see `records`. Threads of traces that are there
+/// already get their rows here.
+const V2: &str = "
+CREATE TABLE project_detail(
+    project INTEGER PRIMARY KEY,
+    deleted INTEGER NOT NULL,   -- its key and name stay taken by nobody
+    description TEXT,
+    visibility TEXT NOT NULL,
+    updated INTEGER NOT NULL
+) STRICT;
+CREATE TABLE overlay(           -- fields that were changed apart from their row
+    kind INTEGER NOT NULL,      -- 0 trace, 1 span
+    target BLOB NOT NULL,
+    based INTEGER NOT NULL,     -- 0 while the row itself has not arrived
+    at INTEGER NOT NULL,        -- of the latest change
+    body BLOB NOT NULL,
+    PRIMARY KEY (kind, target)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX overlay_at ON overlay(based, at);
+CREATE TABLE thread(
+    project INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    model BLOB NOT NULL UNIQUE,
+    closed INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (project, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO thread(project, id, model, closed, tags, created, updated)
+    SELECT project, value,
+           unhex(printf('%012x', unixepoch() * 1000) || '7' || substr(hex(randomblob(2)), 2)
+                 || 'a' || substr(hex(randomblob(2)), 2) || hex(randomblob(6))),
+           0, '[]', unixepoch() * 1000000, unixepoch() * 1000000
+    FROM facet_name WHERE entity = 1 AND kind = 7
+     AND EXISTS (SELECT 1 FROM facet WHERE facet.fid = facet_name.fid);
+CREATE INDEX thread_updated ON thread(project, updated);
+CREATE TABLE comment(
+    id BLOB PRIMARY KEY,
+    kind INTEGER NOT NULL,      -- 0 trace, 1 span, 2 thread
+    target BLOB NOT NULL,
+    text TEXT NOT NULL,
+    author TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX comment_target ON comment(kind, target);
+CREATE TABLE guardrail(
+    trace BLOB NOT NULL,
+    span BLOB NOT NULL,
+    name TEXT NOT NULL,
+    result TEXT NOT NULL,
+    config TEXT NOT NULL,
+    details TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (trace, span, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE assertion(
+    kind INTEGER NOT NULL,
+    target BLOB NOT NULL,
+    name TEXT NOT NULL,
+    passed INTEGER NOT NULL,
+    reason TEXT,
+    source TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (kind, target, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE attachment(
+    key INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,      -- 0 trace, 1 span
+    target BLOB NOT NULL,
+    name TEXT NOT NULL,
+    project INTEGER NOT NULL,
+    mime TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    UNIQUE (kind, target, name)
+) STRICT;
+CREATE TABLE attachment_piece(
+    attachment INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (attachment, number)
 ) STRICT;
 ";
 

@@ -214,6 +214,42 @@ impl Store {
             .map_err(StoreError::into_source)
     }
 
+    /// Asks the store's readers, from async code.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, wait) = oneshot::channel();
+        self.read_task(Box::new(move |reader| {
+            drop(answer.send(reader.snapshot(ask)));
+        }))?;
+        wait.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Hands something to the store's writer, from async code, and waits for it. What was handed
+    /// over happens even if the caller goes away.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self
+            .0
+            .waiting
+            .acquire()
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let wait = self.write_task(act)?;
+        wait.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Whether the store can be read.
+    ///
+    /// # Errors
+    /// [`StoreError`] with the reason when it cannot.
+    pub async fn is_readable(&self) -> Result<(), StoreError> {
+        self.look(|reader| reader.last_change().map(drop)).await
+    }
+
     /// Counts what is there. Looks at every trace, about a microsecond each.
     ///
     /// # Errors
@@ -245,7 +281,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        self.read(|reader| reader.project_list())
+        self.read(|reader| crate::records::projects::list(reader.conn()))
     }
 
     /// Deletes traces with their spans and scores, and overwrites their content. Unknown traces

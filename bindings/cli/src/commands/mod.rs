@@ -10,6 +10,7 @@ pub(crate) mod import;
 mod input;
 pub(crate) mod man;
 mod selection;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod tail;

@@ -2,7 +2,7 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "import",
     "export",
@@ -12,6 +12,7 @@ const COMMANDS: [&str; 13] = [
     "diff",
     "stats",
     "tail",
+    "serve",
     "configure",
     "doctor",
     "completions",

@@ -57,7 +57,7 @@ pub(crate) struct Reader {
     conn: Connection,
     /// The text index, if there is one.
     text: Option<Connection>,
-    /// Projects never change once they are there.
+    /// Projects that were met while a question is answered.
     projects: Projects,
     blocks: Vec<(i64, Arc<Vec<u8>>)>,
     /// Blocks that need not be read from the file; only the text index has them.
@@ -88,6 +88,7 @@ impl Reader {
         ask: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.blocks.clear();
+        self.projects.0.clear();
         self.has_scores = [None; 2];
         begin(&self.conn)?;
         if let Some(text) = &self.text {
@@ -100,12 +101,17 @@ impl Reader {
         answer
     }
 
+    /// The connection that reads.
+    pub(crate) fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
     fn project_id(&mut self, key: i64) -> Result<ProjectId, StoreError> {
         Ok(self.projects.get(&self.conn, key)?.0)
     }
 
     /// The key of the project that is asked for; `None` for every project.
-    fn selected(&self, project: &ProjectSelector) -> Result<Option<i64>, StoreError> {
+    pub(crate) fn selected(&self, project: &ProjectSelector) -> Result<Option<i64>, StoreError> {
         let key: Option<i64> = match project {
             ProjectSelector::Name(name) => self
                 .conn

@@ -1,6 +1,6 @@
-//! Counts, projects and changes.
+//! Counts and changes.
 
-use opik_core::{Project, ProjectId, Timestamp, TraceId};
+use opik_core::TraceId;
 
 use super::Reader;
 use crate::codec::totals::Totals;
@@ -27,27 +27,14 @@ impl Reader {
             let totals = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             counts.spans += Totals::decode(totals)?.spans.max(0).cast_unsigned();
         }
-        let projects: i64 = self
-            .conn
-            .query_row("SELECT count(*) FROM project", [], |row| row.get(0))?;
+        let projects: i64 = self.conn.query_row(
+            "SELECT count(*) FROM project WHERE key NOT IN
+                    (SELECT project FROM project_detail WHERE deleted)",
+            [],
+            |row| row.get(0),
+        )?;
         counts.projects = projects.max(0).cast_unsigned();
         Ok(counts)
-    }
-
-    /// The projects, by name.
-    pub(crate) fn project_list(&self) -> Result<Vec<Project>, StoreError> {
-        let mut statement = self
-            .conn
-            .prepare_cached("SELECT id, name, created FROM project ORDER BY fold")?;
-        let projects = statement
-            .query_map([], |row| {
-                let mut project = Project::new(row.get::<_, String>(1)?);
-                project.id = Some(ProjectId::from_bytes(row.get(0)?));
-                project.created_at = Some(Timestamp::from_micros(row.get(2)?));
-                Ok(project)
-            })?
-            .collect::<Result<_, _>>()?;
-        Ok(projects)
     }
 
     /// Traces that changed after a number, oldest change first.

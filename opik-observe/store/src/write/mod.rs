@@ -33,6 +33,8 @@ pub(crate) use spans::is_dead;
 #[derive(Debug, Default)]
 struct State {
     projects: HashMap<String, i64>,
+    /// State of the file, as SQLite counts the commits of other connections.
+    others: i64,
     facets: HashMap<(Entity, i64, Facet), i64>,
     spans: SpanCache,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Writer {
 }
 
 /// One transaction.
-pub(super) struct Work<'w> {
+pub(crate) struct Work<'w> {
     conn: &'w Connection,
     state: &'w mut State,
     seq: i64,
@@ -91,7 +93,7 @@ impl Writer {
     }
 
     /// Runs `act` in a transaction that is committed when it succeeds.
-    fn transaction<T>(
+    pub(crate) fn transaction<T>(
         &mut self,
         act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -125,6 +127,14 @@ impl Writer {
         act: impl FnOnce(&mut Work<'_>) -> Result<T, StoreError>,
     ) -> Result<(T, Done), StoreError> {
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let others = tx
+            .prepare_cached("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))?;
+        if state.others != others {
+            // Another process may have renamed or deleted projects.
+            state.others = others;
+            state.projects.clear();
+        }
         let (seq, trace, part, block) = tx
             .prepare_cached("SELECT seq, trace, part, block FROM counter")?
             .query_row([], |row| {
@@ -174,6 +184,16 @@ impl Work<'_> {
         }
         blocks.finish(self)?;
         self.scores(&packed.scores, packed.arrived)
+    }
+
+    /// The connection, inside the transaction.
+    pub(crate) fn conn(&self) -> &Connection {
+        self.conn
+    }
+
+    /// Forgets keys of projects, after names changed.
+    pub(crate) fn forget_projects(&mut self) {
+        self.state.projects.clear();
     }
 
     fn next_seq(&mut self) -> i64 {

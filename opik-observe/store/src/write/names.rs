@@ -14,7 +14,7 @@ const MOST_FACETS: usize = 100_000;
 impl Work<'_> {
     /// The key of a project, which is made when it is new. A name that is blank or absent is the
     /// default project, unless the identifier says otherwise.
-    pub(super) fn project(&mut self, project: &ProjectRef, now: i64) -> Result<i64, StoreError> {
+    pub(crate) fn project(&mut self, project: &ProjectRef, now: i64) -> Result<i64, StoreError> {
         let name = project
             .name
             .as_deref()

@@ -1,0 +1,203 @@
+//! JSON bodies as Opik reads them.
+//!
+//! - `Content-Encoding: gzip` or none; over the limit of the configuration, which counts what is
+//!   decompressed, the answer is 413.
+//! - `NaN`, `Infinity` and `-Infinity` are accepted outside of texts and become texts of that
+//!   spelling, which is how Opik gives them back.
+//! - An empty body is an empty object: the official client sends `POST /auth` that way.
+//! - Unknown fields are ignored. `null` means absent, which types say with `Option`.
+
+use std::io::Read as _;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use flate2::read::MultiGzDecoder;
+use serde::de::DeserializeOwned;
+
+use super::ApiError;
+use crate::app::App;
+
+/// Bodies over this size are decompressed and parsed where they hold up nobody else.
+const LARGE: usize = 64 << 10;
+
+/// A JSON body. See the module.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<App> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let limit = app.config().largest_body();
+        let is_gzip = is_gzip(&request)?;
+        let raw = collect(request.into_body(), limit).await?;
+        let is_large = raw.len() > LARGE;
+        let parse = move || {
+            let text = if is_gzip { gunzip(&raw, limit)? } else { raw };
+            from_bytes(&text)
+        };
+        if !is_large {
+            return parse().map(Self);
+        }
+        tokio::task::spawn_blocking(parse)
+            .await
+            .map_err(|_| unreadable("the body could not be read"))?
+            .map(Self)
+    }
+}
+
+/// Collects a body of at most `limit` bytes.
+pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let mut cause: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(current) = cause {
+            if current.to_string().contains("length limit exceeded") {
+                return too_large(limit);
+            }
+            cause = current.source();
+        }
+        unreadable("the body ended too early")
+    })
+}
+
+/// Whether the body is gzip; other encodings are refused.
+pub(crate) fn is_gzip(request: &Request) -> Result<bool, ApiError> {
+    let Some(encoding) = request.headers().get(header::CONTENT_ENCODING) else {
+        return Ok(false);
+    };
+    match encoding.as_bytes().to_ascii_lowercase().as_slice() {
+        b"gzip" | b"x-gzip" => Ok(true),
+        b"" | b"identity" => Ok(false),
+        _ => Err(ApiError::message(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "only gzip is supported as Content-Encoding",
+        )),
+    }
+}
+
+/// Decompresses to at most `limit` bytes.
+pub(crate) fn gunzip(raw: &[u8], limit: usize) -> Result<Bytes, ApiError> {
+    let mut text = Vec::with_capacity(raw.len().saturating_mul(4).min(limit));
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    MultiGzDecoder::new(raw)
+        .take(most)
+        .read_to_end(&mut text)
+        .map_err(|_| unreadable("the body is not gzip"))?;
+    if text.len() > limit {
+        return Err(too_large(limit));
+    }
+    Ok(text.into())
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::message(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the request body is over the limit of {limit} bytes"),
+    )
+}
+
+fn unreadable(details: impl Into<String>) -> ApiError {
+    ApiError::message(StatusCode::BAD_REQUEST, "Unable to process JSON").details(details)
+}
+
+/// Reads JSON leniently.
+pub(crate) fn from_bytes<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    if text.iter().all(u8::is_ascii_whitespace) {
+        return serde_json::from_slice(b"{}").map_err(|error| problem(&error));
+    }
+    match serde_json::from_slice(text) {
+        Ok(value) => Ok(value),
+        Err(error) => match quoted_numbers(text) {
+            Some(text) => serde_json::from_slice(&text).map_err(|error| problem(&error)),
+            None => Err(problem(&error)),
+        },
+    }
+}
+
+/// The place and the kind of a problem, never the text.
+fn problem(error: &serde_json::Error) -> ApiError {
+    use serde_json::error::Category;
+    let what = match error.classify() {
+        Category::Io => "unreadable",
+        Category::Syntax => "syntax error",
+        Category::Data => "a value is missing or of another type than expected",
+        Category::Eof => "the text ends too early",
+    };
+    unreadable(format!(
+        "{what} at line {}, column {}",
+        error.line(),
+        error.column()
+    ))
+}
+
+/// The text with `NaN`, `Infinity` and `-Infinity` in quotes; `None` when it has none of them
+/// outside of texts.
+fn quoted_numbers(text: &[u8]) -> Option<Vec<u8>> {
+    const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let mut out = Vec::with_capacity(text.len() + 64);
+    let mut found = false;
+    let mut rest = text;
+    let mut in_text = false;
+    while let [first, after @ ..] = rest {
+        if in_text {
+            out.push(*first);
+            rest = after;
+            if *first == b'"' {
+                in_text = false;
+            } else if *first == b'\\'
+                && let [escaped, after @ ..] = after
+            {
+                out.push(*escaped);
+                rest = after;
+            }
+            continue;
+        }
+        if let Some(word) = WORDS.iter().find(|word| rest.starts_with(word)) {
+            out.push(b'"');
+            out.extend_from_slice(word);
+            out.push(b'"');
+            rest = rest.get(word.len()..).unwrap_or_default();
+            found = true;
+            continue;
+        }
+        in_text = *first == b'"';
+        out.push(*first);
+        rest = after;
+    }
+    found.then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::io::Write as _;
+
+    #[test]
+    fn not_a_number_becomes_a_text_outside_of_texts_only() {
+        let text = br#"{"a": NaN, "b": [-Infinity, Infinity], "c": "NaN \" NaN", "d": 1}"#;
+        let value: Value = from_bytes(text).unwrap();
+        assert_eq!(
+            value,
+            json!({"a": "NaN", "b": ["-Infinity", "Infinity"], "c": "NaN \" NaN", "d": 1})
+        );
+        assert!(from_bytes::<Value>(b"{\"a\": NaN").is_err());
+        assert!(from_bytes::<Value>(b"{\"a\": \"\\").is_err());
+    }
+
+    #[test]
+    fn an_empty_body_is_an_empty_object() {
+        assert_eq!(from_bytes::<Value>(b" ").unwrap(), json!({}));
+    }
+
+    #[test]
+    fn a_gzip_bomb_stops_at_the_limit() {
+        let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        bomb.write_all(&vec![b' '; 1 << 20]).unwrap();
+        let bomb = bomb.finish().unwrap();
+        assert!(gunzip(&bomb, 1 << 20).is_ok());
+        assert!(gunzip(&bomb, (1 << 20) - 1).is_err());
+        assert!(gunzip(b"no gzip", 10).is_err());
+    }
+}

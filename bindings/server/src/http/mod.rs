@@ -1,0 +1,29 @@
+//! What all handlers share.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`body`] | [`JsonBody`]: lenient JSON in, with gzip and limits |
+//! | [`error`] | [`ApiError`]: the two shapes of errors |
+//! | [`caller`] | [`Caller`]: key and workspace |
+//! | [`params`] | [`Params`]: query parameters; pages, filters, sorting, projects |
+//! | [`path_id`] | [`PathId`]: a UUID in the path, else 404 |
+//! | [`reply`] | pages, creations, NDJSON streams |
+//! | [`admission`] | room for request bodies, else 429 |
+//! | [`routes`] | where everything is served |
+
+mod admission;
+mod body;
+mod caller;
+mod error;
+mod params;
+mod path_id;
+mod reply;
+mod routes;
+
+pub(crate) use body::JsonBody;
+pub(crate) use caller::{Caller, USER};
+pub(crate) use error::ApiError;
+pub(crate) use params::Params;
+pub(crate) use path_id::PathId;
+pub(crate) use reply::{PageReply, created, ndjson, no_content};
+pub(crate) use routes::router;

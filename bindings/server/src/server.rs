@@ -1,0 +1,149 @@
+//! Binding, serving and stopping.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use opik_core::Exporter as _;
+use opik_core::Project;
+use opik_store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::config::ServerConfig;
+use crate::http::router;
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be written.
+    #[error("cannot use the store")]
+    Store(#[source] StoreError),
+    /// Others could reach the server, and it would ask them for no key.
+    #[error(
+        "refusing to listen on {address} without a key; set OPIK_SERVER_API_KEY, \
+         or OPIK_SERVER_ALLOW_NO_KEY=true where the network is trusted"
+    )]
+    OpenToOthers {
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+/// Starts servers.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Server;
+
+impl Server {
+    /// Listens and serves, on tasks of the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the address cannot be listened on, or must not be without a key.
+    pub async fn bind(config: ServerConfig, store: Store) -> Result<Running, ServerError> {
+        let address = config.address();
+        if config.is_open_to_others() {
+            return Err(ServerError::OpenToOthers { address });
+        }
+        let refused = |source| ServerError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
+        // The default project is there from the start.
+        store
+            .make_project(Project::DEFAULT_NAME.to_owned())
+            .await
+            .map_err(ServerError::Store)?;
+        let app = App::new(config, store.clone());
+        let service = router(app);
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let stopped = stop.clone();
+        let served = tasks.spawn(async move {
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await
+        });
+        tasks.close();
+        Ok(Running {
+            local_addr,
+            store,
+            stop,
+            tasks,
+            abort: served.abort_handle(),
+        })
+    }
+}
+
+/// A server that is running. Dropping it stops it without waiting.
+#[derive(Debug)]
+#[must_use = "dropping it stops the server"]
+pub struct Running {
+    local_addr: SocketAddr,
+    store: Store,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    abort: tokio::task::AbortHandle,
+}
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Whether every request that had begun was answered in time.
+    pub answered_all: bool,
+    /// Whether what was acknowledged is on the disk.
+    pub flushed: bool,
+}
+
+impl ShutdownReport {
+    /// Whether nothing was cut off.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.answered_all && self.flushed
+    }
+}
+
+impl Running {
+    /// The address that the server listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Takes no more connections, lets the requests that have begun finish, and writes the store
+    /// to the disk, within `limit` altogether. What was acknowledged is safe in any case.
+    pub async fn shutdown(self, limit: Duration) -> ShutdownReport {
+        let begin = Instant::now();
+        self.stop.cancel();
+        let answered_all = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
+        self.abort.abort();
+        let left = limit
+            .saturating_sub(begin.elapsed())
+            .max(Duration::from_millis(100));
+        let flushed = matches!(
+            tokio::time::timeout(left, self.store.flush()).await,
+            Ok(Ok(()))
+        );
+        ShutdownReport {
+            answered_all,
+            flushed,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,180 @@
+//! Which turns run, which wait for their session, and which are over and can still be joined.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opik_core::SessionKey;
+use tokio::time::Instant;
+
+use super::ask::{AskError, WhenBusy};
+use super::builder::Config;
+use super::live::Live;
+
+/// Turns that are over and kept, at most.
+const KEPT: usize = 1_024;
+
+/// All turns of an assistant.
+#[derive(Debug, Default)]
+pub(super) struct Registry(Arc<Mutex<Turns>>);
+
+#[derive(Debug, Default)]
+struct Turns {
+    sessions: HashMap<SessionKey, Slot>,
+    by_id: HashMap<String, Arc<Live>>,
+    /// Those that are over, by the time of their end.
+    over: VecDeque<(Instant, String)>,
+    running: usize,
+    closed: bool,
+}
+
+/// A session with a turn.
+#[derive(Debug, Default)]
+struct Slot {
+    gate: Arc<tokio::sync::Mutex<()>>,
+    /// The turn that runs, or is about to.
+    current: Option<Arc<Live>>,
+    /// Turns that run or wait.
+    users: usize,
+}
+
+/// A turn's place among those of its session. Dropping it gives it to the next.
+#[derive(Debug)]
+pub(super) struct Place {
+    turns: Arc<Mutex<Turns>>,
+    live: Arc<Live>,
+    gate: Arc<tokio::sync::Mutex<()>>,
+    held: Option<tokio::sync::OwnedMutexGuard<()>>,
+    keep: Duration,
+}
+
+fn lock(turns: &Mutex<Turns>) -> MutexGuard<'_, Turns> {
+    turns.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Registry {
+    /// Takes a place for a turn.
+    pub(super) fn enter(
+        &self,
+        live: &Arc<Live>,
+        busy: WhenBusy,
+        config: &Config,
+    ) -> Result<Place, AskError> {
+        let mut turns = lock(&self.0);
+        turns.forget(config.keep);
+        if turns.closed {
+            return Err(AskError::ShutDown);
+        }
+        if turns.running >= config.max_turns {
+            let limit = config.max_turns;
+            return Err(AskError::TooMany { limit });
+        }
+        let slot = turns.sessions.entry(live.key.clone()).or_default();
+        if slot.users > 0 && busy == WhenBusy::Refuse {
+            let turn = slot
+                .current
+                .as_ref()
+                .map_or_else(String::new, |live| live.id.clone());
+            return Err(AskError::Busy { turn });
+        }
+        slot.users += 1;
+        if slot.current.is_none() {
+            slot.current = Some(Arc::clone(live));
+        }
+        let gate = Arc::clone(&slot.gate);
+        turns.running += 1;
+        turns.by_id.insert(live.id.clone(), Arc::clone(live));
+        Ok(Place {
+            turns: Arc::clone(&self.0),
+            live: Arc::clone(live),
+            gate,
+            held: None,
+            keep: config.keep,
+        })
+    }
+
+    pub(super) fn find(&self, turn: &str) -> Option<Arc<Live>> {
+        lock(&self.0).by_id.get(turn).cloned()
+    }
+
+    pub(super) fn running(&self, session: &SessionKey) -> Option<Arc<Live>> {
+        lock(&self.0).sessions.get(session)?.current.clone()
+    }
+
+    /// Every turn of a session that runs or waits.
+    pub(super) fn all_of(&self, session: &SessionKey) -> Vec<Arc<Live>> {
+        let turns = lock(&self.0);
+        let all = turns.by_id.values();
+        all.filter(|live| live.key == *session && live.outcome().is_none())
+            .cloned()
+            .collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.0).running
+    }
+
+    /// Takes no more turns, and returns those that are not over.
+    pub(super) fn close(&self) -> Vec<Arc<Live>> {
+        let mut turns = lock(&self.0);
+        turns.closed = true;
+        let all = turns.by_id.values();
+        all.filter(|live| live.outcome().is_none())
+            .cloned()
+            .collect()
+    }
+}
+
+impl Turns {
+    /// Forgets turns that have been over for longer than `keep`, and the oldest of too many.
+    fn forget(&mut self, keep: Duration) {
+        while let Some((at, _)) = self.over.front() {
+            if at.elapsed() < keep && self.over.len() <= KEPT {
+                break;
+            }
+            if let Some((_, id)) = self.over.pop_front() {
+                self.by_id.remove(&id);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Waits until the turns before are over.
+    pub(super) async fn wait(&mut self) {
+        if self.held.is_none() {
+            self.held = Some(Arc::clone(&self.gate).lock_owned().await);
+            let mut turns = lock(&self.turns);
+            if let Some(slot) = turns.sessions.get_mut(&self.live.key) {
+                slot.current = Some(Arc::clone(&self.live));
+            }
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut turns = lock(&self.turns);
+        turns.running = turns.running.saturating_sub(1);
+        let key = &self.live.key;
+        if let Some(slot) = turns.sessions.get_mut(key) {
+            slot.users = slot.users.saturating_sub(1);
+            if slot
+                .current
+                .as_ref()
+                .is_some_and(|current| current.id == self.live.id)
+            {
+                slot.current = None;
+            }
+            if slot.users == 0 {
+                turns.sessions.remove(key);
+            }
+        }
+        let id = self.live.id.clone();
+        turns.over.push_back((Instant::now(), id));
+        turns.forget(self.keep);
+        drop(turns);
+        // Only now may the next turn begin.
+        self.held = None;
+    }
+}

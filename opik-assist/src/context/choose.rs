@@ -1,0 +1,258 @@
+//! Which spans and which texts go into a pack: a greedy knapsack by points per token.
+//!
+//! Candidates are a line for every span, and for every span that has a line its text at growing
+//! levels of detail. The best one by points per token comes first; a span brings the ancestors
+//! that it needs. Tokens of counted lines are estimated while choosing; what is left after the
+//! real ones were written is given out in the next round.
+
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashMap};
+
+use opik_core::tree::NodeId;
+
+use super::skeleton::{Rendered, Skeleton};
+use super::texts::{LEVELS, Text, Texts};
+use super::tokens::estimate;
+use crate::PerNode;
+use crate::figures::number;
+
+/// Tokens of a line, for the order of candidates.
+const LINE: f64 = 14.0;
+/// Tokens of a counted line while choosing.
+const FOLD: usize = 44;
+/// Fewer tokens than this hold nothing.
+const CRUMB: usize = 8;
+/// Candidates in a row that did not fit, after which a round ends.
+const MISSES: usize = 96;
+/// A span and its missing ancestors get lines up to this number; of more, these many ancestors.
+const ANCESTORS: usize = 13;
+const NEAREST: usize = 3;
+const TOPMOST: usize = 2;
+/// What a text is worth beside its line, by level.
+const WORTH: [f64; 5] = [1.6, 1.6, 2.0, 2.4, 3.0];
+
+/// A candidate.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    priority: f64,
+    node: NodeId,
+    /// The level of the text; `None` for the line.
+    level: Option<usize>,
+}
+
+impl Ord for Item {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_priority = self.priority.total_cmp(&other.priority);
+        // Of equal ones the earlier span first, and the line before the text.
+        by_priority.then_with(|| (other.node, other.level).cmp(&(self.node, self.level)))
+    }
+}
+
+impl PartialOrd for Item {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Item {}
+
+/// What was chosen so far.
+#[derive(Debug)]
+pub(super) struct Choice<'a, 's> {
+    skeleton: &'s Skeleton<'a>,
+    scores: &'s PerNode<f64>,
+    texts: Texts<'a>,
+    heap: BinaryHeap<Item>,
+    previous: PerNode<Option<NodeId>>,
+    following: PerNode<Option<NodeId>>,
+    pub(super) shown: PerNode<bool>,
+    pub(super) said: HashMap<NodeId, Text>,
+}
+
+impl<'a, 's> Choice<'a, 's> {
+    pub(super) fn new(
+        skeleton: &'s Skeleton<'a>,
+        scores: &'s PerNode<f64>,
+        texts: Texts<'a>,
+    ) -> Self {
+        let tree = skeleton.tree;
+        let mut previous = PerNode::filled(tree, None);
+        let mut following = PerNode::filled(tree, None);
+        let mut last: Vec<Option<NodeId>> = vec![None; tree.len() + 1];
+        for node in tree.nodes() {
+            // The last place is for roots.
+            let parent = tree.parent(node).map_or(tree.len(), NodeId::index);
+            let before = last.get_mut(parent).and_then(|last| last.replace(node));
+            previous.set(node, before);
+            if let Some(before) = before {
+                following.set(before, Some(node));
+            }
+        }
+        let lines: Vec<Item> = tree
+            .nodes()
+            .map(|node| Item {
+                priority: scores.at(node) / LINE,
+                node,
+                level: None,
+            })
+            .collect();
+        Self {
+            skeleton,
+            scores,
+            texts,
+            heap: lines.into(),
+            previous,
+            following,
+            shown: PerNode::filled(tree, false),
+            said: HashMap::new(),
+        }
+    }
+
+    /// Chooses until the tokens are used up; `rounds` times the lines are written to see what is
+    /// left. Returns the lines, at most so many tokens.
+    pub(super) fn fill(&mut self, tokens: usize, rounds: usize) -> Rendered {
+        let mut kept = self.skeleton.render(&self.shown, &self.said);
+        let mut used = estimate(&kept.text);
+        self.open(&kept.alone);
+        for _ in 0..rounds {
+            let (shown, said) = (self.shown.clone(), self.said.clone());
+            self.round(tokens.saturating_sub(used));
+            let next = self.skeleton.render(&self.shown, &self.said);
+            let now = estimate(&next.text);
+            if now > tokens {
+                // The estimate of counted lines was too low; what fitted before stays.
+                (self.shown, self.said) = (shown, said);
+                break;
+            }
+            let gained = now > used;
+            self.open(&next.alone);
+            (kept, used) = (next, now);
+            if !gained || tokens - used < CRUMB {
+                break;
+            }
+        }
+        kept
+    }
+
+    fn round(&mut self, mut left: usize) {
+        let mut skipped = Vec::new();
+        let mut misses = 0;
+        while left >= CRUMB && misses < MISSES {
+            let Some(item) = self.heap.pop() else { break };
+            let cost = match item.level {
+                None => self.show(item.node, left),
+                Some(level) => self.say(item.node, level, left),
+            };
+            match cost {
+                Some(cost) => {
+                    left = left.saturating_sub(cost);
+                    misses = 0;
+                }
+                None => {
+                    skipped.push(item);
+                    misses += 1;
+                }
+            }
+        }
+        self.heap.extend(skipped);
+    }
+
+    /// Gives a span a line, and its missing ancestors; the tokens that it took, `None` when they
+    /// are too many.
+    fn show(&mut self, node: NodeId, left: usize) -> Option<usize> {
+        if self.shown.at(node) {
+            return Some(0);
+        }
+        let mut missing: Vec<NodeId> = std::iter::once(node)
+            .chain(self.skeleton.tree.ancestors(node))
+            .take_while(|&above| !self.shown.at(above))
+            .collect();
+        // From all ancestors to none: what is between is counted in a line.
+        let most = missing.len();
+        let ways = [(ANCESTORS, 0), (1 + NEAREST, TOPMOST), (1, 1), (1, 0)];
+        let way = ways.into_iter().find_map(|(nearest, topmost)| {
+            let far = nearest + topmost < most;
+            if !far && nearest != ANCESTORS {
+                return None;
+            }
+            let mut chosen = missing.clone();
+            if far {
+                if nearest == ANCESTORS {
+                    return None;
+                }
+                chosen.drain(nearest..most - topmost);
+            }
+            let cost = self.cost(&chosen, far);
+            (cost <= left).then_some((chosen, cost))
+        });
+        let cost;
+        (missing, cost) = way?;
+        self.open(&missing);
+        Some(cost)
+    }
+
+    /// Notes that spans have lines.
+    fn open(&mut self, nodes: &[NodeId]) {
+        for &node in nodes {
+            self.shown.set(node, true);
+            if self.texts.has(node) {
+                self.push_text(node, 0);
+            }
+        }
+    }
+
+    /// The tokens of new lines, with those of the counted lines that they bring.
+    fn cost(&self, nodes: &[NodeId], far: bool) -> usize {
+        let tree = self.skeleton.tree;
+        let lines = nodes
+            .iter()
+            .map(|&node| estimate(&self.skeleton.line(node, tree.depth(node))));
+        let folds: i64 = nodes.iter().map(|&node| self.folds(node)).sum();
+        let folds = usize::try_from(folds).unwrap_or(0) + if far { 3 } else { 0 };
+        lines.sum::<usize>() + folds * FOLD
+    }
+
+    /// By how many the counted lines change when this span, below a shown one, gets a line.
+    fn folds(&self, node: NodeId) -> i64 {
+        let hidden = |place: Option<NodeId>| place.is_some_and(|place| !self.shown.at(place));
+        let beside = |table: &PerNode<Option<NodeId>>| hidden(table.at(node));
+        let below = self.skeleton.tree.descendants(node).len() > 0;
+        i64::from(beside(&self.previous)) + i64::from(beside(&self.following)) + i64::from(below)
+            - 1
+    }
+
+    fn say(&mut self, node: NodeId, level: usize, left: usize) -> Option<usize> {
+        let earlier = self.said.get(&node);
+        let had = earlier.map_or(0, |text| text.tokens);
+        let text = self.texts.of(node, level, earlier);
+        let cost = text.tokens.saturating_sub(had);
+        if cost > left {
+            return None;
+        }
+        if earlier.is_none() {
+            self.texts.remember(node);
+        }
+        if !text.whole && level + 1 < LEVELS.len() {
+            self.push_text(node, level + 1);
+        }
+        self.said.insert(node, text);
+        Some(cost)
+    }
+
+    fn push_text(&mut self, node: NodeId, level: usize) {
+        let had = self.said.get(&node).map_or(0, |text| text.tokens);
+        let tokens = self.texts.guess(node, level).saturating_sub(had).max(CRUMB);
+        let worth = WORTH.get(level).copied().unwrap_or(0.0);
+        self.heap.push(Item {
+            priority: self.scores.at(node) * worth / number(tokens),
+            node,
+            level: Some(level),
+        });
+    }
+}

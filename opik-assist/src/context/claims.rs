@@ -1,0 +1,91 @@
+//! The findings at the top of a pack.
+//!
+//! One line each, the most important first: number, kind, confidence, spans by their labels, the
+//! claim. Short ids within a claim are replaced by labels, which say the same in fewer tokens.
+
+use opik_core::TraceTree;
+use opik_core::tree::NodeId;
+
+use super::SpanLabel;
+use super::fence::clean;
+use super::tokens::{estimate, head};
+use crate::finding::{Finding, FindingId};
+use crate::label::Labels;
+
+/// Spans that a finding names beside its claim.
+const SPANS: usize = 6;
+/// Tokens of a claim.
+const CLAIM: usize = 160;
+
+/// Findings as lines.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    pub(super) lines: String,
+    pub(super) told: Vec<FindingId>,
+}
+
+/// As many findings as fit, at most so many tokens.
+pub(super) fn claims(tree: &TraceTree, findings: &[Finding], tokens: usize) -> Claims {
+    let labels = Labels::new(tree);
+    let mut claims = Claims::default();
+    let mut left = tokens;
+    for finding in findings {
+        let line = line(tree, &labels, finding);
+        let cost = estimate(&line);
+        if cost > left {
+            // A shorter one of less importance may still fit.
+            continue;
+        }
+        left -= cost;
+        claims.lines.push_str(&line);
+        claims.told.push(finding.id);
+    }
+    claims
+}
+
+fn line(tree: &TraceTree, labels: &Labels<'_>, finding: &Finding) -> String {
+    let kind = serde_json::to_value(finding.kind).ok();
+    let kind = kind
+        .as_ref()
+        .and_then(|kind| kind.as_str())
+        .unwrap_or("finding");
+    let mut line = format!("{} {kind} ({})", finding.id, finding.confidence.as_str());
+    let nodes: Vec<NodeId> = finding
+        .spans
+        .iter()
+        .filter_map(|&span| tree.find(span))
+        .collect();
+    for &node in nodes.iter().take(SPANS) {
+        line.push_str(&format!(" {}", SpanLabel::of(node)));
+    }
+    if nodes.len() > SPANS {
+        line.push_str(&format!(" +{}", nodes.len() - SPANS));
+    }
+    let claim = clean(&with_labels(labels, &finding.claim));
+    if estimate(&claim) <= CLAIM {
+        line.push_str(&format!(": {claim}\n"));
+    } else {
+        line.push_str(&format!(": {}…\n", head(&claim, CLAIM - 2)));
+    }
+    line
+}
+
+/// The claim with labels where short or whole ids in brackets were.
+fn with_labels(labels: &Labels<'_>, claim: &str) -> String {
+    let mut out = String::with_capacity(claim.len());
+    let mut rest = claim;
+    while let Some((before, after)) = rest.split_once('(') {
+        out.push_str(before);
+        out.push('(');
+        rest = after;
+        let Some((inside, behind)) = after.split_once(')') else {
+            continue;
+        };
+        if let Some(node) = labels.find(inside) {
+            out.push_str(&format!("{})", SpanLabel::of(node)));
+            rest = behind;
+        }
+    }
+    out.push_str(rest);
+    out
+}

@@ -1,0 +1,227 @@
+//! What was said in a span: error, output and input, shortened, each on one line.
+//!
+//! A content that repeats one that is in the pack already is named instead: `same as s4`, or
+//! `same as s4 + 312 new tokens` and then what is new. That is what model calls do that send the
+//! whole history again.
+
+use opik_core::tree::NodeId;
+use opik_core::{Json, TraceTree};
+
+use super::SpanLabel;
+use super::excerpt::{Excerpt, escape_floor, of_json, of_text};
+use super::fence::clean;
+use super::skeleton::indent;
+use super::tokens::estimate;
+
+/// Contents shorter than this are written again.
+const LEAST: usize = 200;
+/// Contents that a new one is compared with.
+const COMPARED: usize = 32;
+/// Bytes that are compared.
+const PREFIX: usize = 256 * 1024;
+/// Bytes behind a common beginning that only close brackets.
+const CLOSING: usize = 8;
+
+/// Tokens for the error, the output and the input, by level.
+pub(super) const LEVELS: [(usize, usize, usize); 5] = [
+    (40, 50, 36),
+    (70, 110, 80),
+    (160, 300, 220),
+    (500, 1_000, 800),
+    (1_500, 4_000, 3_000),
+];
+
+/// The text of a span in a pack.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Text {
+    /// Lines with their line feeds.
+    pub(super) lines: String,
+    pub(super) tokens: usize,
+    /// Whether a higher level would not show more.
+    pub(super) whole: bool,
+    /// The contents that it repeats: of the input, of the output.
+    repeats: [Option<Repeat>; 2],
+}
+
+/// A content whose beginning another span has too.
+#[derive(Debug, Clone, Copy)]
+struct Repeat {
+    /// The other span; `None` for the trace itself.
+    of: Option<NodeId>,
+    /// Bytes that are the same.
+    same: usize,
+}
+
+/// Contents that are in the pack.
+#[derive(Debug)]
+pub(super) struct Texts<'a> {
+    tree: &'a TraceTree,
+    known: [Vec<(Option<NodeId>, &'a str)>; 2],
+}
+
+impl<'a> Texts<'a> {
+    pub(super) fn new(tree: &'a TraceTree) -> Self {
+        Self {
+            tree,
+            known: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// What the trace itself was given and what it gave back.
+    pub(super) fn of_trace(&mut self, tokens: usize) -> String {
+        let trace = self.tree.trace();
+        let mut lines = String::new();
+        let fields = [(&trace.input, "trace in"), (&trace.output, "trace out")];
+        for ((content, name), known) in fields.into_iter().zip(&mut self.known) {
+            if let Some(content) = content.as_ref().filter(|content| is_telling(content)) {
+                known.push((None, content.as_str()));
+                lines.push_str(&format!("{name}: {}\n", of_json(content, tokens).text));
+            }
+        }
+        lines
+    }
+
+    /// Whether there is anything to say.
+    pub(super) fn has(&self, node: NodeId) -> bool {
+        let span = self.tree.span(node);
+        span.error_info.is_some()
+            || [&span.input, &span.output]
+                .into_iter()
+                .flatten()
+                .any(is_telling)
+    }
+
+    /// About how many tokens a level takes.
+    pub(super) fn guess(&self, node: NodeId, level: usize) -> usize {
+        let span = self.tree.span(node);
+        let Some(&(error, output, input)) = LEVELS.get(level) else {
+            return usize::MAX;
+        };
+        let of = |content: &Option<Json>, most: usize| {
+            content
+                .as_ref()
+                .map_or(0, |content| (content.as_str().len() / 4).min(most) + 4)
+        };
+        let failed = span.error_info.as_ref().map_or(0, |_| error / 2);
+        failed + of(&span.output, output) + of(&span.input, input)
+    }
+
+    /// The text of a span; `earlier` is its text at a lower level, which has to be replaced.
+    pub(super) fn of(&self, node: NodeId, level: usize, earlier: Option<&Text>) -> Text {
+        let span = self.tree.span(node);
+        let Some(&(error, output, input)) = LEVELS.get(level) else {
+            return Text {
+                whole: true,
+                ..Text::default()
+            };
+        };
+        let mut text = Text {
+            whole: true,
+            ..Text::default()
+        };
+        let space = indent(self.tree.depth(node).min(12));
+        let mut push = |name: &str, excerpt: Excerpt, whole: &mut bool| {
+            *whole &= excerpt.whole;
+            text.lines
+                .push_str(&format!("{space}| {name}: {}\n", excerpt.text));
+        };
+        if let Some(info) = &span.error_info {
+            let message = info.message.as_deref().unwrap_or_default();
+            let mut said = format!("{}: {message}", info.exception_type);
+            if !message.contains(info.traceback.trim()) {
+                if level >= 2 || message.is_empty() {
+                    said.push('\n');
+                    said.push_str(&info.traceback);
+                } else {
+                    text.whole = false;
+                }
+            }
+            push("err", of_text(&said, error), &mut text.whole);
+        }
+        let fields = [
+            (&span.input, "in", input, 0),
+            (&span.output, "out", output, 1),
+        ];
+        for (content, name, tokens, place) in fields {
+            let Some(content) = content.as_ref().filter(|content| is_telling(content)) else {
+                continue;
+            };
+            let repeat = match earlier {
+                Some(earlier) => earlier.repeats.get(place).copied().flatten(),
+                None => self.repeat(content.as_str(), place),
+            };
+            let excerpt = match repeat {
+                Some(repeat) => repeated(content.as_str(), repeat, tokens),
+                None => of_json(content, tokens),
+            };
+            if let Some(slot) = text.repeats.get_mut(place) {
+                *slot = repeat;
+            }
+            push(name, excerpt, &mut text.whole);
+        }
+        text.tokens = estimate(&text.lines);
+        text
+    }
+
+    /// Remembers the contents of a span that is in the pack now.
+    pub(super) fn remember(&mut self, node: NodeId) {
+        let span = self.tree.span(node);
+        for (content, known) in [&span.input, &span.output].into_iter().zip(&mut self.known) {
+            let text = content.as_ref().map_or("", |content| content.as_str());
+            if text.len() >= LEAST {
+                known.push((Some(node), text));
+            }
+        }
+    }
+
+    /// The content in the pack that shares the longest beginning, when that is half of this one.
+    fn repeat(&self, text: &str, place: usize) -> Option<Repeat> {
+        if text.len() < LEAST {
+            return None;
+        }
+        let known = self.known.get(place)?;
+        let shared = known.iter().rev().take(COMPARED).map(|&(of, other)| {
+            let same = common(text, other);
+            Repeat { of, same }
+        });
+        let best = shared.max_by_key(|repeat| repeat.same)?;
+        (best.same >= LEAST.max(text.len().min(PREFIX) / 2)).then_some(best)
+    }
+}
+
+/// Bytes at the beginning that are the same.
+fn common(a: &str, b: &str) -> usize {
+    a.bytes()
+        .zip(b.bytes())
+        .take(PREFIX)
+        .take_while(|(a, b)| a == b)
+        .count()
+}
+
+fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
+    let of = repeat
+        .of
+        .map_or("trace".to_owned(), |node| SpanLabel::of(node).to_string());
+    let from = escape_floor(text, repeat.same);
+    let new = text.get(from..).unwrap_or_default();
+    let begin = format!("same as {of}");
+    if new.len() <= CLOSING {
+        return Excerpt {
+            text: begin,
+            whole: true,
+        };
+    }
+    // A long text is not counted to the end.
+    let counted = new.get(..new.floor_char_boundary(1 << 20)).unwrap_or(new);
+    let count = estimate(&clean(counted));
+    let begin = format!("{begin} + {count} new tokens: ");
+    let part = of_text(new, tokens.saturating_sub(estimate(&begin)));
+    Excerpt {
+        text: begin + &part.text,
+        whole: part.whole,
+    }
+}
+
+fn is_telling(content: &Json) -> bool {
+    !matches!(content.as_str(), "null" | "{}" | "\"\"" | "[]")
+}

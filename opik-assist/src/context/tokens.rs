@@ -1,0 +1,152 @@
+//! How many tokens a text takes, estimated on the safe side and without a vocabulary.
+//!
+//! Vocabularies differ from model to model, so this counts what they have in common:
+//!
+//! | run of | tokens |
+//! |---|---|
+//! | ASCII letters, cut where a small letter is followed by a capital one | one for four, rounded up |
+//! | ASCII digits | one for two, rounded up |
+//! | spaces | none for a single one before a letter or a digit, else one for the run |
+//! | line feeds and other white space | one each |
+//! | other ASCII characters | one each |
+//! | other characters | one less than their bytes in UTF-8: 1, 2 or 3 each |
+//!
+//! Common vocabularies need less than that for prose, JSON, code, identifiers and numbers. Long runs
+//! of letters without a meaning are the exception: they may need up to twice as many.
+//!
+//! The estimate never falls when a text grows, and that of two texts in a row is at most the sum of
+//! theirs. So a text that is put together from counted parts fits when their sum does.
+
+/// What a character belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Lower,
+    Upper,
+    Digit,
+    Space,
+    None,
+}
+
+/// Letters in a token.
+const LETTERS: usize = 4;
+/// Digits in a token.
+const DIGITS: usize = 2;
+
+/// Estimates the tokens of a text. See the [module](self) for how.
+///
+/// ```
+/// use opik_assist::context::tokens::estimate;
+///
+/// assert_eq!(estimate(""), 0);
+/// assert_eq!(estimate("The run took 340 ms."), 7);
+/// ```
+#[must_use]
+pub fn estimate(text: &str) -> usize {
+    let mut tokens = 0;
+    let mut run = Run::None;
+    let mut length = 0;
+    for character in text.chars() {
+        let next = match character {
+            'a'..='z' => Run::Lower,
+            'A'..='Z' => Run::Upper,
+            '0'..='9' => Run::Digit,
+            ' ' => Run::Space,
+            _ => Run::None,
+        };
+        let goes_on = next == run && next != Run::None || (run, next) == (Run::Upper, Run::Lower);
+        if !goes_on {
+            let is_word = matches!(next, Run::Lower | Run::Upper | Run::Digit);
+            tokens += close(run, length, is_word);
+            length = 0;
+        }
+        run = next;
+        length += 1;
+        if next == Run::None {
+            tokens += character.len_utf8().saturating_sub(1).max(1);
+        }
+    }
+    tokens + close(run, length, false)
+}
+
+/// Tokens of a run that has ended.
+fn close(run: Run, length: usize, before_word: bool) -> usize {
+    match run {
+        Run::Lower | Run::Upper => length.div_ceil(LETTERS),
+        Run::Digit => length.div_ceil(DIGITS),
+        Run::Space => usize::from(length > 1 || !before_word),
+        Run::None => 0,
+    }
+}
+
+/// The longest beginning of a text that takes at most so many tokens, cut between characters.
+pub(crate) fn head(text: &str, tokens: usize) -> &str {
+    // A token covers eight bytes at most where spaces are single; runs of them are rare.
+    let most = text.floor_char_boundary(tokens.saturating_mul(8).min(text.len()));
+    let text = text.get(..most).unwrap_or(text);
+    if estimate(text) <= tokens {
+        return text;
+    }
+    let (mut fits, mut exceeds) = (0, text.len());
+    while fits + 1 < exceeds {
+        let mut middle = text.floor_char_boundary(fits.midpoint(exceeds));
+        if middle <= fits {
+            middle = text.ceil_char_boundary(fits + 1);
+        }
+        if middle >= exceeds {
+            break;
+        }
+        let part = text.get(..middle).unwrap_or_default();
+        if estimate(part) <= tokens {
+            fits = middle;
+        } else {
+            exceeds = middle;
+        }
+    }
+    text.get(..fits).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn runs_count_by_kind() {
+        for (text, tokens) in [
+            ("a", 1),
+            ("abcde", 2),
+            ("getUserName", 3),
+            ("HTTPError", 3),
+            ("a b", 2),
+            ("a  b", 3),
+            ("a ", 2),
+            ("12345", 3),
+            ("{\"a\":1}", 7),
+            ("é", 1),
+            ("…", 2),
+            ("😀", 3),
+            ("\n\n", 2),
+        ] {
+            assert_eq!(estimate(text), tokens, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_never_count_less_than_the_whole(a in "[a-zA-Z0-9 .é…\n]{0,30}", b in "\\PC{0,20}|[ a-z]{0,20}") {
+            let whole = estimate(&format!("{a}{b}"));
+            prop_assert!(whole <= estimate(&a) + estimate(&b));
+            prop_assert!(whole >= estimate(&a));
+        }
+
+        #[test]
+        fn a_head_fits_and_one_character_more_would_not(text in "\\PC{0,60}", tokens in 0usize..40) {
+            let part = head(&text, tokens);
+            prop_assert!(estimate(part) <= tokens);
+            if let Some(next) = text.chars().nth(part.chars().count()) {
+                let longer = format!("{part}{next}");
+                prop_assert!(estimate(&longer) > tokens || longer.len() > tokens * 8);
+            }
+        }
+    }
+}
