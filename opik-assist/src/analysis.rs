@@ -47,6 +47,21 @@ impl Evidence {
         self.findings.iter().find(|finding| finding.id == id)
     }
 
+    /// Adds findings that were computed elsewhere, for example by a comparison with
+    /// [peers](crate::peers), behind the others and numbered after them. Returns their numbers.
+    pub fn add(&mut self, findings: impl IntoIterator<Item = Finding>) -> Vec<FindingId> {
+        let last = self.findings.last().map_or(0, |finding| finding.id.0);
+        let numbered = findings.into_iter().zip(last + 1..);
+        let numbered = numbered.map(|(mut finding, number)| {
+            finding.id = FindingId(number);
+            finding
+        });
+        let before = self.findings.len();
+        self.findings.extend(numbered);
+        let new = self.findings.get(before..).unwrap_or_default();
+        new.iter().map(|finding| finding.id).collect()
+    }
+
     /// The findings of a kind, the most important first.
     pub fn of_kind(&self, kind: FindingKind) -> impl Iterator<Item = &Finding> {
         self.findings

@@ -76,6 +76,12 @@ pub enum FindingKind {
     DataQuality,
     /// How two spans or traces differ.
     Difference,
+    /// How long the trace or a span took beside those of other traces of its name.
+    SlowAgainstPeers,
+    /// Spans that other traces of its name have more or less often.
+    StructureAgainstPeers,
+    /// What bad traces of its name have more often than good ones.
+    OverRepresented,
     /// What the trace is, in numbers.
     Overview,
 }

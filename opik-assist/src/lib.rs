@@ -44,6 +44,7 @@ mod label;
 pub mod localise;
 mod message;
 pub mod outliers;
+pub mod peers;
 mod per_node;
 mod prompt;
 mod quote;
