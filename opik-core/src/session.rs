@@ -349,6 +349,9 @@ provider_error! {
         Storage,
         /// What was read is not what the format says.
         Corrupt,
+        /// What is asked for cannot be done: a key that is too long, an address that is wrong, an
+        /// access that is denied.
+        Invalid,
         /// A defect of the store.
         Internal,
     },
