@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! Conformance suites, doubles and fixtures for the provider traits of opik-core.
 //!
 //! A provider trait is a promise, and the promise is a suite: [`exporter_suite`],
@@ -18,7 +19,11 @@
 //!
 //! [`doubles`] are implementations that tests can look into or break on purpose, [`fixtures`] are
 //! recorded traces and wire captures, [`records`] makes traces and spans whose every value is known.
+//! `databases` (feature) starts PostgreSQL and MariaDB for tests.
 
+#[cfg(feature = "databases")]
+#[cfg_attr(docsrs, doc(cfg(feature = "databases")))]
+pub mod databases;
 pub mod doubles;
 pub mod fixtures;
 pub mod records;
