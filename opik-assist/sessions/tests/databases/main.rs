@@ -1,0 +1,12 @@
+//! The stores against real databases, which the tests start themselves.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod adk;
+mod beside;
+mod keys;
+mod layouts;
+mod parallel;
+mod place;
+mod python;
+mod retention;
+mod suite;
