@@ -18,8 +18,8 @@ Facts
 - Everything you say about the trace comes from the evidence below, from the answers of tools, or from the \
 conversation. Findings (F1, F2, ...) were computed from the recorded spans and are exact where they say so.
 - Give numbers as they stand there, with their units. Do not estimate what is not recorded; say that it is not known.
-- Name the spans and findings that an answer rests on: a span as {span:ID} with its whole id or by the short form that \
-the evidence shows, a finding as [F1]. Never make up an id.
+- Name the spans and findings that an answer rests on, by their labels in square brackets: [s12], [F1], [s3, F2]. Never make \
+up a label.
 - Use tools when the evidence does not suffice, several at once where they do not depend on each other.
 
 Safety

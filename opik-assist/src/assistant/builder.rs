@@ -9,6 +9,7 @@ use opik_core::{ChatModel, SessionStore, Timestamp, TraceSource};
 use tokio_util::task::TaskTracker;
 
 use super::ask::{WhenBusy, WhenModelFails};
+use super::citation::SpanStyle;
 use super::live::Replay;
 use super::registry::Registry;
 use super::{Assistant, Inner};
@@ -36,6 +37,7 @@ pub(super) struct Config {
     pub(super) busy: WhenBusy,
     pub(super) fails: WhenModelFails,
     pub(super) marks: bool,
+    pub(super) spans: SpanStyle,
     pub(super) retries: u32,
     pub(super) max_turns: usize,
     pub(super) max_spans: usize,
@@ -89,6 +91,7 @@ impl Assistant {
             busy: WhenBusy::default(),
             fails: WhenModelFails::default(),
             marks: true,
+            spans: SpanStyle::default(),
             retries: 2,
             max_turns: 1_024,
             max_spans: 200_000,
@@ -204,6 +207,13 @@ impl AssistantBuilder {
     #[must_use]
     pub fn mark_unverified(mut self, marks: bool) -> Self {
         self.0.marks = marks;
+        self
+    }
+
+    /// How spans are named in answers of a model: by the labels of its context by default.
+    #[must_use]
+    pub fn span_style(mut self, style: SpanStyle) -> Self {
+        self.0.spans = style;
         self
     }
 

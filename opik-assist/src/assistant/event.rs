@@ -212,6 +212,9 @@ pub struct Outcome {
     /// Milliseconds from the first question to the model to its first word, note or tool call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_token_millis: Option<u64>,
+    /// How many milliseconds the provider asked to wait when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_millis: Option<u64>,
 }
 
 /// How a turn ended.
@@ -355,11 +358,11 @@ impl FailureKind {
         }
     }
 
-    pub(super) fn failed(self, retry_after: Option<Duration>) -> Failed {
+    pub(super) fn failed(self, retry_after_millis: Option<u64>) -> Failed {
         Failed {
             kind: self,
             message: self.message().to_owned(),
-            retry_after_millis: retry_after.map(millis),
+            retry_after_millis,
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn evidence(tree: &Arc<TraceTree>) -> Option<Arc<Evidence>> {
 
 /// Runs a computation whose effort grows with a trace; `None` when it panics. It is not cancelled,
 /// and bounded by the size of the trace.
-async fn heavy<T: Send + 'static>(
+pub(super) async fn heavy<T: Send + 'static>(
     spans: usize,
     compute: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {

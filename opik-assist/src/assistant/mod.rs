@@ -32,7 +32,10 @@
 mod answering;
 mod ask;
 mod builder;
+mod citation;
+mod converse;
 mod driver;
+mod ending;
 mod event;
 mod live;
 mod load;
@@ -51,6 +54,7 @@ use tokio_util::task::TaskTracker;
 
 pub use ask::{Ask, AskError, WhenBusy, WhenModelFails};
 pub use builder::AssistantBuilder;
+pub use citation::SpanStyle;
 pub use event::{
     Failed, FailureKind, Outcome, Started, TurnEnd, TurnEvent, TurnEventKind, WholeMessage,
 };

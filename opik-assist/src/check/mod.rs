@@ -4,7 +4,8 @@
 //! the question, the conversation. [`Known::check`] takes an answer apart and looks up
 //!
 //! - every **span id**, whole (`01a1f87d-...`), short (`01a1f87d…3c`) or a part of eight digits or
-//!   more: it has to be a span of the trace, or to stand in what the model was told;
+//!   more, or by its label (`s12`): it has to be a span of the trace, or to stand in what the model was
+//!   told;
 //! - every **finding** (`F3`): the evidence has to have it;
 //! - every **number** with its unit: some number that the model was told, in any unit of the same
 //!   kind, has to round to it: `1.2 s` is found in `1234 ms`, `1.2k tokens` in `1,234`, `45 %` in
@@ -29,6 +30,7 @@ use opik_core::{SpanId, TraceTree};
 use serde::Serialize;
 
 use crate::answer::by_id;
+use crate::context::SpanLabel;
 use crate::finding::{Finding, FindingId};
 use number::{Numbers, Quantity};
 use words::{Word, words};
@@ -239,6 +241,11 @@ impl Known {
     /// The span that a word names, at most one; `None` when the word is no id.
     fn span_ids(&self, word: &str) -> Option<Vec<SpanId>> {
         let word = word.strip_prefix("span:").unwrap_or(word);
+        if is_label(word) {
+            let tree = self.trees.first();
+            let found = tree.and_then(|tree| Some(tree.span(SpanLabel::find(word, tree)?).id));
+            return Some(found.into_iter().collect());
+        }
         if let Ok(id) = word.parse::<SpanId>() {
             let is_there = self.trees.iter().any(|tree| tree.find(id).is_some());
             return Some(is_there.then_some(id).into_iter().collect());
@@ -283,6 +290,12 @@ impl Known {
         found.truncate(1);
         Some(found)
     }
+}
+
+/// Whether a word has the form of a label: `s12`.
+fn is_label(word: &str) -> bool {
+    let digits = word.strip_prefix('s').unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The finding that a word names.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Scene, ToolError};
 use crate::answer::by_id;
+use crate::context::SpanLabel;
 use crate::quote::clean;
 use crate::turn::INVALID;
 
@@ -116,13 +117,16 @@ impl Args {
     }
 }
 
-/// The span that a text names by its whole id or by a short one.
+/// The span that a text names by its whole id, its label or a short id.
 fn span_in<'a>(scene: &'a Scene, text: &str) -> Option<(&'a TraceTree, NodeId)> {
     let text = text
         .trim_start_matches("{span:")
         .trim_matches(['{', '}', '(', ')', '`', '"', ' ']);
     if let Ok(id) = text.parse() {
         return scene.find(id);
+    }
+    if let Some(node) = SpanLabel::find(text.trim_matches(['[', ']']), &scene.tree) {
+        return Some((&scene.tree, node));
     }
     let short = |tree: &'a TraceTree| match by_id(text, tree).as_slice() {
         [node] => Some((tree, *node)),

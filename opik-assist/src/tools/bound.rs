@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::quote::is_harmless;
 
 /// Content that is longer than this is not parsed.
-const PARSED: usize = 1 << 20;
+const PARSED: usize = 8 << 20;
 
 /// Lengths of texts and lists that are tried, the largest first.
 const STEPS: [(usize, usize); 9] = [

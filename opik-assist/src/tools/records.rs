@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::args::Args;
 use super::{Scene, ToolError, bound};
+use crate::context::SpanLabel;
 use crate::figures::millis;
 use crate::quote::clean;
 
@@ -57,6 +58,9 @@ pub(super) fn row(scene: &Scene, tree: &TraceTree, node: NodeId) -> Value {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     put("span_id", json!(span.id));
+    if is_own(scene, tree) {
+        put("label", json!(SpanLabel::of(node)));
+    }
     put(
         "name",
         json!(clean(span.name.as_deref().unwrap_or_default(), 120)),
@@ -65,7 +69,7 @@ pub(super) fn row(scene: &Scene, tree: &TraceTree, node: NodeId) -> Value {
     let start = interval.start.micros_since(tree.wall().start);
     put("start_ms", json!(millis(start)));
     put("duration_ms", json!(millis(interval.micros())));
-    if std::ptr::eq(tree, &raw const *scene.tree)
+    if is_own(scene, tree)
         && let Some(own) = scene.evidence.self_times.get(node)
     {
         put("self_ms", json!(millis(*own)));
@@ -96,9 +100,14 @@ pub(super) fn row(scene: &Scene, tree: &TraceTree, node: NodeId) -> Value {
     Value::Object(fields)
 }
 
-/// A span by id and name only.
+/// Whether the tree is that of the trace itself, whose spans have labels.
+fn is_own(scene: &Scene, tree: &TraceTree) -> bool {
+    tree.id() == scene.tree.id()
+}
+
+/// A span of the trace itself by id, label and name only.
 pub(super) fn brief(tree: &TraceTree, node: NodeId) -> Value {
     let span = tree.span(node);
     let name = clean(span.name.as_deref().unwrap_or_default(), 120);
-    json!({ "span_id": span.id, "name": name, "type": clean(span.kind().as_str(), 24) })
+    json!({ "span_id": span.id, "label": SpanLabel::of(node), "name": name, "type": clean(span.kind().as_str(), 24) })
 }

@@ -10,7 +10,7 @@ pub fn specs() -> Vec<ToolSpec> {
     let text = |what: &str| json!({ "type": "string", "description": what });
     let flag = |what: &str| json!({ "type": "boolean", "description": what });
     let number = |what: &str| json!({ "type": "integer", "minimum": 0, "description": what });
-    let span = || text("Id of a span of this trace.");
+    let span = || text("Id or label (s12) of a span of this trace.");
     let limit = || number("Most entries of the answer.");
     let offset = || number("Entries to leave out at the beginning.");
     vec![

@@ -3,8 +3,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on stops"
 )]
 
 mod basics;
+mod cuts;
+mod failures;
+mod hostile;
+mod limits;
+mod listeners;
+mod sessions;
 mod world;

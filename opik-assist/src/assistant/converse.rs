@@ -1,0 +1,359 @@
+//! The model's part of a turn: asking it, running its tools, storing and telling what it says.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use opik_core::chat::ChatRequest;
+use opik_core::session::{ToolCall, ToolResult};
+use opik_core::{ChatEvent, ChatModel, Event, Message, ModelError, Part, SessionError};
+use tokio::time::Instant;
+
+use super::citation::Citer;
+use super::driver::{Driver, Stop};
+use super::event::{FailureKind, TurnEventKind, WholeMessage, millis};
+use super::fresh_id;
+use super::log::SessionLog;
+use crate::check::{Check, Known};
+use crate::tools::Toolbox;
+use crate::turn::{Delta, Ended, Step, Turn, unanswered};
+
+/// Wait before a question to the model is repeated; doubled each time.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest wait that a provider may ask for before the turn fails instead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whom the turn talks with, and what it keeps.
+pub(super) struct Talk<'t> {
+    pub(super) model: &'t dyn ChatModel,
+    pub(super) toolbox: &'t Toolbox,
+    pub(super) known: &'t mut Known,
+    pub(super) citer: Citer,
+    pub(super) log: &'t mut SessionLog,
+}
+
+/// How the model's part went.
+pub(super) struct Reply {
+    pub(super) ended: Ended,
+    /// Its last word, where it has one: text with no tool after it.
+    pub(super) said: Option<Said>,
+}
+
+/// A whole message that is stored.
+pub(super) struct Said {
+    pub(super) id: String,
+    pub(super) check: Check,
+}
+
+impl Driver<'_> {
+    /// Asks the model and runs its tools until the turn is over.
+    pub(super) async fn converse(
+        &mut self,
+        turn: &mut Turn,
+        talk: &mut Talk<'_>,
+    ) -> Result<Reply, SessionError> {
+        let mut said = None;
+        let mut retries = 0;
+        loop {
+            match turn.step() {
+                Step::AskModel(request) => {
+                    let mut citer = talk.citer.fresh();
+                    let read = self
+                        .read_reply(turn, talk.model, &request, &mut citer)
+                        .await;
+                    let result = match read {
+                        Ok(result) => result,
+                        Err(stop) => {
+                            let rest = turn.stop(stop.ended());
+                            let ended = Some(stop.ended());
+                            said = self.store_reply(talk, &mut citer, rest, ended).await?;
+                            continue;
+                        }
+                    };
+                    let error = result.err();
+                    let kind = error.as_ref().map(ModelError::kind);
+                    let whole = turn.end_reply(kind.map_or(Ok(()), Err));
+                    if let Some(error) = &error {
+                        tracing::debug!(target: "opik_assist", kind = ?error.kind(), "the model failed");
+                        self.retry_after = error.retry_after();
+                        if self.may_retry(error, retries, turn).await {
+                            retries += 1;
+                            continue;
+                        }
+                    }
+                    retries = 0;
+                    if error.is_none() {
+                        self.retry_after = None;
+                    }
+                    said = self
+                        .store_reply(talk, &mut citer, whole.message, whole.ended)
+                        .await?;
+                }
+                Step::RunTools(calls) => {
+                    // What was said before the tools is not the answer.
+                    said = None;
+                    let (results, times) = self.run_tools(talk.toolbox, &calls).await;
+                    let message = match results {
+                        Ok(results) => turn.answer_tools(results),
+                        Err(stop) => match turn.stop(stop.ended()) {
+                            Some(message) => message,
+                            None => continue,
+                        },
+                    };
+                    tool_texts(&message, talk.known);
+                    self.store_results(talk.log, message, &times).await?;
+                }
+                Step::Done(ended) => return Ok(Reply { ended, said }),
+            }
+        }
+    }
+
+    /// Reads one reply to its end.
+    async fn read_reply(
+        &mut self,
+        turn: &mut Turn,
+        model: &dyn ChatModel,
+        request: &ChatRequest,
+        citer: &mut Citer,
+    ) -> Result<Result<(), ModelError>, Stop> {
+        let asked = Instant::now();
+        let round = turn.spent().rounds + 1;
+        let mut stream = match self.unless_stopped(model.stream(request)).await? {
+            Ok(stream) => stream,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut first_token = None;
+        let mut usage = None;
+        let result = loop {
+            let next = self.unless_stopped(stream.next()).await?;
+            let event = match next {
+                Some(Ok(event)) => event,
+                Some(Err(error)) => break Err(error),
+                // The machine knows whether that was the end.
+                None => break Ok(()),
+            };
+            let is_word = !matches!(event, ChatEvent::Usage(_) | ChatEvent::Finish(_));
+            if is_word && first_token.is_none() {
+                let took = asked.elapsed();
+                first_token = Some(took);
+                self.first_token.get_or_insert(took);
+            }
+            match turn.event(event) {
+                Some(Delta::Text(text)) if self.ask.streaming => {
+                    let text = citer.push(&text);
+                    if !text.is_empty() {
+                        self.publish(vec![TurnEventKind::Text { text }]);
+                    }
+                }
+                Some(Delta::Reasoning(text)) if self.ask.streaming => {
+                    self.publish(vec![TurnEventKind::Reasoning { text }]);
+                }
+                Some(Delta::Usage(counts)) => usage = Some(counts),
+                Some(_) | None => {}
+            }
+            if turn.is_full() {
+                break Ok(());
+            }
+        };
+        drop(stream);
+        if let Some(usage) = usage {
+            let first_token_millis = first_token.map(millis);
+            self.publish(vec![TurnEventKind::Usage {
+                round,
+                usage,
+                first_token_millis,
+            }]);
+        }
+        Ok(result)
+    }
+
+    /// Whether a failed question is to be repeated; waits before it says so.
+    async fn may_retry(&self, error: &ModelError, retries: u32, turn: &mut Turn) -> bool {
+        if !error.is_retryable() || retries >= self.config.retries {
+            return false;
+        }
+        let pause = error
+            .retry_after()
+            .unwrap_or(PAUSE * 2_u32.saturating_pow(retries));
+        if pause > PATIENCE {
+            return false;
+        }
+        self.unless_stopped(tokio::time::sleep(pause)).await.is_ok() && turn.retry()
+    }
+
+    /// Runs tools at the same time, each within its own.
+    async fn run_tools(
+        &self,
+        toolbox: &Toolbox,
+        calls: &[ToolCall],
+    ) -> (Result<Vec<ToolResult>, Stop>, Vec<(String, Duration)>) {
+        let limit = self.limits.tool_time;
+        let each = |call: ToolCall| async move {
+            let begun = Instant::now();
+            let result = match tokio::time::timeout(limit, toolbox.run(&call)).await {
+                Ok(result) => result,
+                Err(_) => unanswered(&call, "no answer in time; try another tool"),
+            };
+            (result, begun.elapsed())
+        };
+        let running = stream::iter(calls.to_vec())
+            .map(each)
+            .buffered(self.limits.parallel_tools)
+            .collect::<Vec<_>>();
+        match self.unless_stopped(running).await {
+            Ok(done) => {
+                let times = done
+                    .iter()
+                    .map(|(result, took)| (result.id.clone(), *took))
+                    .collect();
+                (
+                    Ok(done.into_iter().map(|(result, _)| result).collect()),
+                    times,
+                )
+            }
+            Err(stop) => (Err(stop), Vec::new()),
+        }
+    }
+
+    /// Stores a reply and tells it, with the tools that it asks for.
+    async fn store_reply(
+        &self,
+        talk: &mut Talk<'_>,
+        citer: &mut Citer,
+        message: Option<Message>,
+        ended: Option<Ended>,
+    ) -> Result<Option<Said>, SessionError> {
+        let Some(mut message) = message else {
+            return Ok(None);
+        };
+        let words = citer.whole(&message.words());
+        let calls: Vec<ToolCall> = message
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::ToolCall(call) => Some(call.clone()),
+                _ => None,
+            })
+            .collect();
+        let check = talk.known.check(&words);
+        let addition = self.addition(ended, &check);
+        if let Some(Part::Text(text)) = message.parts.first_mut() {
+            *text = words + &addition;
+        }
+        let is_cut = ended.is_some_and(|ended| ended != Ended::Answered);
+        let text = message.words();
+        let mut event = Event::new(fresh_id(), &*self.live.id, &*self.config.agent, self.now())
+            .with_message(message);
+        event.error_code = ended.and_then(|ended| self.code(ended));
+        let id = event.id.clone();
+        talk.log.append(&[event]).await?;
+        let rest = citer.finish() + &addition;
+        if !rest.is_empty() && self.ask.streaming {
+            self.publish(vec![TurnEventKind::Text { text: rest }]);
+        }
+        let mut events = Vec::with_capacity(1 + calls.len());
+        if !text.is_empty() {
+            events.push(TurnEventKind::Message(WholeMessage {
+                event_id: id.clone(),
+                author: self.config.agent.clone(),
+                text,
+                computed: false,
+                is_final: ended.is_some(),
+                is_cut,
+                spans: check.spans.clone(),
+                findings: check.findings.clone(),
+                check: Some(check.clone()),
+            }));
+        }
+        let has_text = !events.is_empty();
+        events.extend(calls.into_iter().map(|call| TurnEventKind::ToolStarted {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        }));
+        self.publish(events);
+        Ok(has_text.then_some(Said { id, check }))
+    }
+
+    /// What is said at the end of a reply that breaks off, or that says what cannot be found.
+    fn addition(&self, ended: Option<Ended>, check: &Check) -> String {
+        let mut addition = String::new();
+        let stopped = match ended {
+            Some(Ended::CutOff) => {
+                "(The reply breaks off here: the model reached its limit of length.)".to_owned()
+            }
+            Some(Ended::Withheld) => {
+                "(The reply breaks off here: the provider withheld the rest.)".to_owned()
+            }
+            Some(Ended::Limited(limit)) => {
+                format!("(The turn ended here: {} was reached.)", limit.as_words())
+            }
+            Some(Ended::Cancelled) => "(The turn was cancelled here.)".to_owned(),
+            Some(Ended::ModelFailed(_)) => "(The reply broke off here.)".to_owned(),
+            Some(Ended::Answered | Ended::Silent) | None => String::new(),
+        };
+        let note = check
+            .note()
+            .filter(|_| self.config.marks && ended.is_some());
+        for text in [Some(stopped), note]
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+        {
+            addition.push_str("\n\n");
+            addition.push_str(&text);
+        }
+        addition
+    }
+
+    /// The code under which the end of a reply is stored.
+    pub(super) fn code(&self, ended: Ended) -> Option<String> {
+        let code = match ended {
+            Ended::Answered => return None,
+            Ended::CutOff => "MAX_TOKENS",
+            Ended::Limited(_) => "LIMIT",
+            Ended::Cancelled => self.live.reason().code(),
+            Ended::Withheld | Ended::Silent | Ended::ModelFailed(_) => FailureKind::of_end(ended)
+                .unwrap_or(FailureKind::Internal)
+                .code(),
+        };
+        Some(code.to_owned())
+    }
+
+    /// Stores what tools answered and tells that they have ended.
+    async fn store_results(
+        &self,
+        log: &mut SessionLog,
+        message: Message,
+        times: &[(String, Duration)],
+    ) -> Result<(), SessionError> {
+        let ends: Vec<TurnEventKind> = message
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::ToolResult(result) => Some(TurnEventKind::ToolFinished {
+                    id: result.id.clone(),
+                    name: result.name.clone(),
+                    is_error: result.is_error,
+                    millis: times
+                        .iter()
+                        .find(|(id, _)| *id == result.id)
+                        .map_or(0, |(_, took)| millis(*took)),
+                }),
+                _ => None,
+            })
+            .collect();
+        let event = Event::new(fresh_id(), &*self.live.id, &*self.config.agent, self.now());
+        log.append(&[event.with_message(message)]).await?;
+        self.publish(ends);
+        Ok(())
+    }
+}
+
+/// Adds what tools answered to what the model knows.
+pub(super) fn tool_texts(message: &Message, known: &mut Known) {
+    for part in &message.parts {
+        if let Part::ToolResult(result) = part {
+            known.text(result.content.as_str());
+        }
+    }
+}
