@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    ask, completions, configure, diff, doctor, export, import, man, serve, show, stats, tail,
-    traces,
+    ask, completions, configure, diff, doctor, evals, export, import, man, serve, show, stats,
+    tail, traces,
 };
 use crate::demo;
 
@@ -126,6 +126,8 @@ pub(crate) enum Command {
     /// Record what Opik's SDKs send: a local Opik server in one program
     #[command(visible_alias = "up")]
     Serve(serve::Args),
+    /// Build datasets and evaluate with them, out of band
+    Evals(evals::Args),
     /// Write down which Opik server programs record to
     Configure(configure::Args),
     /// Check the store, the disk, the configuration, the server and the clock

@@ -25,6 +25,37 @@ pub(crate) enum Code {
     Input,
     /// The store cannot be opened, read or written.
     Store,
+    /// A command of `opik-rs evals` failed, which has codes of its own.
+    Evals(Verdict),
+}
+
+/// Why a command of `opik-rs evals` did not succeed. Each has a code that scripts know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The input is missing or cannot be read.
+    Input,
+    /// Nothing of the input can be used, or there is no lexicon.
+    Unusable,
+    /// A record cannot be used, and `--strict` was given.
+    Strict,
+}
+
+impl Verdict {
+    fn number(self) -> u8 {
+        match self {
+            Self::Input => 1,
+            Self::Unusable => 2,
+            Self::Strict => 3,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Unusable => "unusable",
+            Self::Strict => "strict",
+        }
+    }
 }
 
 impl Code {
@@ -35,6 +66,7 @@ impl Code {
             Self::NotFound => 3,
             Self::Input => 4,
             Self::Store => 5,
+            Self::Evals(verdict) => verdict.number(),
         }
     }
 
@@ -46,6 +78,7 @@ impl Code {
             Self::NotFound => "not_found",
             Self::Input => "input",
             Self::Store => "store",
+            Self::Evals(verdict) => verdict.word(),
         }
     }
 }

@@ -85,6 +85,7 @@ fn run(command: &Command, ctx: &Context) -> Outcome {
         Command::Stats(args) => commands::stats::run(args, ctx),
         Command::Tail(args) => commands::tail::run(args, ctx),
         Command::Serve(args) => commands::serve::run(args, ctx),
+        Command::Evals(args) => commands::evals::run(args, ctx),
         Command::Configure(args) => commands::configure::run(args, ctx),
         Command::Doctor(args) => commands::doctor::run(args, ctx),
         Command::Completions(args) => commands::completions::run(args, ctx),

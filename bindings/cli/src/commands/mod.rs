@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod configure;
 pub(crate) mod diff;
 pub(crate) mod doctor;
+pub(crate) mod evals;
 pub(crate) mod export;
 pub(crate) mod import;
 mod input;

@@ -2,7 +2,7 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "import",
     "export",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 14] = [
     "stats",
     "tail",
     "serve",
+    "evals",
     "configure",
     "doctor",
     "completions",

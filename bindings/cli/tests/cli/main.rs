@@ -4,6 +4,7 @@
 mod command;
 mod configure;
 mod doctor;
+mod evals;
 mod export;
 mod help;
 mod import;
