@@ -2,17 +2,20 @@
 
 use opik_core::query::{Entity, Filter, Operator, ProjectSelector, TraceQuery};
 use opik_core::source::SourceErrorKind;
-use opik_core::{PageRequest, SourceError, Trace};
+use opik_core::{PageRequest, SourceError, Trace, TraceTree};
 use serde_json::{Value, json};
 
 use super::args::Args;
 use super::evidence::round;
 use super::{Scene, ToolError, bound};
 use crate::figures::millis;
+use crate::peers::{PeerLimits, compare, fetch};
 use crate::quote::clean;
 
 /// Traces of the same name that are looked at.
-const SIBLINGS: usize = 100;
+const SIBLINGS: usize = 40;
+/// Most spans of all of them.
+const SPANS: usize = 20_000;
 /// Fewest that say something.
 const FEWEST: usize = 5;
 /// Scales the median absolute deviation to a standard deviation.
@@ -20,59 +23,53 @@ const SCALE: f64 = 0.6745;
 
 /// How this trace compares to the newest others of its name in its project.
 pub(super) async fn compare_to_siblings(scene: &Scene, args: &Args) -> Result<Value, ToolError> {
-    let limit = args.number("limit", SIBLINGS, FEWEST, 500)?;
-    let own = scene.tree.trace();
+    let limit = args.number("limit", SIBLINGS, FEWEST, 200)?;
+    let (tree, own) = (&*scene.tree, scene.tree.trace());
     let Some(name) = own.name.as_deref().filter(|name| !name.is_empty()) else {
         return Err(ToolError::NotRecorded(
             "this trace has no name, so others of its kind cannot be found",
         ));
     };
-    // One more than wanted, because the trace itself is among them.
-    let traces = search(scene, "name", name, limit + 1).await?;
-    let others: Vec<&Trace> = traces
+    project(own)?;
+    let limits = PeerLimits::default().traces(limit).spans(SPANS);
+    let fetched = fetch(&*scene.source, tree, &limits).await;
+    let peers = fetched.map_err(|error| told(&error))?;
+    let compared = compare(tree, &scene.evidence, &peers);
+    let others: Vec<&TraceTree> = peers
+        .trees
         .iter()
-        .filter(|trace| trace.id != own.id)
-        .take(limit)
+        .filter(|tree| tree.id() != own.id)
         .collect();
     let failed = others
         .iter()
-        .filter(|trace| trace.error_info.is_some())
+        .filter(|tree| tree.trace().error_info.is_some())
         .count();
-    let duration = |trace: &Trace| trace.duration;
-    let tokens = |trace: &Trace| trace.usage.total_tokens().map(real);
-    let cost = |trace: &Trace| trace.total_estimated_cost;
-    let spans = |trace: &Trace| trace.span_count.map(count);
-    let wall = millis(scene.tree.wall().micros());
+    let tokens = |tree: &TraceTree| tree.trace().usage.total_tokens().map(real);
+    let cost = |tree: &TraceTree| tree.trace().total_estimated_cost;
+    let duration = |tree: &TraceTree| Some(millis(tree.wall().micros()));
+    let spans = |tree: &TraceTree| Some(count(tree.len() as u64));
     let spend = &scene.evidence.spend;
+    let own_tokens = spend.has_tokens.then(|| real(spend.total.tokens));
+    let own_cost = spend.has_cost.then_some(spend.total.dollars);
     let figures = [
-        measure("duration_ms", Some(wall), &others, duration),
-        measure(
-            "total_tokens",
-            spend.has_tokens.then(|| real(spend.total.tokens)),
-            &others,
-            tokens,
-        ),
-        measure(
-            "cost_usd",
-            spend.has_cost.then_some(spend.total.dollars),
-            &others,
-            cost,
-        ),
-        measure(
-            "span_count",
-            Some(count(scene.tree.len() as u64)),
-            &others,
-            spans,
-        ),
+        measure("duration_ms", duration(tree), &others, duration),
+        measure("total_tokens", own_tokens, &others, tokens),
+        measure("cost_usd", own_cost, &others, cost),
+        measure("span_count", spans(tree), &others, spans),
     ];
-    let enough = others.len() >= FEWEST;
+    let claims = compared
+        .findings
+        .iter()
+        .map(|finding| clean(&finding.claim, 600));
     Ok(json!({
         "name": clean(name, 120),
         "siblings": others.len(),
-        "enough_to_compare": enough,
+        "enough_to_compare": others.len() >= FEWEST,
+        "siblings_left_out_for_their_size": peers.left_out,
         "siblings_that_failed": failed,
         "this_trace_failed": own.error_info.is_some(),
         "figures": figures.into_iter().flatten().collect::<Vec<_>>(),
+        "differences": claims.collect::<Vec<_>>(),
     }))
 }
 
@@ -80,13 +77,13 @@ pub(super) async fn compare_to_siblings(scene: &Scene, args: &Args) -> Result<Va
 fn measure(
     what: &str,
     own: Option<f64>,
-    others: &[&Trace],
-    figure: impl Fn(&Trace) -> Option<f64>,
+    others: &[&TraceTree],
+    figure: impl Fn(&TraceTree) -> Option<f64>,
 ) -> Option<Value> {
     let own = own.filter(|own| own.is_finite())?;
     let mut values: Vec<f64> = others
         .iter()
-        .filter_map(|trace| figure(trace))
+        .filter_map(|tree| figure(tree))
         .filter(|value| value.is_finite())
         .collect();
     let median = median(&mut values)?;
@@ -151,16 +148,7 @@ async fn search(
     value: &str,
     limit: usize,
 ) -> Result<Vec<Trace>, ToolError> {
-    let own = scene.tree.trace();
-    let project = match (&own.project_id, &own.project_name) {
-        (Some(id), _) => ProjectSelector::Id(*id),
-        (None, Some(name)) => ProjectSelector::Name(name.clone()),
-        (None, None) => {
-            return Err(ToolError::NotRecorded(
-                "the project of this trace is not known, so no other traces are read",
-            ));
-        }
-    };
+    let project = project(scene.tree.trace())?;
     let filter = Filter::new(Entity::Trace, field, Operator::Equal, None, value)
         .map_err(|_| ToolError::NotRecorded("the name cannot be searched for"))?;
     let mut query = TraceQuery::default();
@@ -173,6 +161,17 @@ async fn search(
         .await
         .map_err(|error| told(&error))?;
     Ok(page.items)
+}
+
+/// The project of the trace, outside of which nothing is read.
+fn project(own: &Trace) -> Result<ProjectSelector, ToolError> {
+    match (&own.project_id, &own.project_name) {
+        (Some(id), _) => Ok(ProjectSelector::Id(*id)),
+        (None, Some(name)) => Ok(ProjectSelector::Name(name.clone())),
+        (None, None) => Err(ToolError::NotRecorded(
+            "the project of this trace is not known, so no other traces are read",
+        )),
+    }
 }
 
 /// A failure of the source without what its text may say.
