@@ -127,6 +127,17 @@ pub trait TraceSource: Send + Sync + fmt::Debug {
     /// [`SourceError`] when the source cannot tell or the cursor is not its own.
     async fn spans(&self, trace: TraceId, page: &PageRequest) -> Result<Page<Span>, SourceError>;
 
+    /// A page of the spans of a trace whose record is at hand, as [`trace`](Self::trace) gave it.
+    ///
+    /// The same as [`spans`](Self::spans), which it is by default; a source that would have to read
+    /// the record again saves that.
+    ///
+    /// # Errors
+    /// As [`spans`](Self::spans).
+    async fn spans_of(&self, trace: &Trace, page: &PageRequest) -> Result<Page<Span>, SourceError> {
+        self.spans(trace.id, page).await
+    }
+
     /// A page of the traces that match.
     ///
     /// # Errors
@@ -174,7 +185,10 @@ pub async fn load_tree(
     let mut spans = Vec::new();
     let mut request = PageRequest::first(MAX_PAGE);
     loop {
-        let page = source.spans(id, &request).await?;
+        let page = match &trace {
+            Some(trace) => source.spans_of(trace, &request).await?,
+            None => source.spans(id, &request).await?,
+        };
         spans.extend(page.items);
         let Some(next) = page.next else { break };
         request = PageRequest::after(next, MAX_PAGE);

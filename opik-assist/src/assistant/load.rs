@@ -32,7 +32,10 @@ pub(super) async fn load(
         let mut request = PageRequest::first(MAX_PAGE);
         let mut left_out = false;
         loop {
-            let page = source.spans(id, &request).await?;
+            let page = match &trace {
+                Some(trace) => source.spans_of(trace, &request).await?,
+                None => source.spans(id, &request).await?,
+            };
             spans.extend(page.items);
             let Some(next) = page.next else { break };
             if spans.len() >= most {

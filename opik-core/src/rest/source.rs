@@ -40,53 +40,11 @@ impl TraceSource for OpikClient {
     }
 
     async fn spans(&self, trace: TraceId, page: &PageRequest) -> Result<Page<Span>, SourceError> {
-        let mut home = None;
-        let mut place = match page.cursor() {
-            Some(cursor) => Place::read(cursor)?,
-            None => match self
-                .first_place(home.insert(self.home(trace).await?))
-                .await?
-            {
-                Some(place) => place,
-                None => return Ok(Page::last(Vec::new())),
-            },
-        };
-        let mut items: Vec<Span> = Vec::new();
-        loop {
-            let want = page.limit() - items.len();
-            let search = Search::spans_of(trace, place.last, want);
-            let found = match self.search_project::<Span>(place.project, &search).await {
-                // A project that was deleted has no spans.
-                Err(error) if error.kind() == SourceErrorKind::UnknownProject => {
-                    Answered::default()
-                }
-                found => found?,
-            };
-            place.seen += found.items.len();
-            place.last = found.items.last().map(|span| span.id).or(place.last);
-            items.extend(found.items);
-            if found.more {
-                return Ok(Page {
-                    items,
-                    next: Some(place.cursor()),
-                });
-            }
-            let home = match &home {
-                Some(home) => home,
-                None => home.insert(self.home(trace).await?),
-            };
-            match self.place_after(home, &place).await? {
-                None => return Ok(Page::last(items)),
-                Some(next) => place = next,
-            }
-            // A further page that turns out to be empty is the last one.
-            if items.len() == page.limit() {
-                return Ok(Page {
-                    items,
-                    next: Some(place.cursor()),
-                });
-            }
-        }
+        self.spans_from(trace, page, None).await
+    }
+
+    async fn spans_of(&self, trace: &Trace, page: &PageRequest) -> Result<Page<Span>, SourceError> {
+        self.spans_from(trace.id, page, Some(Home::of(trace))).await
     }
 
     async fn search_traces(&self, query: &TraceQuery) -> Result<Page<Trace>, SourceError> {
@@ -163,13 +121,77 @@ struct Home {
     spans: Option<usize>,
 }
 
-impl OpikClient {
-    async fn home(&self, trace: TraceId) -> Result<Home, SourceError> {
-        let row = self.find_trace(trace).await?;
-        Ok(row.map_or_else(Home::default, |row| Home {
+impl Home {
+    fn of(row: &Trace) -> Self {
+        Self {
             project: row.project_id,
             spans: row.span_count.and_then(|count| usize::try_from(count).ok()),
-        }))
+        }
+    }
+}
+
+impl OpikClient {
+    /// A page of the spans of a trace, whose home is read where it is needed and not known.
+    async fn spans_from(
+        &self,
+        trace: TraceId,
+        page: &PageRequest,
+        mut home: Option<Home>,
+    ) -> Result<Page<Span>, SourceError> {
+        let mut place = match page.cursor() {
+            Some(cursor) => Place::read(cursor)?,
+            None => {
+                let home = match &home {
+                    Some(home) => home,
+                    None => home.insert(self.home(trace).await?),
+                };
+                match self.first_place(home).await? {
+                    Some(place) => place,
+                    None => return Ok(Page::last(Vec::new())),
+                }
+            }
+        };
+        let mut items: Vec<Span> = Vec::new();
+        loop {
+            let want = page.limit() - items.len();
+            let search = Search::spans_of(trace, place.last, want);
+            let found = match self.search_project::<Span>(place.project, &search).await {
+                // A project that was deleted has no spans.
+                Err(error) if error.kind() == SourceErrorKind::UnknownProject => {
+                    Answered::default()
+                }
+                found => found?,
+            };
+            place.seen += found.items.len();
+            place.last = found.items.last().map(|span| span.id).or(place.last);
+            items.extend(found.items);
+            if found.more {
+                return Ok(Page {
+                    items,
+                    next: Some(place.cursor()),
+                });
+            }
+            let home = match &home {
+                Some(home) => home,
+                None => home.insert(self.home(trace).await?),
+            };
+            match self.place_after(home, &place).await? {
+                None => return Ok(Page::last(items)),
+                Some(next) => place = next,
+            }
+            // A further page that turns out to be empty is the last one.
+            if items.len() == page.limit() {
+                return Ok(Page {
+                    items,
+                    next: Some(place.cursor()),
+                });
+            }
+        }
+    }
+
+    async fn home(&self, trace: TraceId) -> Result<Home, SourceError> {
+        let row = self.find_trace(trace).await?;
+        Ok(row.as_ref().map_or_else(Home::default, Home::of))
     }
 
     async fn first_place(&self, home: &Home) -> Result<Option<Place>, SourceError> {
