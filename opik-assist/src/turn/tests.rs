@@ -118,10 +118,12 @@ fn play(turn: &mut Turn, rounds: &[Round]) -> (Vec<Message>, usize) {
 proptest! {
     #[test]
     fn whatever_a_model_says_the_history_is_one_that_providers_take(rounds in prop::collection::vec(round(), 1..8)) {
-        let mut input = TurnInput::default();
-        input.instructions = "Work.".to_owned();
-        input.question = "Why?".to_owned();
-        input.limits = Limits::default().rounds(4).tool_calls(5).reply(12);
+        let input = TurnInput {
+            instructions: "Work.".to_owned(),
+            question: "Why?".to_owned(),
+            limits: Limits::default().rounds(4).tool_calls(5).reply(12),
+            ..TurnInput::default()
+        };
         let mut turn = Turn::new(input);
         let (stored, ran) = play(&mut turn, &rounds);
         prop_assert!(ran <= 5);
@@ -199,7 +201,7 @@ fn a_log_of_mixed_turns_is_put_in_order() {
         event("8", "a", agent("A.")),
         event("9", "c", user("failed?")),
         event("10", "d", user("D?")),
-        event("11", "d", asks.clone()),
+        event("11", "d", asks),
         event("12", "e", agent("an answer without its question")),
         event("13", "now", user("Now?")),
     ];
