@@ -85,5 +85,5 @@ pub use trial::{FailedScore, Trial, TrialScore};
 pub(crate) use canonical::{canonical, digest, number};
 #[cfg(feature = "rest")]
 pub(crate) use journal::{RunFile, Submitted};
-#[cfg(feature = "rest")]
-pub(crate) use runner::case;
+pub(crate) use recorded::trace_of;
+pub(crate) use runner::visible;

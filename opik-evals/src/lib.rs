@@ -1,6 +1,8 @@
 //! Evaluation of LLM programs: metrics of what was written, and how far their scores can be trusted.
 //!
 //! - [`compare`]: two runs, what changed, and whether it could be chance.
+//! - [`gate`]: thresholds that a run has to keep.
+//! - [`report`]: results as text, JSON, JUnit, Markdown and HTML.
 //! - [`summary`]: what a run came to.
 //! - [`dataset`]: examples, read as a stream from files, folders and pipes.
 //! - [`metric`]: the [`Metric`] trait, the [`Case`] it scores, metrics from closures and the
@@ -16,9 +18,11 @@
 pub mod compare;
 pub mod dataset;
 pub mod experiment;
+pub mod gate;
 pub mod heuristics;
 pub mod interval;
 pub mod metric;
+pub mod report;
 pub mod statistics;
 #[cfg(feature = "rest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rest")))]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use opik_core::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -285,7 +285,7 @@ impl Shared {
 
     /// Scores an output by all metrics, one after another.
     async fn score(&self, item: &Item, output: &TaskOutput, trial: &mut Trial) {
-        let case = case(item, output, &self.mapping);
+        let case = Case::from(visible(item, output, &self.mapping));
         for scorer in &self.scorers {
             let name = scorer.name().to_owned();
             match self.scored(scorer.as_ref(), &case, output).await {
@@ -349,11 +349,11 @@ impl Shared {
 
 /// What metrics see: the fields of the item, those of the output over them, and other names for
 /// both.
-pub(crate) fn case<'a>(
+pub(crate) fn visible(
     item: &Item,
     output: &TaskOutput,
-    mapping: impl IntoIterator<Item = (&'a String, &'a String)>,
-) -> Case {
+    mapping: &BTreeMap<String, String>,
+) -> Map<String, Value> {
     let mut fields = item.fields();
     fields.extend(output.fields.clone());
     for (name, field) in mapping {
@@ -362,7 +362,7 @@ pub(crate) fn case<'a>(
             fields.insert(name.clone(), value);
         }
     }
-    Case::from(fields)
+    fields
 }
 
 /// What a score in the cache depends on. A judge of a trace depends on the trace as well.

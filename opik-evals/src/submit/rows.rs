@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::ids::RunIds;
 use crate::dataset::Item;
-use crate::experiment::{Run, TaskErrorKind, Trial, case};
+use crate::experiment::{Run, TaskErrorKind, Trial, visible};
 
 /// The mark of spans that Opik's interface hides.
 const INTERNAL: &str = "__opik_eval_internal__";
@@ -83,9 +83,7 @@ impl TrialRows<'_> {
     /// What the metrics saw.
     fn mapped(&self, item: &Item, item_id: &str, trial: &Trial) -> Map<String, Value> {
         let mut fields = match &trial.output {
-            Some(output) => case(item, output, &self.run.info().mapping)
-                .fields()
-                .clone(),
+            Some(output) => visible(item, output, &self.run.info().mapping),
             None => Map::new(),
         };
         fields.insert("id".to_owned(), item_id.into());

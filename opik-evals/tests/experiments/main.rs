@@ -7,6 +7,9 @@
 )]
 
 mod command;
+mod compared;
+mod gates;
 mod killed;
+mod reports;
 mod runs;
 mod statistics;
