@@ -168,6 +168,11 @@ id_type! {
     /// Identifies a project.
     ProjectId
 }
+id_type! {
+    /// Identifies something in the [`catalog`](crate::catalog): a dataset, an item, a version of a
+    /// prompt and so on.
+    EntityId
+}
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,10 @@
 //! | [`SessionStore`] | an append-only event log per session, with an expected position |
 //! | [`ChatModel`] | one streamed reply to a list of messages and tools |
 //!
-//! The errors of all four have one shape: a kind, what was being done, how long to wait, a cause;
+//! A fifth, [`Catalog`](catalog::Catalog), keeps what is not a trace: datasets with their versions, experiments, prompts and
+//! the rest of what Opik lists.
+//!
+//! The errors of all of them have one shape: a kind, what was being done, how long to wait, a cause;
 //! `is_retryable()` says whether the same call may succeed later. Their texts name identifiers,
 //! sizes and status codes, never content. The same goes for `Debug` of everything that holds content.
 //!
@@ -28,6 +31,7 @@
 //! the sorting that everyone who searches shares, and [`tree`] a trace with its spans indexed once.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod catalog;
 pub mod chat;
 mod error;
 pub mod exporter;
@@ -49,7 +53,7 @@ pub mod wire;
 
 pub use chat::{ChatEvent, ChatModel, ChatRequest, ChatStream, ModelError};
 pub use exporter::{Batch, ExportError, ExportReport, Exporter};
-pub use id::{ProjectId, SpanId, TraceId};
+pub use id::{EntityId, ProjectId, SpanId, TraceId};
 pub use json::Json;
 pub use link::trace_url;
 pub use model::{

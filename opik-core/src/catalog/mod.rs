@@ -1,0 +1,196 @@
+//! What Opik keeps beside traces: datasets with versions and items, experiments, prompts with
+//! versions, optimizations, annotation queues, environments, feedback definitions, dashboards.
+//!
+//! Records serialise as Opik's API answers them, requests deserialise as its clients send them;
+//! `null` and absent are the same. A [`Catalog`] keeps them; it is four traits, one per area, and
+//! any engine can implement it:
+//!
+//! | trait | keeps |
+//! |---|---|
+//! | [`DatasetCatalog`] | datasets, their versions and items |
+//! | [`ExperimentCatalog`] | experiments and their items, with what is joined from traces |
+//! | [`PromptCatalog`] | prompts and their versions |
+//! | [`EntryCatalog`] | optimizations, annotation queues, environments, feedback definitions, dashboards |
+//!
+//! # Contract
+//!
+//! - Every call is one transaction: all of it or nothing, and durable when it returns.
+//! - Identifiers are UUIDs of version 7; another version is refused
+//!   ([`CatalogErrorKind::Invalid`]), an absent one is made.
+//! - Names of datasets, prompts, environments and feedback definitions are unique without regard
+//!   to case: the first two within their project, the others everywhere.
+//! - A look-up by name takes the project's own first, then any other's and says so
+//!   ([`Found::elsewhere`]).
+//! - Lists are newest first, by identifier.
+//! - Deleting by identifier what does not exist succeeds.
+
+mod audit;
+mod bulk;
+mod dataset_items;
+mod datasets;
+mod entries;
+mod experiment_items;
+mod experiments;
+mod filter;
+mod listing;
+mod prompts;
+mod scored;
+mod template;
+
+pub use audit::{Audit, USER};
+pub use bulk::{BulkItem, BulkUpload, record_bulk};
+pub use dataset_items::{
+    DatasetItem, DeleteItems, ItemBatchUpdate, ItemChanges, ItemEdit, ItemQuery, ItemUpdate,
+    NewItem, PutItems,
+};
+pub use datasets::{
+    Dataset, DatasetCatalog, DatasetQuery, DatasetUpdate, DatasetVersion, NewDataset,
+    VersionSummary, VersionUpdate, hash_of,
+};
+pub use entries::{
+    AnnotationQueue, Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate,
+    FeedbackDefinition, NewDashboard, NewEnvironment, NewFeedbackDefinition, NewOptimization,
+    NewQueue, Optimization, OptimizationQuery, OptimizationUpdate, QueueQuery, QueueUpdate,
+};
+pub use experiment_items::{
+    AssertionOutcome, AssertionResult, AssertionStatus, CompareQuery, ComparedItem,
+    ExperimentItem, NewExperimentItem, RunSummary,
+};
+pub use experiments::{
+    Experiment, ExperimentCatalog, ExperimentQuery, ExperimentUpdate, NamedValue, NewExperiment,
+    Percentiles, PromptLink,
+};
+pub use filter::{Condition, FieldKind, Fields, Order};
+pub use listing::{Found, Listing, Numbered, ProjectChoice};
+pub use prompts::{
+    NewPrompt, NewPromptVersion, NewVersionOf, Prompt, PromptCatalog, PromptQuery, PromptUpdate,
+    PromptVersion, PromptVersionQuery, VersionChoice, commit_of,
+};
+pub use scored::Scored;
+pub use template::variables;
+
+use crate::error::provider_error;
+
+provider_error! {
+    /// Why a [`Catalog`] did not do what it was asked.
+    CatalogError,
+    /// What kind of failure it was.
+    CatalogErrorKind {
+        /// What was asked for does not exist.
+        NotFound,
+        /// Something else has the name or identifier, or what was meant has changed meanwhile.
+        Conflict,
+        /// The request makes no sense: an identifier of the wrong version, a filter that cannot be.
+        Invalid,
+        /// A field is absent, blank, too long or too many.
+        Unprocessable,
+        /// The engine cannot be reached or is busy.
+        Unavailable,
+        /// What is stored is damaged.
+        Corrupt,
+        /// A defect of the engine.
+        Internal,
+    },
+    retryable: Unavailable
+}
+
+impl CatalogError {
+    /// What was asked for does not exist.
+    #[must_use]
+    pub fn not_found(context: impl Into<String>) -> Self {
+        Self::new(CatalogErrorKind::NotFound, context)
+    }
+
+    /// Something else is in the way.
+    #[must_use]
+    pub fn conflict(context: impl Into<String>) -> Self {
+        Self::new(CatalogErrorKind::Conflict, context)
+    }
+
+    /// The request makes no sense.
+    #[must_use]
+    pub fn invalid(context: impl Into<String>) -> Self {
+        Self::new(CatalogErrorKind::Invalid, context)
+    }
+
+    /// A field does not hold what it must.
+    #[must_use]
+    pub fn unprocessable(context: impl Into<String>) -> Self {
+        Self::new(CatalogErrorKind::Unprocessable, context)
+    }
+}
+
+/// Most items of one request, as everywhere in Opik's API.
+pub const MOST_ITEMS: usize = 1_000;
+
+/// Everything that Opik keeps beside traces.
+pub trait Catalog: DatasetCatalog + ExperimentCatalog + PromptCatalog + EntryCatalog {}
+
+impl<T: DatasetCatalog + ExperimentCatalog + PromptCatalog + EntryCatalog> Catalog for T {}
+
+/// Checks that an identifier is of version 7.
+///
+/// # Errors
+/// [`CatalogErrorKind::Invalid`] with Opik's text, for example `dataset id must be a version 7
+/// UUID`.
+pub fn check_id(id: crate::EntityId, what: &str) -> Result<(), CatalogError> {
+    if id.is_v7() {
+        return Ok(());
+    }
+    Err(CatalogError::invalid(format!(
+        "{what} id must be a version 7 UUID"
+    )))
+}
+
+/// Checks that a text has something in it.
+///
+/// # Errors
+/// [`CatalogErrorKind::Unprocessable`], for example `name must not be blank`.
+pub fn check_text(text: &str, field: &str) -> Result<(), CatalogError> {
+    if text.trim().is_empty() {
+        return Err(CatalogError::unprocessable(format!(
+            "{field} must not be blank"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks that a text has no more than so many characters.
+///
+/// # Errors
+/// [`CatalogErrorKind::Unprocessable`].
+pub fn check_length(text: Option<&str>, field: &str, most: usize) -> Result<(), CatalogError> {
+    if text.is_some_and(|text| text.chars().count() > most) {
+        return Err(CatalogError::unprocessable(format!(
+            "{field} size must be between 0 and {most}"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks the number of items of a request.
+///
+/// # Errors
+/// [`CatalogErrorKind::Unprocessable`] unless there are 1 to [`MOST_ITEMS`].
+pub fn check_count(count: usize, field: &str) -> Result<(), CatalogError> {
+    if (1..=MOST_ITEMS).contains(&count) {
+        return Ok(());
+    }
+    Err(CatalogError::unprocessable(format!(
+        "{field} size must be between 1 and {MOST_ITEMS}"
+    )))
+}
+
+/// Checks that a word is one of those that a field knows.
+///
+/// # Errors
+/// [`CatalogErrorKind::Invalid`].
+pub fn check_word(word: Option<&str>, field: &str, known: &[&str]) -> Result<(), CatalogError> {
+    match word {
+        Some(word) if !known.contains(&word) => Err(CatalogError::invalid(format!(
+            "Unable to process JSON. {field} must be one of {}",
+            known.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
