@@ -69,7 +69,11 @@ impl Dataset {
         ("created_by", "created_by", FieldKind::Text),
         ("last_updated_at", "last_updated_at", FieldKind::Moment),
         ("last_updated_by", "last_updated_by", FieldKind::Text),
-        ("dataset_items_count", "dataset_items_count", FieldKind::Number),
+        (
+            "dataset_items_count",
+            "dataset_items_count",
+            FieldKind::Number,
+        ),
         ("experiment_count", "experiment_count", FieldKind::Number),
     ];
 }

@@ -1,371 +1,15 @@
-//! Optimizations, annotation queues, environments, feedback definitions and dashboards.
+//! Environments, feedback definitions and dashboards.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::experiments::made_up_name;
 use super::{
-    Audit, CatalogError, Condition, FieldKind, Fields, Listing, Numbered, Order, ProjectChoice,
-    check_id, check_length, check_text, check_word,
+    Audit, CatalogError, Listing, Numbered, ProjectChoice, check_id, check_length, check_text,
+    check_word,
 };
 use crate::{EntityId, Json, ProjectId, Timestamp};
-
-/// A search for better prompts, as a series of experiments.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Optimization {
-    /// Identifier.
-    pub id: EntityId,
-    /// Name.
-    pub name: String,
-    /// The dataset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dataset_id: Option<EntityId>,
-    /// The dataset's name.
-    pub dataset_name: String,
-    /// Project that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project_id: Option<ProjectId>,
-    /// The project's name, as it was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project_name: Option<String>,
-    /// The score that it makes better.
-    pub objective_name: String,
-    /// `running`, `completed`, `cancelled`, `initialized` or `error`.
-    pub status: String,
-    /// What its maker noted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Json>,
-    /// How it was set up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub studio_config: Option<Json>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_info: Option<Json>,
-    /// Who made it, and when.
-    #[serde(flatten)]
-    pub audit: Audit,
-    /// How many experiments it has; on reading.
-    #[serde(default)]
-    pub num_trials: u64,
-}
-
-impl Optimization {
-    /// The fields that optimizations are filtered by, see [`Condition::parse_list`].
-    pub const FIELDS: Fields = &[
-        ("id", "id", FieldKind::Exact),
-        ("name", "name", FieldKind::Text),
-        ("dataset_id", "dataset_id", FieldKind::Exact),
-        ("dataset_name", "dataset_name", FieldKind::Text),
-        ("objective_name", "objective_name", FieldKind::Text),
-        ("project_id", "project_id", FieldKind::Exact),
-        ("status", "status", FieldKind::Word),
-        ("metadata", "metadata", FieldKind::Map),
-        ("created_at", "created_at", FieldKind::Moment),
-        ("last_updated_at", "last_updated_at", FieldKind::Moment),
-    ];
-}
-
-const OPTIMIZATION_STATES: &[&str] = &["running", "completed", "cancelled", "initialized", "error"];
-
-/// A request for a new optimization.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct NewOptimization {
-    /// Identifier; made where absent.
-    pub id: Option<EntityId>,
-    /// Name; made where absent.
-    pub name: Option<String>,
-    /// The dataset, made where it does not exist.
-    pub dataset_name: String,
-    /// Project, made where it does not exist.
-    pub project_name: Option<String>,
-    /// Project, which must exist.
-    pub project_id: Option<ProjectId>,
-    /// The score that it makes better.
-    pub objective_name: String,
-    /// How it is going.
-    pub status: Option<String>,
-    /// What its maker notes.
-    pub metadata: Option<Json>,
-    /// How it is set up.
-    pub studio_config: Option<Json>,
-    /// Why it failed.
-    pub error_info: Option<Json>,
-}
-
-impl NewOptimization {
-    /// Its project.
-    #[must_use]
-    pub fn project(&self) -> ProjectChoice {
-        ProjectChoice::new(self.project_id, self.project_name.as_deref())
-    }
-
-    /// The record that it asks for, without what only the engine knows.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when a field does not hold what it must.
-    pub fn into_record(self, at: Timestamp) -> Result<Optimization, CatalogError> {
-        check_text(&self.dataset_name, "datasetName")?;
-        check_text(&self.objective_name, "objectiveName")?;
-        let Some(status) = self.status else {
-            return Err(CatalogError::unprocessable("status must not be null"));
-        };
-        check_word(Some(&status), "status", OPTIMIZATION_STATES)?;
-        let id = self.id.unwrap_or_else(|| EntityId::generate_at(at));
-        check_id(id, "Optimization")?;
-        let name = self.name.filter(|name| !name.trim().is_empty());
-        Ok(Optimization {
-            id,
-            name: name.unwrap_or_else(|| made_up_name("optimization", id)),
-            dataset_id: None,
-            dataset_name: self.dataset_name,
-            project_id: None,
-            project_name: self.project_name,
-            objective_name: self.objective_name,
-            status,
-            metadata: self.metadata,
-            studio_config: self.studio_config,
-            error_info: self.error_info,
-            audit: Audit::new(at),
-            num_trials: 0,
-        })
-    }
-}
-
-/// Changes to an optimization; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct OptimizationUpdate {
-    /// Name.
-    pub name: Option<String>,
-    /// How it is going.
-    pub status: Option<String>,
-    /// What its maker notes.
-    pub metadata: Option<Json>,
-    /// Why it failed.
-    pub error_info: Option<Json>,
-}
-
-impl OptimizationUpdate {
-    /// Makes the changes.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when a field does not hold what it must.
-    pub fn apply(self, to: &mut Optimization, at: Timestamp) -> Result<(), CatalogError> {
-        check_word(self.status.as_deref(), "status", OPTIMIZATION_STATES)?;
-        if let Some(name) = self.name.filter(|name| !name.trim().is_empty()) {
-            to.name = name;
-        }
-        if let Some(status) = self.status {
-            to.status = status;
-        }
-        to.metadata = self.metadata.or_else(|| to.metadata.take());
-        to.error_info = self.error_info.or_else(|| to.error_info.take());
-        to.audit.touch(at);
-        Ok(())
-    }
-}
-
-/// Which optimizations a list holds.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct OptimizationQuery {
-    /// Which page.
-    pub page: Numbered,
-    /// Only those on this dataset.
-    pub dataset: Option<EntityId>,
-    /// Only those on datasets with this in their name.
-    pub dataset_name: Option<String>,
-    /// Only those of this project.
-    pub project: Option<ProjectId>,
-    /// Only those with this in their name, without regard to case.
-    pub name: Option<String>,
-    /// Conditions on [`Optimization::FIELDS`].
-    pub conditions: Vec<Condition>,
-}
-
-/// Traces or threads that wait for people to score them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct AnnotationQueue {
-    /// Identifier.
-    pub id: EntityId,
-    /// Project of what waits.
-    pub project_id: ProjectId,
-    /// The project's name; on reading.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project_name: Option<String>,
-    /// Name.
-    pub name: String,
-    /// What it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// What people are to do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<String>,
-    /// `trace` or `thread`.
-    pub scope: String,
-    /// Whether people may comment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub comments_enabled: Option<bool>,
-    /// What people may score.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub feedback_definition_names: Vec<String>,
-    /// How many people look at each item.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub annotators_per_item: Option<u32>,
-    /// How long an item belongs to who looks at it, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lock_timeout_seconds: Option<u32>,
-    /// Who made it, and when.
-    #[serde(flatten)]
-    pub audit: Audit,
-    /// How many wait; on reading.
-    #[serde(default)]
-    pub items_count: u64,
-}
-
-impl AnnotationQueue {
-    /// The fields that queues are filtered and sorted by, see [`Condition::parse_list`].
-    pub const FIELDS: Fields = &[
-        ("id", "id", FieldKind::Exact),
-        ("project_id", "project_id", FieldKind::Exact),
-        ("name", "name", FieldKind::Text),
-        ("description", "description", FieldKind::Text),
-        ("instructions", "instructions", FieldKind::Text),
-        ("scope", "scope", FieldKind::Word),
-        ("feedback_definition_names", "feedback_definition_names", FieldKind::List),
-        ("items_count", "items_count", FieldKind::Number),
-        ("created_at", "created_at", FieldKind::Moment),
-        ("created_by", "created_by", FieldKind::Text),
-        ("last_updated_at", "last_updated_at", FieldKind::Moment),
-        ("last_updated_by", "last_updated_by", FieldKind::Text),
-    ];
-}
-
-/// A request for a new annotation queue.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct NewQueue {
-    /// Identifier; made where absent.
-    pub id: Option<EntityId>,
-    /// Project of what waits.
-    pub project_id: Option<ProjectId>,
-    /// Name.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// What people are to do.
-    pub instructions: Option<String>,
-    /// `trace` or `thread`.
-    pub scope: Option<String>,
-    /// Whether people may comment.
-    pub comments_enabled: Option<bool>,
-    /// What people may score.
-    pub feedback_definition_names: Option<Vec<String>>,
-    /// How many people look at each item.
-    pub annotators_per_item: Option<u32>,
-    /// How long an item belongs to who looks at it, in seconds.
-    pub lock_timeout_seconds: Option<u32>,
-}
-
-impl NewQueue {
-    /// The record that it asks for.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when a field does not hold what it must.
-    pub fn into_record(self, at: Timestamp) -> Result<AnnotationQueue, CatalogError> {
-        check_text(&self.name, "name")?;
-        let Some(project_id) = self.project_id else {
-            return Err(CatalogError::unprocessable("projectId must not be null"));
-        };
-        let Some(scope) = self.scope else {
-            return Err(CatalogError::unprocessable("scope must not be null"));
-        };
-        check_word(Some(&scope), "scope", &["trace", "thread"])?;
-        let id = self.id.unwrap_or_else(|| EntityId::generate_at(at));
-        check_id(id, "annotation queue")?;
-        Ok(AnnotationQueue {
-            id,
-            project_id,
-            project_name: None,
-            name: self.name,
-            description: self.description,
-            instructions: self.instructions,
-            scope,
-            comments_enabled: self.comments_enabled,
-            feedback_definition_names: self.feedback_definition_names.unwrap_or_default(),
-            annotators_per_item: self.annotators_per_item,
-            lock_timeout_seconds: self.lock_timeout_seconds,
-            audit: Audit::new(at),
-            items_count: 0,
-        })
-    }
-}
-
-/// Changes to an annotation queue; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct QueueUpdate {
-    /// Name.
-    pub name: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// What people are to do.
-    pub instructions: Option<String>,
-    /// Whether people may comment.
-    pub comments_enabled: Option<bool>,
-    /// What people may score.
-    pub feedback_definition_names: Option<Vec<String>>,
-    /// How many people look at each item.
-    pub annotators_per_item: Option<u32>,
-    /// How long an item belongs to who looks at it, in seconds.
-    pub lock_timeout_seconds: Option<u32>,
-}
-
-impl QueueUpdate {
-    /// Makes the changes.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when a field does not hold what it must.
-    pub fn apply(self, to: &mut AnnotationQueue, at: Timestamp) -> Result<(), CatalogError> {
-        if let Some(name) = self.name {
-            check_text(&name, "name")?;
-            to.name = name;
-        }
-        to.description = self.description.or_else(|| to.description.take());
-        to.instructions = self.instructions.or_else(|| to.instructions.take());
-        to.comments_enabled = self.comments_enabled.or(to.comments_enabled);
-        if let Some(names) = self.feedback_definition_names {
-            to.feedback_definition_names = names;
-        }
-        to.annotators_per_item = self.annotators_per_item.or(to.annotators_per_item);
-        to.lock_timeout_seconds = self.lock_timeout_seconds.or(to.lock_timeout_seconds);
-        to.audit.touch(at);
-        Ok(())
-    }
-}
-
-/// Which annotation queues a list holds.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct QueueQuery {
-    /// Which page.
-    pub page: Numbered,
-    /// Only those with this in their name, without regard to case.
-    pub name: Option<String>,
-    /// Conditions on [`AnnotationQueue::FIELDS`].
-    pub conditions: Vec<Condition>,
-    /// Order; newest first where absent.
-    pub order: Option<Order>,
-}
 
 /// A place where programs run, such as `production`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -692,102 +336,24 @@ impl DashboardUpdate {
 /// Keeps what has no parts of its own.
 #[async_trait]
 pub trait EntryCatalog: Send + Sync + fmt::Debug {
-    /// Makes an optimization, or all of an existing one anew where `replace` is set.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; a conflict when the identifier is taken.
-    async fn create_optimization(
-        &self,
-        new: NewOptimization,
-        replace: bool,
-    ) -> Result<EntityId, CatalogError>;
-    /// The optimization with this identifier.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot tell.
-    async fn optimization(&self, id: EntityId) -> Result<Option<Optimization>, CatalogError>;
-    /// A page of optimizations.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot tell.
-    async fn optimizations(
-        &self,
-        query: &OptimizationQuery,
-    ) -> Result<Listing<Optimization>, CatalogError>;
-    /// Changes an optimization.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; not found.
-    async fn update_optimization(
-        &self,
-        id: EntityId,
-        update: OptimizationUpdate,
-    ) -> Result<(), CatalogError>;
-    /// Deletes optimizations; their experiments stay.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot write.
-    async fn delete_optimizations(&self, ids: &[EntityId]) -> Result<usize, CatalogError>;
-
-    /// Makes annotation queues: all or none.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; a conflict when an identifier is taken.
-    async fn create_queues(&self, new: Vec<NewQueue>) -> Result<Vec<EntityId>, CatalogError>;
-    /// The annotation queue with this identifier.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot tell.
-    async fn queue(&self, id: EntityId) -> Result<Option<AnnotationQueue>, CatalogError>;
-    /// A page of annotation queues.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot tell.
-    async fn queues(&self, query: &QueueQuery) -> Result<Listing<AnnotationQueue>, CatalogError>;
-    /// Changes an annotation queue.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; not found.
-    async fn update_queue(&self, id: EntityId, update: QueueUpdate) -> Result<(), CatalogError>;
-    /// Deletes annotation queues.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot write.
-    async fn delete_queues(&self, ids: &[EntityId]) -> Result<usize, CatalogError>;
-    /// Adds traces or threads (by the identifier of their model) to a queue.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; not found.
-    async fn add_to_queue(&self, id: EntityId, items: &[EntityId]) -> Result<(), CatalogError>;
-    /// Takes traces or threads out of a queue.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; not found.
-    async fn take_from_queue(&self, id: EntityId, items: &[EntityId]) -> Result<(), CatalogError>;
-    /// The queues that hold each of these traces or threads.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when the engine cannot tell.
-    async fn queues_of(
-        &self,
-        items: &[EntityId],
-    ) -> Result<std::collections::BTreeMap<EntityId, Vec<(EntityId, String)>>, CatalogError>;
-
     /// Makes an environment.
     ///
     /// # Errors
     /// [`CatalogError`]; a conflict when the name or identifier is taken.
     async fn create_environment(&self, new: NewEnvironment) -> Result<EntityId, CatalogError>;
+
     /// The environment with this identifier.
     ///
     /// # Errors
     /// [`CatalogError`] when the engine cannot tell.
     async fn environment(&self, id: EntityId) -> Result<Option<Environment>, CatalogError>;
+
     /// Every environment.
     ///
     /// # Errors
     /// [`CatalogError`] when the engine cannot tell.
     async fn environments(&self) -> Result<Vec<Environment>, CatalogError>;
+
     /// Changes an environment.
     ///
     /// # Errors
@@ -797,6 +363,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         id: EntityId,
         update: EnvironmentUpdate,
     ) -> Result<(), CatalogError>;
+
     /// Deletes environments.
     ///
     /// # Errors
@@ -811,6 +378,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         &self,
         new: NewFeedbackDefinition,
     ) -> Result<EntityId, CatalogError>;
+
     /// The feedback definition with this identifier.
     ///
     /// # Errors
@@ -819,6 +387,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         &self,
         id: EntityId,
     ) -> Result<Option<FeedbackDefinition>, CatalogError>;
+
     /// A page of feedback definitions, of a kind where one is given.
     ///
     /// # Errors
@@ -829,6 +398,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         name: Option<&str>,
         kind: Option<&str>,
     ) -> Result<Listing<FeedbackDefinition>, CatalogError>;
+
     /// Replaces a feedback definition.
     ///
     /// # Errors
@@ -838,6 +408,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         id: EntityId,
         new: NewFeedbackDefinition,
     ) -> Result<(), CatalogError>;
+
     /// Deletes feedback definitions.
     ///
     /// # Errors
@@ -849,11 +420,13 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`CatalogError`]; a conflict when the identifier is taken.
     async fn create_dashboard(&self, new: NewDashboard) -> Result<Dashboard, CatalogError>;
+
     /// The dashboard with this identifier.
     ///
     /// # Errors
     /// [`CatalogError`] when the engine cannot tell.
     async fn dashboard(&self, id: EntityId) -> Result<Option<Dashboard>, CatalogError>;
+
     /// A page of dashboards.
     ///
     /// # Errors
@@ -864,6 +437,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         name: Option<&str>,
         project: Option<ProjectId>,
     ) -> Result<Listing<Dashboard>, CatalogError>;
+
     /// Changes a dashboard.
     ///
     /// # Errors
@@ -873,6 +447,7 @@ pub trait EntryCatalog: Send + Sync + fmt::Debug {
         id: EntityId,
         update: DashboardUpdate,
     ) -> Result<Dashboard, CatalogError>;
+
     /// Deletes dashboards.
     ///
     /// # Errors

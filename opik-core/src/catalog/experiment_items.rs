@@ -352,8 +352,16 @@ impl CompareQuery {
         ("metadata", "trace_metadata", FieldKind::Map),
         ("feedback_scores", "feedback_scores", FieldKind::Scores),
         ("duration", "duration", FieldKind::Number),
-        ("usage.total_tokens", "usage.total_tokens", FieldKind::Number),
-        ("total_estimated_cost", "total_estimated_cost", FieldKind::Number),
+        (
+            "usage.total_tokens",
+            "usage.total_tokens",
+            FieldKind::Number,
+        ),
+        (
+            "total_estimated_cost",
+            "total_estimated_cost",
+            FieldKind::Number,
+        ),
     ];
 
     /// Every item of a dataset that experiments have looked at.

@@ -184,8 +184,16 @@ impl Experiment {
         ("feedback_scores", "feedback_scores", FieldKind::Scores),
         ("experiment_scores", "experiment_scores", FieldKind::Scores),
         ("duration", "duration", FieldKind::Map),
-        ("total_estimated_cost", "total_estimated_cost", FieldKind::Number),
-        ("total_estimated_cost_avg", "total_estimated_cost_avg", FieldKind::Number),
+        (
+            "total_estimated_cost",
+            "total_estimated_cost",
+            FieldKind::Number,
+        ),
+        (
+            "total_estimated_cost_avg",
+            "total_estimated_cost_avg",
+            FieldKind::Number,
+        ),
         ("trace_count", "trace_count", FieldKind::Number),
         ("pass_rate", "pass_rate", FieldKind::Number),
         ("created_at", "created_at", FieldKind::Moment),
@@ -264,9 +272,16 @@ impl NewExperiment {
     /// # Errors
     /// [`CatalogError`] when a field does not hold what it must.
     pub fn into_record(self, at: Timestamp) -> Result<Experiment, CatalogError> {
-        check_text(self.dataset_name.as_deref().unwrap_or_default(), "datasetName")?;
+        check_text(
+            self.dataset_name.as_deref().unwrap_or_default(),
+            "datasetName",
+        )?;
         check_word(self.r#type.as_deref(), "type", TYPES)?;
-        check_word(self.evaluation_method.as_deref(), "evaluation_method", METHODS)?;
+        check_word(
+            self.evaluation_method.as_deref(),
+            "evaluation_method",
+            METHODS,
+        )?;
         check_word(self.status.as_deref(), "status", STATES)?;
         let id = self.id.unwrap_or_else(|| EntityId::generate_at(at));
         check_id(id, "Experiment")?;
@@ -282,7 +297,9 @@ impl NewExperiment {
             metadata: self.metadata,
             tags: self.tags.unwrap_or_default(),
             r#type: self.r#type.unwrap_or_else(|| "regular".to_owned()),
-            evaluation_method: self.evaluation_method.unwrap_or_else(|| "dataset".to_owned()),
+            evaluation_method: self
+                .evaluation_method
+                .unwrap_or_else(|| "dataset".to_owned()),
             optimization_id: self.optimization_id,
             status: self.status.unwrap_or_else(|| "running".to_owned()),
             finished_at: None,

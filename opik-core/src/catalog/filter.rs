@@ -261,9 +261,7 @@ impl Condition {
         match self.operator {
             Operator::IsEmpty => text.is_empty(),
             Operator::IsNotEmpty => !text.is_empty(),
-            Operator::Greater | Operator::Less => {
-                ordered(self.operator, number(text), self.number)
-            }
+            Operator::Greater | Operator::Less => ordered(self.operator, number(text), self.number),
             _ => self.text_holds(text, true),
         }
     }

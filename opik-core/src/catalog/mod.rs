@@ -2,7 +2,7 @@
 //! versions, optimizations, annotation queues, environments, feedback definitions, dashboards.
 //!
 //! Records serialise as Opik's API answers them, requests deserialise as its clients send them;
-//! `null` and absent are the same. A [`Catalog`] keeps them; it is four traits, one per area, and
+//! `null` and absent are the same. A [`Catalog`] keeps them; it is six traits, one per area, and
 //! any engine can implement it:
 //!
 //! | trait | keeps |
@@ -10,7 +10,9 @@
 //! | [`DatasetCatalog`] | datasets, their versions and items |
 //! | [`ExperimentCatalog`] | experiments and their items, with what is joined from traces |
 //! | [`PromptCatalog`] | prompts and their versions |
-//! | [`EntryCatalog`] | optimizations, annotation queues, environments, feedback definitions, dashboards |
+//! | [`OptimizationCatalog`] | optimizations |
+//! | [`QueueCatalog`] | annotation queues |
+//! | [`EntryCatalog`] | environments, feedback definitions, dashboards |
 //!
 //! # Contract
 //!
@@ -33,7 +35,9 @@ mod experiment_items;
 mod experiments;
 mod filter;
 mod listing;
+mod optimizations;
 mod prompts;
+mod queues;
 mod scored;
 mod template;
 
@@ -48,13 +52,12 @@ pub use datasets::{
     VersionSummary, VersionUpdate, hash_of,
 };
 pub use entries::{
-    AnnotationQueue, Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate,
-    FeedbackDefinition, NewDashboard, NewEnvironment, NewFeedbackDefinition, NewOptimization,
-    NewQueue, Optimization, OptimizationQuery, OptimizationUpdate, QueueQuery, QueueUpdate,
+    Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate, FeedbackDefinition,
+    NewDashboard, NewEnvironment, NewFeedbackDefinition,
 };
 pub use experiment_items::{
-    AssertionOutcome, AssertionResult, AssertionStatus, CompareQuery, ComparedItem,
-    ExperimentItem, NewExperimentItem, RunSummary,
+    AssertionOutcome, AssertionResult, AssertionStatus, CompareQuery, ComparedItem, ExperimentItem,
+    NewExperimentItem, RunSummary,
 };
 pub use experiments::{
     Experiment, ExperimentCatalog, ExperimentQuery, ExperimentUpdate, NamedValue, NewExperiment,
@@ -62,10 +65,14 @@ pub use experiments::{
 };
 pub use filter::{Condition, FieldKind, Fields, Order};
 pub use listing::{Found, Listing, Numbered, ProjectChoice};
+pub use optimizations::{
+    NewOptimization, Optimization, OptimizationCatalog, OptimizationQuery, OptimizationUpdate,
+};
 pub use prompts::{
     NewPrompt, NewPromptVersion, NewVersionOf, Prompt, PromptCatalog, PromptQuery, PromptUpdate,
     PromptVersion, PromptVersionQuery, VersionChoice, commit_of,
 };
+pub use queues::{AnnotationQueue, NewQueue, QueueCatalog, QueueQuery, QueueUpdate};
 pub use scored::Scored;
 pub use template::variables;
 
@@ -124,9 +131,25 @@ impl CatalogError {
 pub const MOST_ITEMS: usize = 1_000;
 
 /// Everything that Opik keeps beside traces.
-pub trait Catalog: DatasetCatalog + ExperimentCatalog + PromptCatalog + EntryCatalog {}
+pub trait Catalog:
+    DatasetCatalog
+    + ExperimentCatalog
+    + PromptCatalog
+    + OptimizationCatalog
+    + QueueCatalog
+    + EntryCatalog
+{
+}
 
-impl<T: DatasetCatalog + ExperimentCatalog + PromptCatalog + EntryCatalog> Catalog for T {}
+impl<T> Catalog for T where
+    T: DatasetCatalog
+        + ExperimentCatalog
+        + PromptCatalog
+        + OptimizationCatalog
+        + QueueCatalog
+        + EntryCatalog
+{
+}
 
 /// Checks that an identifier is of version 7.
 ///

@@ -320,7 +320,11 @@ impl NewPrompt {
     ) -> Result<(Prompt, Option<NewPromptVersion>), CatalogError> {
         check_text(&self.name, "name")?;
         check_length(self.description.as_deref(), "description", 255)?;
-        check_word(self.template_structure.as_deref(), "template_structure", STRUCTURES)?;
+        check_word(
+            self.template_structure.as_deref(),
+            "template_structure",
+            STRUCTURES,
+        )?;
         let id = self.id.unwrap_or_else(|| EntityId::generate_at(at));
         check_id(id, "prompt")?;
         let first = self.template.map(|template| NewPromptVersion {
@@ -499,10 +503,8 @@ pub trait PromptCatalog: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`CatalogError`]; a conflict when the identifier or the commit is taken.
-    async fn create_prompt_version(
-        &self,
-        new: NewVersionOf,
-    ) -> Result<PromptVersion, CatalogError>;
+    async fn create_prompt_version(&self, new: NewVersionOf)
+    -> Result<PromptVersion, CatalogError>;
 
     /// The prompt with its newest version.
     ///

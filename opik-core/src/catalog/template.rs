@@ -44,7 +44,16 @@ mod tests {
             variables("{{{raw}}} {{&amp}} {{^none}}x{{/none}}"),
             ["amp", "none", "raw"]
         );
-        for none in ["", "{a}", "{{", "{{}}", "{{a b}}", "}}{{", "{{{{", "{{\"x\": 1}}"] {
+        for none in [
+            "",
+            "{a}",
+            "{{",
+            "{{}}",
+            "{{a b}}",
+            "}}{{",
+            "{{{{",
+            "{{\"x\": 1}}",
+        ] {
             assert!(variables(none).is_empty(), "{none}");
         }
     }

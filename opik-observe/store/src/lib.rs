@@ -50,6 +50,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block;
+mod catalog;
 mod checkpoint;
 mod codec;
 mod error;

@@ -20,7 +20,7 @@ const APPLICATION_ID: u32 = 0x4f50_494b;
 type Step = (u32, &'static str);
 
 /// Every step from an empty file to the newest schema. Released steps never change.
-const STEPS: &[Step] = &[(1, V1), (2, V2)];
+const STEPS: &[Step] = &[(1, V1), (2, V2), (3, crate::catalog::schema::TABLES)];
 
 const V1: &str = "
 CREATE TABLE counter(

@@ -62,6 +62,20 @@ impl Reader {
         self.finish_trace(record).map(Some)
     }
 
+    /// One trace with its totals and scores, without its content and without what its spans were
+    /// scored.
+    pub(crate) fn trace_without_content(
+        &mut self,
+        id: TraceId,
+    ) -> Result<Option<Trace>, StoreError> {
+        let Some(record) = self.trace_by(TRACE_BY_ID, id.as_bytes())? else {
+            return Ok(None);
+        };
+        let mut trace = *record.trace;
+        self.join_scores(&ScoreTarget::Trace(id), &mut trace.feedback_scores)?;
+        Ok(Some(trace))
+    }
+
     fn trace_by(
         &mut self,
         sql: &'static str,
