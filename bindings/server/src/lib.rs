@@ -26,7 +26,7 @@
 mod app;
 #[expect(dead_code, reason = "for the resources that follow")]
 mod config;
-#[expect(dead_code, unused_imports, reason = "for the resources that follow")]
+#[expect(dead_code, reason = "for the resources that follow")]
 mod http;
 #[expect(dead_code, reason = "for the resources that follow")]
 mod recorder;

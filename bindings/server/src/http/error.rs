@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use opik_core::catalog::{CatalogError, CatalogErrorKind};
 use opik_core::exporter::ExportErrorKind;
 use opik_core::query::FilterError;
 use opik_core::source::SourceErrorKind;
@@ -162,6 +163,24 @@ impl From<ExportError> for ApiError {
             }
             _ => {
                 tracing::error!(target: "opik_server", error = &error as &dyn std::error::Error, "the store cannot be written");
+                Self::internal()
+            }
+        }
+    }
+}
+
+/// Its texts are those of Opik's own checks.
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        let text = error.to_string();
+        match error.kind() {
+            CatalogErrorKind::NotFound => Self::not_found(text),
+            CatalogErrorKind::Conflict => Self::conflict(text),
+            CatalogErrorKind::Invalid => Self::bad_request(text),
+            CatalogErrorKind::Unprocessable => Self::invalid(text),
+            CatalogErrorKind::Unavailable => Self::too_many("the store is busy", 1),
+            _ => {
+                tracing::error!(target: "opik_server", error = &error as &dyn std::error::Error, "the catalogue failed");
                 Self::internal()
             }
         }

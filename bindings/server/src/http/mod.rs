@@ -6,7 +6,7 @@
 //! | [`error`] | [`ApiError`]: the two shapes of errors |
 //! | [`caller`] | [`Caller`]: key and workspace |
 //! | [`params`] | [`Params`]: query parameters; pages, filters, sorting, projects |
-//! | [`path_id`] | [`PathId`]: a UUID in the path, else 404 |
+//! | [`path_id`] | [`PathId`], [`PathIds`]: UUIDs in the path, else 404 |
 //! | [`reply`] | pages, creations, NDJSON streams |
 //! | [`admission`] | room for request bodies, else 429 |
 //! | [`routes`] | where everything is served |
@@ -20,10 +20,10 @@ mod path_id;
 mod reply;
 mod routes;
 
-pub(crate) use body::JsonBody;
+pub(crate) use body::{JsonBody, SmallBody};
 pub(crate) use caller::{Caller, USER};
 pub(crate) use error::ApiError;
 pub(crate) use params::Params;
-pub(crate) use path_id::PathId;
+pub(crate) use path_id::{PathId, PathIds};
 pub(crate) use reply::{PageReply, created, ndjson, no_content};
 pub(crate) use routes::router;

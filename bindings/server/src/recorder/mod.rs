@@ -42,8 +42,21 @@
 //! name per position); `null` and empty fields are left out of answers (`skip_serializing_if`);
 //! a stream is `ndjson(...)`; the body extractor comes last among the arguments of a handler.
 
+mod annotation_queues;
+mod catalog;
 mod checks;
+mod dashboards;
+mod dataset_items;
+mod dataset_versions;
+mod datasets;
+mod environments;
+mod experiment_items;
+mod experiments;
+mod feedback_definitions;
+mod optimizations;
 mod projects;
+mod prompt_versions;
+mod prompts;
 mod system;
 
 use axum::Router;
@@ -53,7 +66,19 @@ use crate::app::App;
 /// What is served under `/v1/private`, after the key and the workspace were checked.
 pub(crate) fn private_routes() -> Router<App> {
     Router::new()
+        .merge(annotation_queues::routes())
+        .merge(dashboards::routes())
+        .merge(dataset_items::routes())
+        .merge(dataset_versions::routes())
+        .merge(datasets::routes())
+        .merge(environments::routes())
+        .merge(experiment_items::routes())
+        .merge(experiments::routes())
+        .merge(feedback_definitions::routes())
+        .merge(optimizations::routes())
         .merge(projects::routes())
+        .merge(prompt_versions::routes())
+        .merge(prompts::routes())
         .merge(system::private_routes())
 }
 

@@ -1,0 +1,88 @@
+//! Items of experiments.
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use opik_core::EntityId;
+use opik_core::catalog::{
+    BulkUpload, ExperimentCatalog as _, ExperimentItem, NewExperimentItem, ProjectChoice,
+    record_bulk,
+};
+use serde::Deserialize;
+
+use super::catalog::{Ids, lines, stream};
+use super::checks;
+use crate::app::App;
+use crate::http::{ApiError, JsonBody, PathId, SmallBody, no_content};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/experiments/items", post(write))
+        .route("/experiments/items/stream", post(read))
+        .route("/experiments/items/bulk", put(write_with_traces))
+        .route("/experiments/items/delete", post(delete))
+        .route("/experiments/items/{id}", get(find))
+}
+
+#[derive(Debug, Deserialize)]
+struct Items {
+    experiment_items: Option<Vec<NewExperimentItem>>,
+}
+
+async fn write(
+    State(app): State<App>,
+    JsonBody(body): JsonBody<Items>,
+) -> Result<Response, ApiError> {
+    let items = checks::batch("experimentItems", body.experiment_items)?;
+    app.store().put_experiment_items(items).await?;
+    Ok(no_content())
+}
+
+#[derive(Debug, Deserialize)]
+struct Stream {
+    experiment_name: Option<String>,
+    limit: Option<i64>,
+    last_retrieved_id: Option<EntityId>,
+    project_name: Option<String>,
+}
+
+async fn read(
+    State(app): State<App>,
+    JsonBody(body): JsonBody<Stream>,
+) -> Result<Response, ApiError> {
+    let name = checks::not_blank("experimentName", body.experiment_name)?;
+    let limit = lines(body.limit, "limit")?;
+    let project = ProjectChoice::named(body.project_name.as_deref());
+    let items = app
+        .store()
+        .experiment_items(&name, &project, body.last_retrieved_id, limit)
+        .await?;
+    Ok(stream(items))
+}
+
+/// At most 4 MiB, as in Opik: the official client halves what is larger.
+async fn write_with_traces(
+    State(app): State<App>,
+    SmallBody(upload): SmallBody<BulkUpload, 4>,
+) -> Result<Response, ApiError> {
+    record_bulk(app.store(), app.store(), upload).await?;
+    Ok(no_content())
+}
+
+async fn delete(
+    State(app): State<App>,
+    JsonBody(ids): JsonBody<Ids>,
+) -> Result<Response, ApiError> {
+    app.store().delete_experiment_items(&ids.get()?).await?;
+    Ok(no_content())
+}
+
+async fn find(
+    State(app): State<App>,
+    PathId(id): PathId<EntityId>,
+) -> Result<Json<ExperimentItem>, ApiError> {
+    let item = app.store().experiment_item(id).await?;
+    item.map(Json)
+        .ok_or_else(|| ApiError::not_found(format!("Not found experiment item with id '{id}'")))
+}
