@@ -108,9 +108,11 @@ async fn experiment_of(
     let known = match upload.experiment_id {
         Some(id) => catalog.experiment(id).await?,
         None => {
-            let mut query = ExperimentQuery::default();
-            query.name = Some(upload.experiment_name.clone());
-            query.page = Numbered::all();
+            let query = ExperimentQuery {
+                name: Some(upload.experiment_name.clone()),
+                page: Numbered::all(),
+                ..ExperimentQuery::default()
+            };
             let all = catalog.experiments(&query).await?.items;
             let is_meant = |name: &str| name.eq_ignore_ascii_case(&upload.experiment_name);
             all.into_iter().find(|known| is_meant(&known.name))

@@ -1,5 +1,6 @@
 //! The server over real sockets.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod catalog_replay;
 mod running;
 mod system;
