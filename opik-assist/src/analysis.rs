@@ -3,13 +3,16 @@
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
+use crate::cacheable::{Cacheable, UnusedTools, cacheable, unused_tools};
 use crate::claims;
 use crate::context_growth::{ContextGrowth, context_growth};
 use crate::critical_path::{CriticalPath, critical_path};
 use crate::errors::{Errors, errors};
 use crate::finding::{Finding, FindingId, FindingKind};
+use crate::missing_output::{MissingOutput, missing_outputs};
 use crate::outliers::{Outlier, outliers_with};
 use crate::per_node::PerNode;
+use crate::ping_pong::{PingPong, ping_pongs};
 use crate::repetition::{Repetition, repetitions};
 use crate::self_time::self_times;
 use crate::signature::Signatures;
@@ -28,12 +31,20 @@ pub struct Evidence {
     pub errors: Errors,
     /// Model calls whose reply was cut.
     pub truncated: Vec<NodeId>,
+    /// Calls that ended without an error and gave nothing back.
+    pub missing_outputs: Vec<MissingOutput>,
     /// Cost and tokens.
     pub spend: Spend,
     /// Prompts that grow from call to call.
     pub context_growth: Vec<ContextGrowth>,
+    /// Prompts that begin like the one before, the most tokens first.
+    pub cacheable: Vec<Cacheable>,
+    /// Tools that are described and not used, the most tokens first.
+    pub unused_tools: Vec<UnusedTools>,
     /// Retries, loops and other repeated work, the most wasteful first.
     pub repetitions: Vec<Repetition>,
+    /// Two agents that hand over to each other again and again, the longest stretch first.
+    pub ping_pongs: Vec<PingPong>,
     /// Spans that took much longer than others of their kind.
     pub outliers: Vec<Outlier>,
     /// The claims, the most important first, numbered from `F1`.
@@ -81,6 +92,10 @@ pub fn analyse(tree: &TraceTree) -> Evidence {
     let mut evidence = Evidence {
         critical_path: critical_path(tree),
         truncated: truncated(tree),
+        missing_outputs: missing_outputs(tree),
+        cacheable: cacheable(tree),
+        unused_tools: unused_tools(tree),
+        ping_pongs: ping_pongs(tree, &spend),
         context_growth: context_growth(tree),
         outliers: outliers_with(tree, &self_times),
         self_times,

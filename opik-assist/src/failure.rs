@@ -22,6 +22,8 @@ pub enum FailureClass {
     ContextOverflow,
     /// The reply was cut at its largest length.
     TruncatedOutput,
+    /// A call ended without an error and gave nothing back.
+    MissingOutput,
     /// Nothing came in time.
     Timeout,
     /// Not allowed, or not known.
@@ -44,6 +46,7 @@ impl FailureClass {
             Self::RateLimit => "the service refused because of its rate limit or quota",
             Self::ContextOverflow => "the prompt was longer than the model's context",
             Self::TruncatedOutput => "the reply was cut at its largest length",
+            Self::MissingOutput => "nothing was given back, and no error was reported",
             Self::Timeout => "nothing came in time",
             Self::Access => "access was denied",
             Self::Connection => "there was no connection",
@@ -60,6 +63,7 @@ impl FailureClass {
             Self::RateLimit => "retry with growing waits, or spread the calls",
             Self::ContextOverflow => "shorten the history or the retrieved text",
             Self::TruncatedOutput => "raise the limit of output tokens, or ask for less",
+            Self::MissingOutput => "check how the call ends, and treat an empty result as an error",
             Self::Timeout => "raise the time limit, or make the call smaller",
             Self::Access => "check the key and the permissions",
             Self::Connection => "check the address and the network",

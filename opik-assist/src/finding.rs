@@ -40,7 +40,7 @@ pub enum FindingKind {
     RecoveredError,
     /// The model call that produced the failing action.
     Culprit,
-    /// A known kind of failure: rate limit, timeout, context overflow, cut output.
+    /// A known kind of failure: rate limit, timeout, context overflow, cut or missing output.
     TypedFailure,
     /// The spans that the duration of the trace consists of.
     CriticalPath,
@@ -62,12 +62,22 @@ pub enum FindingKind {
     ManySmallCalls,
     /// Equal calls at different places, which a cache would save.
     DuplicateCall,
+    /// Replies of a model that say nearly the same again.
+    SimilarReplies,
+    /// A call below itself with the same input.
+    Recursion,
+    /// Two agents that hand over to each other again and again.
+    PingPong,
     /// Where the money goes.
     CostHotSpot,
     /// Where the tokens go.
     TokenHotSpot,
     /// Prompts that grow from call to call.
     ContextGrowth,
+    /// Prompts that begin like the one before, which a prompt cache would save.
+    CacheablePrompt,
+    /// Descriptions of tools that are sent and never used.
+    UnusedTools,
     /// Cost that was spent after the first error that nothing made good.
     CostAfterError,
     /// A span that differs much from others of its name.

@@ -39,6 +39,8 @@ const COST: Menu = &[
     (Kind::CostHotSpot, 1),
     (Kind::TokenHotSpot, 1),
     (Kind::ContextGrowth, 1),
+    (Kind::CacheablePrompt, 1),
+    (Kind::UnusedTools, 1),
     (Kind::CostAfterError, 1),
     (Kind::Loop, 1),
     (Kind::NearLoop, 1),
@@ -59,6 +61,9 @@ const LOOPS: Menu = &[
     (Kind::Loop, 2),
     (Kind::Retry, 2),
     (Kind::NearLoop, 2),
+    (Kind::SimilarReplies, 1),
+    (Kind::PingPong, 1),
+    (Kind::Recursion, 1),
     (Kind::ManySmallCalls, 2),
     (Kind::DuplicateCall, 2),
 ];

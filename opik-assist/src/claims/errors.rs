@@ -2,11 +2,12 @@
 
 use opik_core::tree::NodeId;
 
-use super::{Claims, Rank};
-use crate::errors::{ErrorSource, Origin, Outcome, SpanError};
+use super::{Claims, Rank, swallowed};
+use crate::errors::{ErrorRole, ErrorSource, Origin, Outcome, SpanError};
 use crate::failure::FailureClass;
 use crate::figures::{count, duration, millis, number};
 use crate::finding::{Confidence, Finding, FindingKind, Unit};
+use crate::missing_output::MissingKind;
 use crate::quote::{clean, quoted};
 
 /// Kinds of errors that get a claim.
@@ -47,6 +48,7 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
     only_in_trace(claims);
     typed(claims);
     truncated(claims);
+    missing(claims);
 }
 
 fn rank(outcome: Outcome) -> Rank {
@@ -84,6 +86,7 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
             let paths = more.iter().map(|origin| &origin.path).chain([&first.path]);
             let longest = paths.max_by_key(|path| path.len()).unwrap_or(&first.path);
             claim += &path(claims, first.node, longest);
+            claim += &changed(claims, longest);
             nodes.extend(longest);
             let method = "the lowest span of a chain of errors with the same message (numbers, paths and quotes masked) or chained cause, which reaches the top of the trace";
             (FindingKind::ErrorOrigin, method)
@@ -106,6 +109,7 @@ fn origin(claims: &mut Claims<'_>, error: &SpanError, first: &Origin, more: &[&O
                 }
                 None => claim += "; the trace reports no error",
             }
+            claim += &swallowed::aftermath(claims, error, by);
             let method = "the first span above the error has no error, or passes on another one, and no later sibling of the same kind and name succeeded";
             (FindingKind::SwallowedError, method)
         }
@@ -191,6 +195,25 @@ fn path(claims: &Claims<'_>, origin: NodeId, path: &[NodeId]) -> String {
             "; it went up through {} to the top",
             claims.labels.list(path, 3)
         ),
+    }
+}
+
+/// Where an error that went up through several spans got another message.
+fn changed(claims: &Claims<'_>, path: &[NodeId]) -> String {
+    let errors = path
+        .iter()
+        .filter_map(|&node| claims.evidence.errors.of(node));
+    let mut changed = errors.filter(|error| matches!(error.role, ErrorRole::Transformed(_)));
+    match changed.next() {
+        // Of a single span the message is told already.
+        Some(error) if path.len() > 1 => {
+            format!(
+                ", and {} made it {}",
+                claims.labels.span(error.node),
+                said(error)
+            )
+        }
+        _ => String::new(),
     }
 }
 
@@ -296,4 +319,48 @@ fn truncated(claims: &mut Claims<'_>) {
         .confidence(Confidence::High)
         .method("finish_reason or stop_reason of the reply is length or max_tokens");
     claims.add(Rank::Damage, finding);
+}
+
+fn missing(claims: &mut Claims<'_>) {
+    let of = |wanted: MissingKind| {
+        let missing = claims.evidence.missing_outputs.iter();
+        let missing = missing.filter(|missing| missing.kind == wanted);
+        missing.map(|missing| missing.node).collect::<Vec<NodeId>>()
+    };
+    let kinds = [
+        (
+            MissingKind::Absent,
+            "ended without an error and without an output, which others of the same name have",
+            "output is absent or empty, while at least half of the calls of this kind and name have one",
+        ),
+        (
+            MissingKind::EmptyReply,
+            "ended with an empty reply",
+            "the recorded reply has no text and no tool call",
+        ),
+        (
+            MissingKind::NoTokens,
+            "wrote no token by their own count",
+            "completion_tokens is 0",
+        ),
+    ];
+    for (kind, what, method) in kinds {
+        let nodes = of(kind);
+        if nodes.is_empty() {
+            continue;
+        }
+        let class = FailureClass::MissingOutput;
+        let claim = format!(
+            "{} {what}: {}. Remedy: {}.",
+            count(nodes.len(), "call"),
+            claims.labels.list(&nodes, 3),
+            class.remedy()
+        );
+        let finding = Finding::new(FindingKind::TypedFailure, claim)
+            .number("calls", number(nodes.len()), Unit::Count)
+            .spans(claims.ids(&nodes))
+            .confidence(Confidence::Medium)
+            .method(method);
+        claims.add(Rank::Damage, finding);
+    }
 }

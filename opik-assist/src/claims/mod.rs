@@ -6,6 +6,7 @@ mod oddities;
 mod overview;
 mod repeats;
 mod spending;
+mod swallowed;
 
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;

@@ -3,7 +3,9 @@
 use super::{Claims, Rank};
 use crate::figures::{count, dollars, duration, millis, number, percent, real, time_share, whole};
 use crate::finding::{Confidence, Finding, FindingKind, Unit};
-use crate::repetition::{Repetition, RepetitionKind};
+use crate::ping_pong::PingPong;
+use crate::quote::clean;
+use crate::repetition::{Backoff, Repetition, RepetitionKind};
 
 /// Claims of each kind.
 const EACH: usize = 3;
@@ -14,6 +16,8 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
         RepetitionKind::Loop,
         RepetitionKind::Retry,
         RepetitionKind::NearLoop,
+        RepetitionKind::SimilarReplies,
+        RepetitionKind::Recursion,
         RepetitionKind::ManySmallCalls,
         RepetitionKind::Duplicate,
     ] {
@@ -24,6 +28,59 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
             describe(claims, repetition, if last { more } else { 0 });
         }
     }
+    let evidence = claims.evidence;
+    for found in evidence.ping_pongs.iter().take(EACH) {
+        ping_pong(claims, found);
+    }
+}
+
+/// Turns of two agents that are told when nobody knows whether they made progress.
+const MANY_TURNS: usize = 10;
+
+fn ping_pong(claims: &mut Claims<'_>, found: &PingPong) {
+    let [one, other] = &found.agents;
+    let (said, rank) = match found.progress {
+        // Two that work together take turns.
+        Some(true) => return,
+        Some(false) => {
+            let repeats = found.repeats;
+            (
+                format!("{repeats} of them repeat what the same agent said before"),
+                Rank::Waste,
+            )
+        }
+        None if found.turns.len() < MANY_TURNS => return,
+        None => ("what they said was not recorded".to_owned(), Rank::Context),
+    };
+    let mut claim = format!(
+        "{} and {} took turns {} in a row, and {said}. From the third turn on it took {} ({} of the trace)",
+        clean(one, 48),
+        clean(other, 48),
+        count(found.turns.len(), "time"),
+        duration(found.micros),
+        percent(time_share(found.micros, claims.duration())),
+    );
+    if found.spent.tokens > 0 {
+        claim += &format!(", {} tokens", whole(found.spent.tokens));
+    }
+    if found.spent.dollars > 0.0 {
+        claim += &format!(", {}", dollars(found.spent.dollars));
+    }
+    claim.push('.');
+    let finding = Finding::new(FindingKind::PingPong, claim)
+        .number("turns", number(found.turns.len()), Unit::Count)
+        .number("repeats", number(found.repeats), Unit::Count)
+        .number("duration", millis(found.micros), Unit::Milliseconds)
+        .number("tokens", real(found.spent.tokens), Unit::Tokens)
+        .number("cost", found.spent.dollars, Unit::Dollars)
+        .spans(claims.ids(&found.turns))
+        .confidence(if found.progress.is_none() {
+            Confidence::Low
+        } else {
+            Confidence::Medium
+        })
+        .method("at least six turns in which only two agents (metadata agent, agent_name or gen_ai.agent.name) alternate; a turn repeats when it shares 85 % of its pairs of words with one of the same agent's last five (MinHash)");
+    claims.add(rank, finding);
 }
 
 fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
@@ -44,13 +101,22 @@ fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
             } else {
                 "all failed"
             };
+            let (between, method) = if repetition.apart {
+                (
+                    "with other calls between the attempts".to_owned(),
+                    "siblings with equal kind, name and input, one after the other with others between them, of which all but the last failed",
+                )
+            } else {
+                (
+                    waits(repetition),
+                    "consecutive siblings with equal kind, name and content, one after the other, of which all but the last failed",
+                )
+            };
             let claim = format!(
-                "{} was tried {} with the same input, and {end}; {}. {cost} before the outcome.",
+                "{} was tried {} with the same input, and {end}; {between}. {cost} before the outcome.",
                 labels.span(first),
                 count(times, "time"),
-                waits(&repetition.gaps),
             );
-            let method = "consecutive siblings with equal kind, name and content, one after the other, of which all but the last failed";
             (FindingKind::Retry, claim, Confidence::High, method)
         }
         RepetitionKind::Loop => {
@@ -80,6 +146,29 @@ fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
             );
             let method = "smallest period up to 64 at which loose signatures (numbers masked) repeat, at least four times";
             (FindingKind::NearLoop, claim, Confidence::Medium, method)
+        }
+        RepetitionKind::SimilarReplies => {
+            let claim = format!(
+                "{} and {} after it said nearly the same, whatever they were asked. {cost} after the first.",
+                labels.span(first),
+                count(times - 1, "call"),
+            );
+            let method = "model calls of one name of which each reply shares at least 85 % of its pairs of words with one of the ten before it (MinHash), at least four in a row";
+            (
+                FindingKind::SimilarReplies,
+                claim,
+                Confidence::Medium,
+                method,
+            )
+        }
+        RepetitionKind::Recursion => {
+            let claim = format!(
+                "{} calls itself with the same input, {} deep. {cost} below the first.",
+                labels.span(first),
+                count(times, "level"),
+            );
+            let method = "at least three spans with equal kind, name and input below each other";
+            (FindingKind::Recursion, claim, Confidence::High, method)
         }
         RepetitionKind::ManySmallCalls => {
             let claim = format!(
@@ -112,7 +201,7 @@ fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
         claim
     };
     let share = time_share(repetition.wasted_micros, claims.duration());
-    let finding = Finding::new(kind, claim)
+    let mut finding = Finding::new(kind, claim)
         .number("times", number(times), Unit::Count)
         .number("period", number(repetition.period), Unit::Count)
         .number(
@@ -125,7 +214,21 @@ fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
             real(repetition.wasted.tokens),
             Unit::Tokens,
         )
-        .number("wasted_cost", repetition.wasted.dollars, Unit::Dollars)
+        .number("wasted_cost", repetition.wasted.dollars, Unit::Dollars);
+    if let (Some(&first), Some(&last)) = (repetition.gaps.first(), repetition.gaps.last()) {
+        finding = finding
+            .number("first_wait", millis(first), Unit::Milliseconds)
+            .number("last_wait", millis(last), Unit::Milliseconds)
+            .number(
+                "waited",
+                millis(repetition.gaps.iter().sum()),
+                Unit::Milliseconds,
+            );
+    }
+    if let Backoff::Growing(factor) = repetition.backoff() {
+        finding = finding.number("wait_factor", factor, Unit::Ratio);
+    }
+    let finding = finding
         .spans(claims.ids(&repetition.nodes))
         .confidence(confidence)
         .method(method);
@@ -148,21 +251,16 @@ fn waste(claims: &Claims<'_>, repetition: &Repetition) -> String {
 }
 
 /// How the waits between attempts go.
-fn waits(gaps: &[i64]) -> String {
+fn waits(repetition: &Repetition) -> String {
+    let gaps = &repetition.gaps;
     let (Some(&least), Some(&most)) = (gaps.iter().min(), gaps.iter().max()) else {
         return "without a wait".to_owned();
     };
-    let doubles = gaps.len() >= 2
-        && gaps
-            .array_windows()
-            .all(|&[a, b]| a > 0 && b * 10 >= a * 14);
-    if most < 1_000 {
-        "without a wait between the attempts".to_owned()
-    } else if doubles {
-        format!("waits grew from {} to {}", duration(least), duration(most))
-    } else if most <= least.saturating_mul(5) / 4 {
-        format!("with waits of about {}", duration(most))
-    } else {
-        format!("with waits from {} to {}", duration(least), duration(most))
+    match repetition.backoff() {
+        Backoff::None => "without a wait between the attempts".to_owned(),
+        Backoff::Single => format!("with a wait of {}", duration(most)),
+        Backoff::Constant => format!("with waits of about {}", duration(most)),
+        Backoff::Growing(_) => format!("waits grew from {} to {}", duration(least), duration(most)),
+        Backoff::Irregular => format!("with waits from {} to {}", duration(least), duration(most)),
     }
 }

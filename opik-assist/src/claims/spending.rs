@@ -24,6 +24,8 @@ pub(super) fn claim(claims: &mut Claims<'_>) {
         hot_spots(claims, false);
     }
     growth(claims);
+    cacheable(claims);
+    unused_tools(claims);
     after_error(claims);
 }
 
@@ -163,10 +165,87 @@ fn growth(claims: &mut Claims<'_>) {
         .number("first", real(growth.first), Unit::Tokens)
         .number("last", real(growth.last), Unit::Tokens)
         .number("sent_again", real(growth.resent), Unit::Tokens)
+        .number("per_call", growth.per_call, Unit::Tokens)
         .number("calls", number(growth.nodes.len()), Unit::Count)
         .spans(claims.ids(&ends))
         .confidence(Confidence::Medium)
         .method("model calls of one name and model by time: the last prompt is at least twice the first and three quarters of the steps do not shrink; sent again is the sum of prompts without the longest");
+    claims.add(Rank::Money, finding);
+}
+
+fn cacheable(claims: &mut Claims<'_>) {
+    let Some(calls) = claims.evidence.cacheable.first() else {
+        return;
+    };
+    let Some(&first) = calls.nodes.first() else {
+        return;
+    };
+    let cached = match calls.cached {
+        0 => "none were read from a cache".to_owned(),
+        cached => format!("{} were read from a cache", whole(cached)),
+    };
+    let claim = format!(
+        "{} of the {} prompt tokens of {} like {} ({}) stand in a beginning that is the same as in the call before; {cached}. A prompt cache would save the rest.",
+        whole(calls.cacheable),
+        whole(calls.prompt_tokens),
+        count(calls.nodes.len(), "call"),
+        claims.labels.span(first),
+        percent(share(real(calls.cacheable), real(calls.prompt_tokens))),
+    );
+    let finding = Finding::new(FindingKind::CacheablePrompt, claim)
+        .number("cacheable", real(calls.cacheable), Unit::Tokens)
+        .number("cached", real(calls.cached), Unit::Tokens)
+        .number("prompt_tokens", real(calls.prompt_tokens), Unit::Tokens)
+        .number(
+            "cacheable_share",
+            share(real(calls.cacheable), real(calls.prompt_tokens)),
+            Unit::Percent,
+        )
+        .number("calls", number(calls.nodes.len()), Unit::Count)
+        .spans(claims.ids(&calls.nodes))
+        .confidence(Confidence::Medium)
+        .method("longest common beginning of the recorded input with that of the call before (same name and model), as a share of its bytes, times its prompt tokens; at least 1,024 tokens a call");
+    claims.add(Rank::Money, finding);
+}
+
+fn unused_tools(claims: &mut Claims<'_>) {
+    let Some(tools) = claims.evidence.unused_tools.first() else {
+        return;
+    };
+    let Some(&first) = tools.nodes.first() else {
+        return;
+    };
+    let calls = tools.nodes.len();
+    let names: Vec<String> = tools
+        .unused
+        .iter()
+        .take(TOP)
+        .map(|name| clean(name, 40))
+        .collect();
+    let more = tools.unused.len().saturating_sub(TOP);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    let wasted = tools.tokens.saturating_mul(calls);
+    let claim = format!(
+        "{} of the {} that {} like {} describe were never used ({}{more}); describing them takes about {} tokens in all.",
+        tools.unused.len(),
+        count(tools.described, "tool"),
+        count(calls, "call"),
+        claims.labels.span(first),
+        names.join(", "),
+        whole(i64::try_from(wasted).unwrap_or(i64::MAX)),
+    );
+    let finding = Finding::new(FindingKind::UnusedTools, claim)
+        .number("unused", number(tools.unused.len()), Unit::Count)
+        .number("described", number(tools.described), Unit::Count)
+        .number("tokens_a_call", number(tools.tokens), Unit::Tokens)
+        .number("tokens", number(wasted), Unit::Tokens)
+        .spans(claims.ids(&tools.nodes))
+        .confidence(Confidence::Low)
+        .method("tools in the input of the first call that no tool span is named after and no output of such calls names; tokens by an estimate from their JSON, in every such call");
     claims.add(Rank::Money, finding);
 }
 

@@ -68,6 +68,9 @@ pub(super) fn scores(
     for &node in &evidence.truncated {
         add(node, TRUNCATED);
     }
+    for missing in &evidence.missing_outputs {
+        add(missing.node, TRUNCATED);
+    }
     for outlier in &evidence.outliers {
         add(outlier.node, OUTLIER);
     }

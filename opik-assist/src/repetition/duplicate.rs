@@ -40,6 +40,7 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Vec<Repetition>) {
             wasted: scene.spent(again),
             gaps: Vec::new(),
             progress: false,
+            apart: false,
             nodes,
         });
     }

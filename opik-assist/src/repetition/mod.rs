@@ -6,29 +6,39 @@
 //! of the whole trace. "Equal" is by the signatures of the [crate]: exact (name and JSON content)
 //! or loose (numbers masked).
 //!
-//! - **Retry**: consecutive siblings with equal exact signatures, one after the other in time, of
-//!   which all but the last failed. Wasted is everything before the last attempt began, or all of
-//!   it when the last failed too.
+//! - **Retry**: siblings with equal exact signatures, one after the other in time, of which all but
+//!   the last failed. Wasted is everything before the last attempt began, or all of it when the last
+//!   failed too. With other calls between the attempts (`apart`), only spans with recorded input can
+//!   show it, and only the time of the attempts is wasted.
 //! - **Loop**: the sequence of exact signatures repeats with a period of 1 to 64, at least three
 //!   times in a row; the smallest period counts. Only spans with recorded content can show it.
 //!   Wasted is every repetition after the first.
 //! - **Near loop**: the same with loose signatures, at least four times, and no exact loop there.
+//! - **Similar replies**: at least four model calls of one name in a row, each with a reply that
+//!   shares 85 % of its pairs of words with one of the ten before it.
+//! - **Recursion**: at least three spans with equal input below each other.
 //! - **Many small calls**: at least five children of one span, no model calls, with equal loose
 //!   signatures, one after the other with gaps of less than a tenth of a call. One call for all
 //!   would save their sum without the longest.
 //! - **Duplicate calls**: model or tool calls anywhere in the trace with equal input and, where
 //!   recorded, equal output, that did not fail. A cache would save all but the first.
 //!
-//! A span belongs to at most one retry, loop, near loop or row of small calls, in this order.
+//! A span belongs to at most one retry, loop, row of small calls, retry with other calls between,
+//! near loop or row of similar replies, in this order.
 
+mod backoff;
 mod duplicate;
+mod recursion;
 mod retry;
+pub(crate) mod similar;
 mod small_calls;
 mod tandem;
 
 use opik_core::tree::NodeId;
 use opik_core::{SpanType, TraceTree};
 use serde::Serialize;
+
+pub use backoff::Backoff;
 
 use crate::PerNode;
 use crate::errors::Errors;
@@ -50,6 +60,10 @@ pub enum RepetitionKind {
     ManySmallCalls,
     /// Equal calls at different places.
     Duplicate,
+    /// Replies that say nearly the same again.
+    SimilarReplies,
+    /// A call below itself.
+    Recursion,
 }
 
 /// Repeated work.
@@ -72,6 +86,16 @@ pub struct Repetition {
     pub gaps: Vec<i64>,
     /// Whether the last attempt succeeded (retries), or any output changed (loops).
     pub progress: bool,
+    /// Whether other calls ran between the attempts (retries only).
+    pub apart: bool,
+}
+
+impl Repetition {
+    /// How the waits between attempts go (retries only).
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        Backoff::of(&self.gaps)
+    }
 }
 
 /// What all searches look at.
@@ -117,8 +141,13 @@ pub(crate) fn repetitions(
             for sequence in &sequences {
                 small_calls::find(&mut scene, sequence, &mut found);
             }
+            for sequence in &sequences {
+                retry::find_apart(&mut scene, sequence, &mut found);
+            }
         }
     }
+    similar::find(&mut scene, &mut found);
+    recursion::find(&scene, &mut found);
     duplicate::find(&scene, &mut found);
     found.sort_by(|a, b| {
         let first = |r: &Repetition| r.nodes.first().copied();

@@ -52,6 +52,7 @@ pub(super) fn find(scene: &mut Scene<'_>, sequence: &[NodeId], found: &mut Vec<R
             wasted: scene.spent(again),
             gaps: Vec::new(),
             progress: true,
+            apart: false,
             nodes: group.clone(),
         });
         scene.take(&group);

@@ -123,5 +123,6 @@ fn describe(scene: &Scene<'_>, nodes: &[NodeId], period: usize, exact: bool) -> 
         wasted: scene.spent(again),
         gaps: Vec::new(),
         progress: !same_outputs,
+        apart: false,
     })
 }
