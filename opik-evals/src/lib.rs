@@ -8,6 +8,7 @@
 //! - [`metric`]: the [`Metric`] trait, the [`Case`] it scores, metrics from closures and the
 //!   [`conformance`](metric::conformance) suite that every metric has to pass.
 //! - [`heuristics`]: metrics computed without a model, equal to those of the official Python SDK.
+//! - [`judge`]: metrics that ask a chat model.
 //! - [`experiment`]: a task over the items of a dataset, scored by metrics.
 //! - [`statistics`]: what comparisons and gates stand on.
 //! - [`interval`]: how far a proportion or a mean can be trusted.
@@ -21,6 +22,7 @@ pub mod experiment;
 pub mod gate;
 pub mod heuristics;
 pub mod interval;
+pub mod judge;
 pub mod metric;
 pub mod report;
 pub mod statistics;
