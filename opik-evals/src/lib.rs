@@ -9,6 +9,7 @@
 //!   [`conformance`](metric::conformance) suite that every metric has to pass.
 //! - [`heuristics`]: metrics computed without a model, equal to those of the official Python SDK.
 //! - [`judge`]: metrics that ask a chat model.
+//! - [`trace_metrics`]: metrics of how an answer came about, from its recorded trace.
 //! - [`experiment`]: a task over the items of a dataset, scored by metrics.
 //! - [`statistics`]: what comparisons and gates stand on.
 //! - [`interval`]: how far a proportion or a mean can be trusted.
@@ -30,6 +31,7 @@ pub mod statistics;
 #[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
 pub mod submit;
 pub mod summary;
+pub mod trace_metrics;
 
 pub use interval::{Interval, bootstrap_mean, wilson, wilson_at};
 pub use metric::{Case, Metric, MetricError, MetricErrorKind, Score};
