@@ -45,6 +45,9 @@
 //! hands over in memory: each step writes a segment of pages in
 //! the order of the words, and segments of one size are merged in idle moments.
 //!
+//! What Opik keeps beside traces (datasets, experiments, prompts and so on) is in tables of its own:
+//! [`Store`] is a [`Catalog`](opik_core::catalog::Catalog) as well.
+//!
 //! One thread writes, one copies the write-ahead log into the file, two read, one indexes: see
 //! [`StoreOptions`].
 #![cfg_attr(docsrs, feature(doc_cfg))]

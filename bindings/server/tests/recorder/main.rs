@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod catalog_replay;
+mod catalog_sdk;
 mod running;
 mod system;
