@@ -1,7 +1,8 @@
 //! How long all the findings of a trace take, by its number of spans.
 //!
 //! Prints a table: spans, milliseconds to build the tree and to analyse it, microseconds a span,
-//! and the growth beside `n log n` (1.0 is exactly that). The traces are made up: steps of an
+//! the growth beside `n log n` (1.0 is exactly that), and milliseconds to pack it into 2,000 and
+//! 8,000 tokens for a question with words to look for. The traces are made up: steps of an
 //! agent with a model call, parallel tools, retries with back-off, swallowed errors, an endless
 //! loop now and then, and nested helpers; about 300 bytes of input and output a span.
 #![expect(
@@ -13,9 +14,12 @@
 use std::time::{Duration, Instant};
 
 use opik_assist::analyse;
+use opik_assist::cacheable::{cacheable, unused_tools};
+use opik_assist::context::{Budget, pack};
 use opik_assist::context_growth::context_growth;
 use opik_assist::critical_path::critical_path;
 use opik_assist::errors::errors;
+use opik_assist::missing_output::missing_outputs;
 use opik_assist::outliers::outliers;
 use opik_assist::self_time::self_times;
 use opik_assist::spend::spend;
@@ -164,8 +168,15 @@ fn main() {
         &[100]
     };
     println!(
-        "{:>8} {:>10} {:>12} {:>10} {:>10} {:>9}",
-        "spans", "build ms", "analyse ms", "us/span", "findings", "growth"
+        "{:>8} {:>10} {:>12} {:>10} {:>10} {:>9} {:>11} {:>11}",
+        "spans",
+        "build ms",
+        "analyse ms",
+        "us/span",
+        "findings",
+        "growth",
+        "pack 2k ms",
+        "pack 8k ms"
     );
     let mut first = None;
     for &size in sizes {
@@ -175,13 +186,27 @@ fn main() {
         let (built, tree) = best(3, || TraceTree::from_spans(trace, spans.clone()));
         let Some(tree) = tree else { continue };
         let (took, evidence) = best(runs, || analyse(&tree));
-        let findings = evidence.map_or(0, |evidence| evidence.findings.len());
+        let Some(evidence) = evidence else { continue };
+        let findings = evidence.findings.len();
+        let packed = |tokens: usize| {
+            let budget = Budget::new(tokens);
+            let (took, _) = best(3, || {
+                pack(
+                    &tree,
+                    &evidence,
+                    "why did the search for documents fail?",
+                    &budget,
+                )
+            });
+            took.as_secs_f64() * 1e3
+        };
+        let (small, large) = (packed(2_000), packed(8_000));
         let work = count as f64 * (count as f64).log2();
         let cost = took.as_secs_f64() / work;
         let growth = cost / *first.get_or_insert(cost);
         let micros = took.as_secs_f64() * 1e6 / count as f64;
         println!(
-            "{count:>8} {:>10.2} {:>12.2} {micros:>10.2} {findings:>10} {growth:>9.2}",
+            "{count:>8} {:>10.2} {:>12.2} {micros:>10.2} {findings:>10} {growth:>9.2} {small:>11.2} {large:>11.2}",
             built.as_secs_f64() * 1e3,
             took.as_secs_f64() * 1e3
         );
@@ -196,7 +221,7 @@ fn main() {
 fn parts(tree: &TraceTree) {
     let millis = |took: Duration| took.as_secs_f64() * 1e3;
     println!(
-        "  of it: critical path {:.1} ms, self times {:.1} ms, errors {:.1} ms, spend {:.1} ms, outliers {:.1} ms, context growth {:.1} ms, cut replies {:.1} ms",
+        "  of it: critical path {:.1} ms, self times {:.1} ms, errors {:.1} ms, spend {:.1} ms, outliers {:.1} ms, context growth {:.1} ms, cut replies {:.1} ms, missing outputs {:.1} ms, cacheable {:.1} ms, unused tools {:.1} ms",
         millis(best(5, || critical_path(tree)).0),
         millis(best(5, || self_times(tree)).0),
         millis(best(5, || errors(tree)).0),
@@ -204,5 +229,8 @@ fn parts(tree: &TraceTree) {
         millis(best(5, || outliers(tree)).0),
         millis(best(5, || context_growth(tree)).0),
         millis(best(5, || truncated(tree)).0),
+        millis(best(5, || missing_outputs(tree)).0),
+        millis(best(5, || cacheable(tree)).0),
+        millis(best(5, || unused_tools(tree)).0),
     );
 }
