@@ -95,8 +95,7 @@ impl ServerConfig {
     /// # Errors
     /// [`ConfigError`] with the first variable that cannot be used.
     pub fn from_env() -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
-        Self::from_lookup(|name| std::env::var(name).ok())
+        Self::from_lookup(variable)
     }
 
     /// As [`from_env`](Self::from_env), from any source of variables.
@@ -299,6 +298,12 @@ impl ServerConfig {
     pub(crate) fn has_rate_limit(&self) -> bool {
         self.rate_limit
     }
+}
+
+/// A variable of the process's environment.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+    std::env::var(name).ok()
 }
 
 fn is_path(prefix: &str) -> bool {

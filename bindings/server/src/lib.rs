@@ -24,6 +24,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
+#[expect(
+    dead_code,
+    reason = "the recorder server takes it in with its configuration"
+)]
+mod assist;
 #[expect(dead_code, reason = "for the resources that follow")]
 mod config;
 #[expect(dead_code, reason = "for the resources that follow")]
@@ -32,5 +37,6 @@ mod http;
 mod recorder;
 mod server;
 
+pub use assist::{AnsweringModel, AssistConfig, AssistServer, AssistServerError, Origins};
 pub use config::{ConfigError, ServerConfig};
 pub use server::{Running, Server, ServerError, ShutdownReport};

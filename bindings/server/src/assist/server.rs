@@ -1,0 +1,171 @@
+//! The assistant beside a real Opik: what the Python program is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opik_assist::assistant::{Assistant, ShutdownReport};
+use opik_core::{SessionStore, TraceSource};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::backend::{Backend, LocalBackend, OpikBackend, OpikSettings};
+use super::chat::AGENT;
+use super::config::AssistConfig;
+use super::routes;
+use super::state::{AnsweringModel, Assist};
+
+/// Why the assistant cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssistServerError {
+    /// The address is taken or not of this machine.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address of Opik is missing or none.
+    #[error("AGENT_OPIK_URL is missing or no address")]
+    NoOpik,
+    /// The system does not let us make connections (no certificates, for example).
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The assistant's server. Dropping it stops it without waiting.
+#[derive(Debug)]
+#[must_use = "dropping it stops the server"]
+pub struct AssistServer {
+    local_addr: SocketAddr,
+    assist: Assist,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    abort: tokio::task::AbortHandle,
+}
+
+impl AssistServer {
+    /// Listens and serves, on tasks of the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`AssistServerError`] when the configuration has no Opik, or the address cannot be listened
+    /// on.
+    pub async fn bind(
+        config: AssistConfig,
+        sessions: Arc<dyn SessionStore>,
+        models: Arc<dyn AnsweringModel>,
+    ) -> Result<Self, AssistServerError> {
+        let settings = OpikSettings {
+            url: config.opik_url.clone().ok_or(AssistServerError::NoOpik)?,
+            timeout: config.backend_timeout,
+            retry_statuses: config.retry_statuses.clone(),
+            attempts: config.retry_attempts,
+            backoff: config.retry_backoff,
+        };
+        let http = client(&settings)?;
+        let backend = OpikBackend::new(http, settings).map_err(|_| AssistServerError::NoOpik)?;
+        let address = config.address();
+        let refused = |source| AssistServerError::Bind { address, source };
+        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let local_addr = listener.local_addr().map_err(refused)?;
+        let assist = state(config, Arc::new(backend), sessions, models);
+        let service = routes::alone(assist.clone());
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let stopped = stop.clone();
+        let served = tasks.spawn(async move {
+            axum::serve(listener, service)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await
+        });
+        tasks.close();
+        Ok(Self {
+            local_addr,
+            assist,
+            stop,
+            tasks,
+            abort: served.abort_handle(),
+        })
+    }
+
+    /// The address that the server listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Takes no more questions, lets the turns that run end, cancels those that do not within three
+    /// quarters of the time with what they have stored, and closes all streams.
+    pub async fn shutdown(self, limit: Duration) -> ShutdownReport {
+        let begin = Instant::now();
+        self.stop.cancel();
+        let report = self.assist.assistant().shutdown(limit).await;
+        let left = limit
+            .saturating_sub(begin.elapsed())
+            .max(Duration::from_millis(200));
+        // Streams end with their turns; whoever does not read is cut off.
+        drop(tokio::time::timeout(left, self.tasks.wait()).await);
+        self.abort.abort();
+        report
+    }
+}
+
+impl Drop for AssistServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The assistant's endpoints over the traces of a source in this process.
+pub(crate) fn over_source(
+    config: AssistConfig,
+    source: Arc<dyn TraceSource>,
+    sessions: Arc<dyn SessionStore>,
+    models: Arc<dyn AnsweringModel>,
+) -> Assist {
+    state(
+        config,
+        Arc::new(LocalBackend::new(source)),
+        sessions,
+        models,
+    )
+}
+
+fn state(
+    config: AssistConfig,
+    backend: Arc<dyn Backend>,
+    sessions: Arc<dyn SessionStore>,
+    models: Arc<dyn AnsweringModel>,
+) -> Assist {
+    let assistant = Assistant::builder(Arc::clone(&sessions))
+        .app("trace-analyzer")
+        .agent(AGENT)
+        .context_tokens(config.context_tokens)
+        .grace(Some(config.grace))
+        .max_turns(config.max_turns)
+        .mark_unverified(false)
+        .build();
+    Assist::new(config, assistant, backend, sessions, models)
+}
+
+fn client(settings: &OpikSettings) -> Result<reqwest::Client, AssistServerError> {
+    let builder = || {
+        reqwest::Client::builder()
+            .user_agent(concat!("opik-rust/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10).min(settings.timeout))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+    };
+    let built = match builder().build() {
+        // An image without CA certificates can still talk to a server over plain HTTP.
+        Err(_) if settings.url.starts_with("http://") => {
+            builder().tls_certs_only(std::iter::empty()).build()
+        }
+        built => built,
+    };
+    built.map_err(|error| AssistServerError::Http(error.into()))
+}

@@ -1,0 +1,201 @@
+//! What the handlers of the assistant share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use opik_assist::assistant::Assistant;
+use opik_core::{ChatModel, Secret, SessionKey, SessionStore};
+
+use super::backend::{Backend, Refusal};
+use super::caller::{Caller, hex};
+use super::config::AssistConfig;
+
+/// How long a confirmed right to a trace is believed.
+const BELIEVED: Duration = Duration::from_secs(30);
+/// Most confirmations and users that are remembered; beyond that the old ones are forgotten.
+const REMEMBERED: usize = 10_000;
+/// How the Python program names sessions.
+const SESSION: &str = "opik-ai-trace-analyzer-";
+/// Under which a session remembers its workspace.
+pub(crate) const WORKSPACE: &str = "workspace";
+
+/// Which model answers a caller.
+pub trait AnsweringModel: Send + Sync + fmt::Debug {
+    /// The model that answers somebody with this session of Opik's page and this workspace; `None`
+    /// when answers are computed.
+    fn model(&self, token: Option<&Secret>, workspace: Option<&str>) -> Option<Arc<dyn ChatModel>>;
+
+    /// Its name, for people.
+    fn name(&self) -> Option<String>;
+}
+
+/// The state of the assistant's endpoints; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Assist(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: AssistConfig,
+    assistant: Assistant,
+    backend: Arc<dyn Backend>,
+    sessions: Arc<dyn SessionStore>,
+    in_memory: bool,
+    models: Arc<dyn AnsweringModel>,
+    confirmed: Mutex<HashMap<[u8; 32], Instant>>,
+    asked: Mutex<HashMap<String, Bucket>>,
+}
+
+/// Questions that a user may still ask at once.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Assist {
+    pub(crate) fn new(
+        config: AssistConfig,
+        assistant: Assistant,
+        backend: Arc<dyn Backend>,
+        sessions: Arc<dyn SessionStore>,
+        models: Arc<dyn AnsweringModel>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            in_memory: config.sessions().is_none(),
+            config,
+            assistant,
+            backend,
+            sessions,
+            models,
+            confirmed: Mutex::default(),
+            asked: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn config(&self) -> &AssistConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn assistant(&self) -> &Assistant {
+        &self.0.assistant
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.0.backend
+    }
+
+    pub(crate) fn sessions(&self) -> &Arc<dyn SessionStore> {
+        &self.0.sessions
+    }
+
+    /// Whether conversations end with the process.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.0.in_memory
+    }
+
+    pub(crate) fn model(&self, caller: &Caller) -> Option<Arc<dyn ChatModel>> {
+        let workspace = caller.workspace.as_deref();
+        self.0.models.model(caller.token.as_ref(), workspace)
+    }
+
+    /// The conversation of a caller about a trace.
+    ///
+    /// It has the name that the Python program gives it. Where a conversation of that name belongs to
+    /// another workspace, this workspace has one of its own.
+    pub(crate) async fn session(
+        &self,
+        caller: &Caller,
+        trace: &str,
+    ) -> Result<SessionKey, opik_core::SessionError> {
+        let plain = self
+            .0
+            .assistant
+            .session_key(caller.user(), format!("{SESSION}{trace}"));
+        let Some(found) = self.0.sessions.session(&plain).await? else {
+            return Ok(plain);
+        };
+        let owner = found
+            .state
+            .get(WORKSPACE)
+            .and_then(serde_json::Value::as_str);
+        if owner.is_none_or(|owner| owner.eq_ignore_ascii_case(caller.workspace())) {
+            return Ok(plain);
+        }
+        let mark = hex(&caller.fingerprint(""), 4);
+        let own = format!("{SESSION}{trace}-{mark}");
+        Ok(self.0.assistant.session_key(caller.user(), own))
+    }
+
+    /// Remembers that a caller may read a trace.
+    pub(crate) fn confirm(&self, caller: &Caller, trace: &str) {
+        let mut confirmed = self
+            .0
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if confirmed.len() >= REMEMBERED {
+            confirmed.retain(|_, at| at.elapsed() < BELIEVED);
+            if confirmed.len() >= REMEMBERED {
+                confirmed.clear();
+            }
+        }
+        confirmed.insert(caller.fingerprint(trace), Instant::now());
+    }
+
+    /// Makes sure that a caller may read a trace, by asking the backend with the caller's session.
+    pub(crate) async fn check_right(&self, caller: &Caller, trace: &str) -> Result<(), Refusal> {
+        let known = {
+            let confirmed = self
+                .0
+                .confirmed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            confirmed
+                .get(&caller.fingerprint(trace))
+                .is_some_and(|at| at.elapsed() < BELIEVED)
+        };
+        if !known {
+            self.0.backend.open(caller, trace).await?;
+            self.confirm(caller, trace);
+        }
+        Ok(())
+    }
+
+    /// Takes one of the questions that a user may ask.
+    ///
+    /// # Errors
+    /// How many seconds until there is one.
+    pub(crate) fn take_question(&self, caller: &Caller) -> Result<(), u64> {
+        let rate = f64::from(self.0.config.turns_per_minute);
+        let now = Instant::now();
+        let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() >= REMEMBERED {
+            asked.retain(|_, bucket| bucket.at.elapsed() < Duration::from_secs(60));
+            if asked.len() >= REMEMBERED {
+                asked.clear();
+            }
+        }
+        let full = Bucket {
+            left: rate,
+            at: now,
+        };
+        let key = format!("{}\n{}", caller.user(), caller.workspace());
+        let bucket = asked.entry(key).or_insert(full);
+        let gained = now.duration_since(bucket.at).as_secs_f64() * rate / 60.0;
+        bucket.left = (bucket.left + gained).min(rate);
+        bucket.at = now;
+        if bucket.left >= 1.0 {
+            bucket.left -= 1.0;
+            return Ok(());
+        }
+        let wait = ((1.0 - bucket.left) * 60.0 / rate).ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most sixty seconds"
+        )]
+        Err(wait as u64)
+    }
+}
