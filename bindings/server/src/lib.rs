@@ -24,10 +24,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
-#[expect(
-    dead_code,
-    reason = "the recorder server takes it in with its configuration"
-)]
 mod assist;
 #[expect(dead_code, reason = "for the resources that follow")]
 mod config;

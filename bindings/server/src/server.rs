@@ -1,16 +1,18 @@
 //! Binding, serving and stopping.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opik_core::Exporter as _;
-use opik_core::Project;
+use opik_core::{Project, SessionStore, TraceSource};
 use opik_store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::assist::{self, AnsweringModel, Assist, AssistConfig};
 use crate::config::ServerConfig;
 use crate::http::router;
 
@@ -52,6 +54,31 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the address cannot be listened on, or must not be without a key.
     pub async fn bind(config: ServerConfig, store: Store) -> Result<Running, ServerError> {
+        Self::serve(config, store, None).await
+    }
+
+    /// As [`bind`](Self::bind), with the trace assistant's endpoints about the traces of the store.
+    /// Conversations are kept in `sessions`, answers come from `models`.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub async fn bind_with_assistant(
+        config: ServerConfig,
+        store: Store,
+        assist: AssistConfig,
+        sessions: Arc<dyn SessionStore>,
+        models: Arc<dyn AnsweringModel>,
+    ) -> Result<Running, ServerError> {
+        let source: Arc<dyn TraceSource> = Arc::new(store.clone());
+        let assist = assist::over_source(assist, source, sessions, models);
+        Self::serve(config, store, Some(assist)).await
+    }
+
+    async fn serve(
+        config: ServerConfig,
+        store: Store,
+        assist: Option<Assist>,
+    ) -> Result<Running, ServerError> {
         let address = config.address();
         if config.is_open_to_others() {
             return Err(ServerError::OpenToOthers { address });
@@ -65,7 +92,11 @@ impl Server {
             .await
             .map_err(ServerError::Store)?;
         let app = App::new(config, store.clone());
-        let service = router(app);
+        let prefix = app.config().prefix().to_owned();
+        let mut service = router(app);
+        if let Some(assist) = &assist {
+            service = service.merge(assist::standalone(assist.clone(), &prefix));
+        }
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let stopped = stop.clone();
@@ -78,6 +109,7 @@ impl Server {
         Ok(Running {
             local_addr,
             store,
+            assist,
             stop,
             tasks,
             abort: served.abort_handle(),
@@ -91,6 +123,7 @@ impl Server {
 pub struct Running {
     local_addr: SocketAddr,
     store: Store,
+    assist: Option<Assist>,
     stop: CancellationToken,
     tasks: TaskTracker,
     abort: tokio::task::AbortHandle,
@@ -124,11 +157,16 @@ impl Running {
     /// Takes no more connections, lets the requests that have begun finish, and writes the store
     /// to the disk, within `limit` altogether. What was acknowledged is safe in any case.
     pub async fn shutdown(self, limit: Duration) -> ShutdownReport {
-        let begin = Instant::now();
+        let (begin, whole) = (Instant::now(), limit);
         self.stop.cancel();
+        if let Some(assist) = &self.assist {
+            // Their streams end with the turns, and the store is written afterwards.
+            assist.assistant().shutdown(limit * 3 / 4).await;
+        }
+        let limit = limit.saturating_sub(begin.elapsed());
         let answered_all = tokio::time::timeout(limit, self.tasks.wait()).await.is_ok();
         self.abort.abort();
-        let left = limit
+        let left = whole
             .saturating_sub(begin.elapsed())
             .max(Duration::from_millis(100));
         let flushed = matches!(

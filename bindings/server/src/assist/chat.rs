@@ -21,7 +21,7 @@ use super::stream;
 /// Who speaks, as the page knows it.
 pub(crate) const AGENT: &str = "data_analyzer";
 /// What a question without words asks.
-const NO_WORDS: &str = "Give a summary of this trace.";
+pub(super) const NO_WORDS: &str = "Give a summary of this trace.";
 const LAST_EVENT: &str = "last-event-id";
 
 /// Takes a question and answers with the events of its turn.

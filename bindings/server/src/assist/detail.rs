@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use hyper::ext::ReasonPhrase;
 use serde_json::{Value, json};
 
 /// An answer that is an error.
@@ -91,6 +92,11 @@ pub(crate) fn json_response(status: StatusCode, body: String) -> Response {
     let mut response = (status, body).into_response();
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
+    if status == StatusCode::UNPROCESSABLE_ENTITY {
+        // The words of RFC 9110, which the Python program sends.
+        let words = ReasonPhrase::from_static(b"Unprocessable Content");
+        response.extensions_mut().insert(words);
+    }
     response
 }
 

@@ -13,6 +13,7 @@ use super::caller::Caller;
 use super::chat::{no_sessions, refused};
 use super::detail::{Detail, json_response};
 use super::fields::Fields;
+use super::internal::NotStored;
 use super::routes::trace_name;
 use super::state::Assist;
 
@@ -37,17 +38,31 @@ async fn store(
         Err(refusal) => return Err(refused(refusal, "The trace")),
     }
     let session = assist.session(caller, trace).await.map_err(no_sessions)?;
+    let value = feedback.as_ref().map(|feedback| feedback.value);
     let stored = assist
         .assistant()
         .feedback(&session, feedback.as_ref())
         .await;
     let is_missing = |error: &SessionError| error.kind() == SessionErrorKind::NotFound;
-    match stored {
-        Ok(()) => Ok(()),
-        // As the Python program without a server of its own for what it records.
-        Err(error) if is_missing(&error) && assist.config().internal.url.is_none() => Ok(()),
-        Err(error) if is_missing(&error) => Err(no_session(trace)),
-        Err(error) => Err(no_sessions(error)),
+    match (stored, assist.internal()) {
+        (Ok(()), None) => Ok(()),
+        (Ok(()), Some(internal)) => match internal.feedback(&session.id, value).await {
+            Ok(()) => Ok(()),
+            Err(NotStored::UnknownThread) => Err(no_session(trace)),
+            Err(NotStored::Failed) => Err(Detail::pair(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Internal server error",
+                if value.is_some() {
+                    "Failed to submit feedback. Please try again later."
+                } else {
+                    "Failed to delete feedback. Please try again later."
+                },
+            )),
+        },
+        // As the Python program without a server for what it records.
+        (Err(error), None) if is_missing(&error) => Ok(()),
+        (Err(error), Some(_)) if is_missing(&error) => Err(no_session(trace)),
+        (Err(error), _) => Err(no_sessions(error)),
     }
 }
 

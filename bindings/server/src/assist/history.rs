@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::backend::Refusal;
 use super::caller::Caller;
-use super::chat::{no_sessions, refused};
+use super::chat::{NO_WORDS, no_sessions, refused};
 use super::detail::{Detail, json_response};
 use super::routes::trace_name;
 use super::state::Assist;
@@ -35,7 +35,8 @@ fn said(event: &Event) -> Option<Said<'_>> {
         _ => return None,
     };
     match message.parts.first()? {
-        Part::Text(text) if !text.is_empty() => Some(Said {
+        // What a question without words asks is ours, not the user's.
+        Part::Text(text) if !text.is_empty() && text != NO_WORDS => Some(Said {
             id: &event.id,
             role,
             content: text,

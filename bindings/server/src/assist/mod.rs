@@ -10,6 +10,7 @@
 //! | [`stream`], [`frame`], [`python`] | events of a turn as the stream that the page reads |
 //! | [`detail`], [`fields`], [`scan`] | errors as FastAPI words them |
 //! | [`cors`], [`routes`] | origins, paths, redirects |
+//! | [`internal`] | the server that conversations are recorded to |
 //! | [`server`] | beside a real Opik, without the recorder |
 //!
 //! With an address of an Opik server ([`AssistConfig::opik_url`]) traces are read there, with the
@@ -27,6 +28,7 @@ mod fields;
 mod frame;
 mod health;
 mod history;
+mod internal;
 mod python;
 mod routes;
 mod scan;
@@ -39,3 +41,5 @@ pub use server::{AssistServer, AssistServerError};
 pub use state::AnsweringModel;
 
 pub(crate) use routes::standalone;
+pub(crate) use server::over_source;
+pub(crate) use state::Assist;

@@ -4,8 +4,6 @@
 //! text contains `data:` would be lost. Inside of strings it is written as `dat\u0061:`, which means
 //! the same.
 
-use std::fmt::Write as _;
-
 /// Appends a string with its quotes; everything outside of printable ASCII is escaped.
 pub(crate) fn push_str(out: &mut String, text: &str) {
     out.push('"');
@@ -28,8 +26,7 @@ pub(crate) fn push_str(out: &mut String, text: &str) {
             other => {
                 let mut units = [0; 2];
                 for unit in other.encode_utf16(&mut units) {
-                    // Writing to a string cannot fail.
-                    drop(write!(out, "\\u{unit:04x}"));
+                    out.push_str(&format!("\\u{unit:04x}"));
                 }
             }
         }

@@ -68,11 +68,14 @@ pub(super) fn alone(assist: Assist) -> Router {
         .with_state(assist)
 }
 
-/// The assistant's endpoints for a router that serves more.
-pub(crate) fn standalone(assist: Assist) -> Router {
-    endpoints()
-        .layer(middleware::from_fn_with_state(assist.clone(), cors))
-        .with_state(assist)
+/// The assistant's endpoints for a router that serves more; under the prefix as well.
+pub(crate) fn standalone(assist: Assist, prefix: &str) -> Router {
+    let here = endpoints().layer(middleware::from_fn_with_state(assist.clone(), cors));
+    let all = match prefix {
+        "" => here,
+        prefix => here.clone().nest(prefix, here),
+    };
+    all.with_state(assist)
 }
 
 /// A path with a slash too many is told where it belongs; another one is not there.

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::backend::{Backend, LocalBackend, OpikBackend, OpikSettings};
 use super::chat::AGENT;
 use super::config::AssistConfig;
+use super::internal::Internal;
 use super::routes;
 use super::state::{AnsweringModel, Assist};
 
@@ -67,12 +68,13 @@ impl AssistServer {
             backoff: config.retry_backoff,
         };
         let http = client(&settings)?;
+        let internal = Internal::new(&http, &config.internal, config.backend_timeout);
         let backend = OpikBackend::new(http, settings).map_err(|_| AssistServerError::NoOpik)?;
         let address = config.address();
         let refused = |source| AssistServerError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let assist = state(config, Arc::new(backend), sessions, models);
+        let assist = state(config, Arc::new(backend), sessions, models, internal);
         let service = routes::alone(assist.clone());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -127,12 +129,8 @@ pub(crate) fn over_source(
     sessions: Arc<dyn SessionStore>,
     models: Arc<dyn AnsweringModel>,
 ) -> Assist {
-    state(
-        config,
-        Arc::new(LocalBackend::new(source)),
-        sessions,
-        models,
-    )
+    let backend = Arc::new(LocalBackend::new(source));
+    state(config, backend, sessions, models, None)
 }
 
 fn state(
@@ -140,6 +138,7 @@ fn state(
     backend: Arc<dyn Backend>,
     sessions: Arc<dyn SessionStore>,
     models: Arc<dyn AnsweringModel>,
+    internal: Option<Internal>,
 ) -> Assist {
     let assistant = Assistant::builder(Arc::clone(&sessions))
         .app("trace-analyzer")
@@ -149,7 +148,7 @@ fn state(
         .max_turns(config.max_turns)
         .mark_unverified(false)
         .build();
-    Assist::new(config, assistant, backend, sessions, models)
+    Assist::new(config, assistant, backend, sessions, models, internal)
 }
 
 fn client(settings: &OpikSettings) -> Result<reqwest::Client, AssistServerError> {

@@ -11,6 +11,7 @@ use opik_core::{ChatModel, Secret, SessionKey, SessionStore};
 use super::backend::{Backend, Refusal};
 use super::caller::{Caller, hex};
 use super::config::AssistConfig;
+use super::internal::Internal;
 
 /// How long a confirmed right to a trace is believed.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -41,6 +42,7 @@ struct Shared {
     assistant: Assistant,
     backend: Arc<dyn Backend>,
     sessions: Arc<dyn SessionStore>,
+    internal: Option<Internal>,
     in_memory: bool,
     models: Arc<dyn AnsweringModel>,
     confirmed: Mutex<HashMap<[u8; 32], Instant>>,
@@ -61,8 +63,10 @@ impl Assist {
         backend: Arc<dyn Backend>,
         sessions: Arc<dyn SessionStore>,
         models: Arc<dyn AnsweringModel>,
+        internal: Option<Internal>,
     ) -> Self {
         Self(Arc::new(Shared {
+            internal,
             in_memory: config.sessions().is_none(),
             config,
             assistant,
@@ -88,6 +92,11 @@ impl Assist {
 
     pub(crate) fn sessions(&self) -> &Arc<dyn SessionStore> {
         &self.0.sessions
+    }
+
+    /// The server that conversations are recorded to, where there is one.
+    pub(crate) fn internal(&self) -> Option<&Internal> {
+        self.0.internal.as_ref()
     }
 
     /// Whether conversations end with the process.
