@@ -212,6 +212,8 @@ impl DatabaseServer {
             Engine::MariaDb => {
                 fs::write(self.folder.join("init.sql"), mariadb_users())?;
                 let output = Command::new(program("mariadb-install-db")?)
+                    // Temporary tables of two servers that start at once may have one name.
+                    .env("TMPDIR", &self.folder)
                     .args(["--no-defaults", "--auth-root-authentication-method=normal"])
                     .args(["--skip-test-db", "--innodb-log-file-size=8M"])
                     .arg(format!("--datadir={}", data.display()))
@@ -287,7 +289,8 @@ impl DatabaseServer {
                         "--skip-log-bin",
                     ])
                     .args([
-                        "--innodb-flush-log-at-trx-commit=0",
+                        // A commit survives the end of the process, though not that of the machine.
+                        "--innodb-flush-log-at-trx-commit=2",
                         "--innodb-log-file-size=8M",
                     ])
                     .args(["--innodb-buffer-pool-size=32M", "--performance-schema=OFF"])
@@ -336,6 +339,7 @@ impl DatabaseServer {
             .arg(command.get_program())
             .args(command.get_args())
             .current_dir(&self.folder)
+            .env("TMPDIR", &self.folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
