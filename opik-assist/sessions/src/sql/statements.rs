@@ -126,9 +126,12 @@ impl Statements {
                  WHERE {OF_SESSION}"
             )),
             events: d.sql(&format!(
-                "SELECT {columns} FROM events e {order_of_events} \
+                // The page is found first, so that what is sorted is small.
+                "SELECT {columns} FROM (SELECT e.id AS id, o.seq AS seq, e.timestamp AS at \
+                 FROM events e {order_of_events} \
                  ORDER BY CASE WHEN o.seq IS NULL THEN 1 ELSE 0 END, o.seq, e.timestamp, e.id \
-                 LIMIT ? OFFSET ?"
+                 LIMIT ? OFFSET ?) p JOIN events e ON e.id = p.id {order_of_events} \
+                 ORDER BY CASE WHEN p.seq IS NULL THEN 1 ELSE 0 END, p.seq, p.at, p.id"
             )),
             insert_event: d.sql(insert_event),
             unordered: d.sql(&format!(

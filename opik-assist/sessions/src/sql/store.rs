@@ -334,7 +334,7 @@ async fn read_events(
     let found = turn
         .rows(
             &ready.statements.events,
-            &[app, user, id, limit, from],
+            &[app, user, id, limit, from, app, user, id],
             kinds,
         )
         .await?;
