@@ -9,6 +9,8 @@ mod document;
 mod event;
 mod exact;
 mod pickle;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use document::document_of_columns;
 pub(crate) use event::{Found, Limits, Written, read, write};

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod adk;
+mod adk_program;
 mod beside;
+mod faults;
+mod full;
 mod keys;
 mod layouts;
 mod parallel;
