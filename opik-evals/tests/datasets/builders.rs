@@ -207,6 +207,7 @@ fn flags_are_taken_where_they_are_and_computed_where_they_are_not() {
 {"table_id": "t5"}
 {"table_id": "t6", "precision_flags": "abc"}
 {"table_id": "t7", "precision_flags": [5]}
+{"table_id": "t8", "precision_flags": [{}, {"column": "b", "issue": "Y"}]}
 "#;
     let mut output = Vec::new();
     let report = PrecisionBuilder::new()
@@ -229,12 +230,13 @@ fn flags_are_taken_where_they_are_and_computed_where_they_are_not() {
             "t2 a INCONSISTENT_DECIMALS 1 computed ['1.2345', '2.5']",
             "t3 None clean 0 recorded []",
             "t4 a SIGFIG_VIOLATION 1 computed ['1234.5']",
+            "t8 b Y 1 recorded []",
         ]
     );
     let lines: Vec<_> = reasons(&report).iter().map(|(line, _)| *line).collect();
-    assert_eq!(lines, [5, 6, 7]);
+    assert_eq!(lines, [5, 6, 7, 8]);
     let columns: Vec<_> = report.columns().collect();
-    assert_eq!(columns, [("a", 4)]);
+    assert_eq!(columns, [("a", 4), ("b", 1)]);
 }
 
 #[test]

@@ -94,9 +94,10 @@ impl From<ColumnIssue> for Flag {
     }
 }
 
-/// The recorded flags, each issue of a column once; an error for what is no flag.
-fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> Result<Vec<Flag>, String> {
+/// The recorded flags, each issue of a column once, and what is wrong with one that is no flag.
+fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> (Vec<Flag>, Option<String>) {
     let mut found: Vec<Flag> = Vec::new();
+    let mut wrong = None;
     let mut add = |column: Option<&str>, issue: &str, count| {
         let same = |own: &&mut Flag| own.column.as_deref() == column && own.issue == issue;
         match found.iter_mut().find(same) {
@@ -123,15 +124,14 @@ fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> Result<Vec<Flag>, Strin
                     add(Some(&own.column), issue, own.count);
                 }
             }
-            Node::Object(_) => {
-                let issue = flag.get("issue").and_then(Node::text);
-                let issue = issue.ok_or("a flag has no `issue`")?;
-                add(flag.get("column").and_then(Node::text), issue, 1);
-            }
-            other => return Err(format!("a flag is {}", other.kind())),
+            Node::Object(_) => match flag.get("issue").and_then(Node::text) {
+                Some(issue) => add(flag.get("column").and_then(Node::text), issue, 1),
+                None => wrong = Some("a flag has no `issue`".to_owned()),
+            },
+            other => wrong = Some(format!("a flag is {}", other.kind())),
         }
     }
-    Ok(found)
+    (found, wrong)
 }
 
 /// The cells of a column as text, null left out.
@@ -173,16 +173,19 @@ impl Make for PrecisionBuilder {
         });
         let rule = entry.map_or(self.rule, |entry| self.rule.of_table(entry));
         let computed = check_table(table, rule.of_table(table));
-        let (flags, source) = match given {
-            Some(Node::List(flags)) => match recorded(flags, &computed) {
-                Ok(flags) => (flags, "recorded"),
-                Err(reason) => return Ok(Err(reason)),
-            },
+        let (flags, wrong, source) = match given {
+            Some(Node::List(flags)) => {
+                let (flags, wrong) = recorded(flags, &computed);
+                (flags, wrong, "recorded")
+            }
             Some(other) => return Ok(Err(format!("its flags are {}", other.kind()))),
             None if table.get("rows").and_then(Node::list).is_none() => {
                 return Ok(Err("a table with neither rows nor flags".to_owned()));
             }
-            None => (computed.into_iter().map(Flag::from).collect(), "computed"),
+            None => {
+                let flags: Vec<_> = computed.into_iter().map(Flag::from).collect();
+                (flags, None, "computed")
+            }
         };
         let mut put = |column: Option<&str>, issue: Option<&str>, count: u64| {
             let label = issue.unwrap_or(CLEAN);
@@ -205,12 +208,13 @@ impl Make for PrecisionBuilder {
             report.add(label, origin.rigor_text(), column);
             Ok::<(), DatasetError>(())
         };
-        if flags.is_empty() {
+        if flags.is_empty() && wrong.is_none() {
             put(None, None, 0)?;
         }
         for flag in &flags {
             put(flag.column.as_deref(), Some(&flag.issue), flag.count)?;
         }
-        Ok(Ok(()))
+        // The good flags of a table are kept when another is bad, which is still said.
+        Ok(wrong.map_or(Ok(()), Err))
     }
 }
