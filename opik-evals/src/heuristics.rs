@@ -28,6 +28,7 @@ mod retention;
 mod rouge;
 mod spearman;
 mod tone;
+mod vader;
 mod words;
 
 pub use bleu::{Bleu, CorpusBleu, SentenceBleu, Smoothing};
@@ -47,3 +48,4 @@ pub use retention::KnowledgeRetention;
 pub use rouge::{Rouge, RougeKind};
 pub use spearman::SpearmanRanking;
 pub use tone::Tone;
+pub use vader::VaderSentiment;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     Bleu, ChrF, Contains, ConversationDegeneration, Equals, Gleu, IsJson, JsDistance, JsDivergence,
     KlDivergence, KnowledgeRetention, LevenshteinRatio, Meteor, PromptInjection, RegexMatch, Rouge,
-    SpearmanRanking, Tone,
+    SpearmanRanking, Tone, VaderSentiment,
 };
 use crate::{Metric, MetricError};
 
@@ -35,6 +35,7 @@ const CATALOG: &[(&str, Maker)] = &[
     ("SentenceBLEU", sentence_bleu),
     ("SpearmanRanking", spearman),
     ("Tone", tone),
+    ("VADERSentiment", vader),
 ];
 
 /// The names that [`by_name`] knows, sorted.
@@ -239,6 +240,10 @@ fn kl_divergence(p: &mut Parameters<'_>) -> Made {
 
 fn spearman(_: &mut Parameters<'_>) -> Made {
     Ok(Box::new(SpearmanRanking::new()))
+}
+
+fn vader(_: &mut Parameters<'_>) -> Made {
+    Ok(Box::new(VaderSentiment::new()))
 }
 
 fn tone(p: &mut Parameters<'_>) -> Made {
