@@ -39,6 +39,7 @@ pub mod id;
 pub mod json;
 mod link;
 pub mod model;
+pub mod prices;
 pub mod query;
 #[cfg(feature = "rest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rest")))]

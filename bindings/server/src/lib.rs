@@ -27,9 +27,7 @@ mod app;
 mod assist;
 #[expect(dead_code, reason = "for the resources that follow")]
 mod config;
-#[expect(dead_code, reason = "for the resources that follow")]
 mod http;
-#[expect(dead_code, reason = "for the resources that follow")]
 mod recorder;
 mod server;
 

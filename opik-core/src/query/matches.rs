@@ -19,9 +19,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::value::{Value, of_span, of_trace};
+use super::value::{Value, of_span, of_thread, of_trace};
 use super::{FieldType, Filter, Operator, path};
-use crate::model::{FeedbackScore, Span, Trace};
+use crate::model::{FeedbackScore, Span, Thread, Trace};
 
 /// Whether the trace fits all filters.
 ///
@@ -48,6 +48,14 @@ pub fn span_matches(span: &Span, filters: &[Filter]) -> bool {
     filters
         .iter()
         .all(|filter| holds(filter, &of_span(span, filter.field())))
+}
+
+/// Whether the thread fits all filters.
+#[must_use]
+pub fn thread_matches(thread: &Thread, filters: &[Filter]) -> bool {
+    filters
+        .iter()
+        .all(|filter| holds(filter, &of_thread(thread, filter.field())))
 }
 
 /// Text of the value at `key` in a JSON text: the content of a string, other values as written;

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::value::{Value, of_span, of_trace};
+use super::value::{Value, of_span, of_thread, of_trace};
 use super::{Entity, Field, path};
 use crate::Timestamp;
-use crate::model::{Span, Trace};
+use crate::model::{Span, Thread, Trace};
 
 /// Up or down.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -83,6 +83,14 @@ impl Sort {
     #[must_use]
     pub fn compare_spans(&self, left: &Span, right: &Span) -> Ordering {
         let values = self.compare(&of_span(left, self.field), &of_span(right, self.field));
+        values.then_with(|| self.directed(left.id.cmp(&right.id)))
+    }
+
+    /// Whether `left` comes before `right` in this order; see [`Sort::compare_traces`]. Ties go by
+    /// the names of the threads.
+    #[must_use]
+    pub fn compare_threads(&self, left: &Thread, right: &Thread) -> Ordering {
+        let values = self.compare(&of_thread(left, self.field), &of_thread(right, self.field));
         values.then_with(|| self.directed(left.id.cmp(&right.id)))
     }
 

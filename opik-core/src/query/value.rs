@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Field;
-use crate::model::{FeedbackScore, Span, Trace};
+use crate::model::{FeedbackScore, Span, Thread, Trace};
 use crate::{Json, Timestamp, Usage};
 
 /// A field's value, by the field's type.
@@ -143,6 +143,36 @@ pub(super) fn of_span(span: &Span, field: Field) -> Value<'_> {
         "trace_id" => Value::shown(Some(span.trace_id)),
         "parent_span_id" => Value::shown(span.parent_span_id),
         // A field of another entity: nothing is there.
+        _ => Value::Text(None),
+    }
+}
+
+pub(super) fn of_thread(thread: &Thread, field: Field) -> Value<'_> {
+    match field.name() {
+        "id" => Value::text(thread.id.as_deref()),
+        "first_message" => Value::text(thread.first_message.as_ref().map(Json::as_str)),
+        "last_message" => Value::text(thread.last_message.as_ref().map(Json::as_str)),
+        "number_of_messages" => Value::count(as_count(thread.number_of_messages)),
+        "duration" => match thread.start_time {
+            Some(start) => duration(thread.duration, start, thread.end_time),
+            None => Value::Number(thread.duration),
+        },
+        "created_at" => Value::Moment(thread.created_at),
+        "last_updated_at" => Value::Moment(thread.last_updated_at),
+        "start_time" => Value::Moment(thread.start_time),
+        "end_time" => Value::Moment(thread.end_time),
+        "feedback_scores" => Value::Scores(&thread.feedback_scores),
+        "status" => Value::text(thread.status.as_ref().map(|status| status.as_str())),
+        "tags" => Value::List(thread.tags.iter().map(String::as_str).collect()),
+        "annotation_queue_ids" => Value::List(
+            thread
+                .annotation_queues
+                .iter()
+                .map(|queue| queue.id.as_str())
+                .collect(),
+        ),
+        "environment" => Value::text(thread.environment.as_deref()),
+        // A field that threads do not have: nothing is there.
         _ => Value::Text(None),
     }
 }

@@ -20,10 +20,10 @@ mod path_id;
 mod reply;
 mod routes;
 
-pub(crate) use body::{JsonBody, SmallBody};
+pub(crate) use body::{JsonBody, SmallBody, collect};
 pub(crate) use caller::{Caller, USER};
 pub(crate) use error::ApiError;
-pub(crate) use params::Params;
+pub(crate) use params::{Params, no_project};
 pub(crate) use path_id::{PathId, PathIds};
 pub(crate) use reply::{PageReply, created, ndjson, no_content};
 pub(crate) use routes::router;

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Query};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use opik_core::Timestamp;
-use opik_core::query::{Direction, Entity, Filter, FilterError, ProjectSelector, Sort};
+use opik_core::query::{Direction, Entity, Filter, FilterError, Sort};
 use serde::Deserialize;
 
 use super::ApiError;
@@ -153,15 +153,6 @@ impl Params {
         };
         serde_json::from_str(text)
             .map_err(|_| ApiError::bad_request(format!("Invalid {name} query parameter '{text}'")))
-    }
-
-    /// The project that `project_id` or `project_name` selects: 400 without either.
-    pub(crate) fn project(&self) -> Result<ProjectSelector, ApiError> {
-        match (self.id("project_id")?, self.get("project_name")) {
-            (Some(id), _) => Ok(ProjectSelector::Id(id)),
-            (None, Some(name)) => Ok(ProjectSelector::Name(name.to_owned())),
-            (None, None) => Err(no_project()),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Constraints on what clients send, with the answers that Opik gives when they do not hold.
 
 use axum::http::StatusCode;
-use opik_core::TraceId;
+use opik_core::{ExportReport, TraceId};
 
 use crate::http::ApiError;
 
@@ -40,6 +40,17 @@ pub(crate) fn batch<T>(field: &str, items: Option<Vec<T>>) -> Result<Vec<T>, Api
         Err(ApiError::invalid(format!(
             "{field} size must be between 1 and {MOST_ITEMS}"
         )))
+    }
+}
+
+/// 400 when the store could not take all records of a batch.
+pub(crate) fn all_accepted(report: &ExportReport) -> Result<(), ApiError> {
+    match report.rejected.first() {
+        None => Ok(()),
+        Some(first) => Err(ApiError::bad_request(format!(
+            "{}: {}",
+            first.record, first.reason
+        ))),
     }
 }
 

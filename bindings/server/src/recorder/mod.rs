@@ -43,8 +43,10 @@
 //! a stream is `ndjson(...)`; the body extractor comes last among the arguments of a handler.
 
 mod annotation_queues;
+mod attachments;
 mod catalog;
 mod checks;
+mod comments;
 mod dashboards;
 mod dataset_items;
 mod dataset_versions;
@@ -52,12 +54,22 @@ mod datasets;
 mod environments;
 mod experiment_items;
 mod experiments;
+mod feedback;
 mod feedback_definitions;
+mod guardrails;
 mod optimizations;
 mod projects;
 mod prompt_versions;
 mod prompts;
+mod reinject;
+mod rows;
+mod search;
+mod spans;
+mod stats;
 mod system;
+mod threads;
+mod traces;
+mod views;
 
 use axum::Router;
 
@@ -67,6 +79,8 @@ use crate::app::App;
 pub(crate) fn private_routes() -> Router<App> {
     Router::new()
         .merge(annotation_queues::routes())
+        .merge(attachments::routes())
+        .merge(comments::routes())
         .merge(dashboards::routes())
         .merge(dataset_items::routes())
         .merge(dataset_versions::routes())
@@ -74,11 +88,16 @@ pub(crate) fn private_routes() -> Router<App> {
         .merge(environments::routes())
         .merge(experiment_items::routes())
         .merge(experiments::routes())
+        .merge(feedback::routes())
         .merge(feedback_definitions::routes())
+        .merge(guardrails::routes())
         .merge(optimizations::routes())
         .merge(projects::routes())
         .merge(prompt_versions::routes())
         .merge(prompts::routes())
+        .merge(spans::routes())
+        .merge(threads::routes())
+        .merge(traces::routes())
         .merge(system::private_routes())
 }
 

@@ -1,7 +1,10 @@
 //! The server over real sockets.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod catalog_replay;
 mod catalog_sdk;
+mod merging;
+mod reading;
+mod replay;
 mod running;
 mod system;

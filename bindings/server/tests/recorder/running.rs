@@ -61,7 +61,6 @@ impl TestServer {
     }
 
     /// Asks for a stream and gives its objects.
-    #[expect(dead_code, reason = "for the searches that follow")]
     pub(crate) async fn stream(&self, path: &str, body: &Value) -> Vec<Value> {
         let answer = self
             .request(Method::POST, path)

@@ -12,7 +12,7 @@ const FOREIGN: StoreError =
     StoreError::InvalidQuery("the cursor is not of this search; begin with the first page");
 
 /// Sixteen bytes of an identifier.
-pub(super) type Id = [u8; 16];
+pub(crate) type Id = [u8; 16];
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| FOREIGN)
@@ -25,11 +25,11 @@ fn id(text: &str) -> Result<Id, StoreError> {
 
 /// A place in the default order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Newest {
+pub(crate) struct Newest {
     /// Candidates above this have nothing left.
-    pub(super) bound: i64,
+    pub(crate) bound: i64,
     /// Records from this one on were given out.
-    pub(super) before: Id,
+    pub(crate) before: Id,
 }
 
 impl Newest {
@@ -45,7 +45,7 @@ impl Newest {
         }))
     }
 
-    pub(super) fn to_cursor(self) -> Cursor {
+    pub(crate) fn to_cursor(self) -> Cursor {
         Cursor::new(format!(
             "n.{}.{}",
             self.bound,

@@ -25,7 +25,9 @@ use crate::block;
 use crate::error::StoreError;
 use crate::recent::Recent;
 
+pub(crate) use cursor::Newest;
 pub(crate) use documents::{Document, News};
+pub(crate) use spans::trace_of_span;
 
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
@@ -63,6 +65,7 @@ pub(crate) struct Reader {
     /// Blocks that need not be read from the file; only the text index has them.
     recent: Option<Arc<Recent>>,
     has_scores: [Option<bool>; 2],
+    has_attached: Option<bool>,
 }
 
 impl Reader {
@@ -74,6 +77,7 @@ impl Reader {
             blocks: Vec::new(),
             recent: None,
             has_scores: [None; 2],
+            has_attached: None,
         }
     }
 
@@ -90,6 +94,7 @@ impl Reader {
         self.blocks.clear();
         self.projects.0.clear();
         self.has_scores = [None; 2];
+        self.has_attached = None;
         begin(&self.conn)?;
         if let Some(text) = &self.text {
             begin(text)?;
@@ -104,6 +109,21 @@ impl Reader {
     /// The connection that reads.
     pub(crate) fn conn(&self) -> &Connection {
         &self.conn
+    }
+
+    /// Whether anything has a comment or a guardrail; mostly nothing has.
+    fn any_attached(&mut self) -> Result<bool, StoreError> {
+        if let Some(known) = self.has_attached {
+            return Ok(known);
+        }
+        let any = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM comment) OR EXISTS (SELECT 1 FROM guardrail)",
+            )?
+            .query_row([], |row| row.get(0))?;
+        self.has_attached = Some(any);
+        Ok(any)
     }
 
     fn project_id(&mut self, key: i64) -> Result<ProjectId, StoreError> {

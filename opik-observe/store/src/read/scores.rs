@@ -44,7 +44,7 @@ impl Reader {
     }
 
     /// The scores of a target by name; of several authors the mean.
-    fn scores_of(&self, key: &ScoreKey) -> Result<Vec<FeedbackScore>, StoreError> {
+    pub(crate) fn scores_of(&self, key: &ScoreKey) -> Result<Vec<FeedbackScore>, StoreError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT author, body FROM score WHERE kind = ?1 AND target = ?2 ORDER BY name, author",
         )?;

@@ -2,8 +2,8 @@
 
 use opik_core::model::ScoreTarget;
 use opik_core::query::{Sort, SpanQuery, matches};
-use opik_core::{Page, PageRequest, Span, TraceId};
-use rusqlite::params;
+use opik_core::{Page, PageRequest, Span, SpanId, TraceId};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Reader;
 use super::candidates::Candidates;
@@ -13,8 +13,9 @@ use super::plan::{self, Conditions, Made};
 use super::records::{Part, SpanRecord};
 use crate::codec::span::SpanRow;
 use crate::error::StoreError;
-use crate::facet::{Entity, Facet};
+use crate::facet::{Entity, Facet, Kind};
 use crate::text::Words;
+use crate::write::is_dead;
 
 /// A search in progress.
 struct Search<'q> {
@@ -25,6 +26,52 @@ struct Search<'q> {
     project: Option<i64>,
     trace: Option<TraceId>,
     facet: Facet,
+}
+
+/// The part that holds a span. Parts are in the order of their newest span, so the one that is
+/// looked for is among the first that may have it.
+fn part_of_span(conn: &Connection, id: SpanId) -> Result<Option<i64>, StoreError> {
+    let mut lists =
+        conn.prepare_cached("SELECT fid FROM facet_name WHERE entity = ?1 AND kind = ?2")?;
+    let lists: Vec<i64> = lists
+        .query_map([Entity::Part.code(), Kind::All.code()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut parts = conn.prepare_cached(
+        "SELECT part.key, part.dead, part.head FROM facet JOIN part ON part.key = facet.ref
+         WHERE facet.fid = ?1 AND facet.hi >= ?2 ORDER BY facet.hi, facet.ref",
+    )?;
+    for list in lists {
+        let mut rows = parts.query(params![list, crate::codec::prefix(id.as_bytes())])?;
+        while let Some(row) = rows.next()? {
+            let dead: Option<Vec<u8>> = row.get(1)?;
+            let head = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+            let is_here =
+                crate::codec::span::decode(head)?
+                    .iter()
+                    .enumerate()
+                    .any(|(number, row)| {
+                        row.id == id && !is_dead(dead.as_deref().unwrap_or_default(), number)
+                    });
+            if is_here {
+                return Ok(Some(row.get(0)?));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The trace that a span is of, wherever it is.
+pub(crate) fn trace_of_span(conn: &Connection, id: SpanId) -> Result<Option<TraceId>, StoreError> {
+    let Some(part) = part_of_span(conn, id)? else {
+        return Ok(None);
+    };
+    let trace = conn
+        .prepare_cached(
+            "SELECT trace.id FROM part JOIN trace ON trace.key = part.trace WHERE part.key = ?1",
+        )?
+        .query_row([part], |row| row.get(0).map(TraceId::from_bytes))
+        .optional()?;
+    Ok(trace)
 }
 
 impl Reader {
@@ -60,6 +107,24 @@ impl Reader {
         }
         let items = self.finish_spans(records, false)?;
         Ok(Page { items, next })
+    }
+
+    /// One span with everything.
+    pub(crate) fn span(&mut self, id: SpanId) -> Result<Option<Span>, StoreError> {
+        let Some(key) = part_of_span(&self.conn, id)? else {
+            return Ok(None);
+        };
+        let Some(part) = self.part(key)? else {
+            return Ok(None);
+        };
+        let mut found = None;
+        for (_, row) in part.rows()? {
+            if row.id == id {
+                found = Some(self.span_record(&part, &row)?);
+            }
+        }
+        let records: Vec<_> = found.into_iter().collect();
+        Ok(self.finish_spans(records, false)?.pop())
     }
 
     /// The first part of a trace from a key on.
@@ -103,6 +168,13 @@ impl Reader {
                 (span.input, span.output, span.metadata) = (None, None, None);
             }
             self.join_scores(&ScoreTarget::Span(span.id), &mut span.feedback_scores)?;
+            if self.any_attached()? {
+                span.comments.extend(crate::records::comments::of(
+                    &self.conn,
+                    1,
+                    span.id.as_bytes(),
+                )?);
+            }
             spans.push(span);
         }
         Ok(spans)

@@ -14,6 +14,7 @@ use super::records::{TRACE_BY_ID, TRACE_BY_KEY, TraceRecord};
 use super::together::Together;
 use crate::error::StoreError;
 use crate::facet::Entity;
+use crate::records::{checks, comments};
 use crate::text::Words;
 
 /// A search in progress.
@@ -100,6 +101,14 @@ impl Reader {
         let mut trace = *record.trace;
         self.join_scores(&ScoreTarget::Trace(trace.id), &mut trace.feedback_scores)?;
         self.join_span_scores(record.key, &mut trace)?;
+        if self.any_attached()? {
+            trace
+                .comments
+                .extend(comments::of(&self.conn, 0, trace.id.as_bytes())?);
+            trace
+                .guardrails_validations
+                .extend(checks::guardrails_of(&self.conn, trace.id)?);
+        }
         Ok(trace)
     }
 

@@ -5,6 +5,19 @@
 //! records, threads, comments, guardrails, assertions, attachments. Functions that write are
 //! committed when they return, in the order in which they were called.
 
+pub(crate) mod attachments;
+pub(crate) mod checks;
+pub(crate) mod comments;
+mod lists;
+pub(crate) mod patches;
 pub(crate) mod projects;
+mod scores;
+pub(crate) mod threads;
 
+pub use attachments::{Attachment, AttachmentKey};
+pub use checks::{Assertion, Guardrail};
+pub use comments::Target;
+pub use patches::{FieldsPatch, RecordOutcome, SpanPatch, TracePatch};
 pub use projects::{ProjectChange, ProjectOutcome};
+pub use scores::ScoredKind;
+pub use threads::ThreadQuery;

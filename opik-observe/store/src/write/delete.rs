@@ -149,10 +149,11 @@ impl Work<'_> {
         for key in parts {
             let part = self.stored_part(key)?;
             let rows = span::decode(&part.head)?;
-            if scored {
-                for row in &rows {
+            for row in &rows {
+                if scored {
                     self.delete_scores(1, row.id.as_bytes())?;
                 }
+                self.forget_attached(1, row.id.as_bytes())?;
             }
             self.remove_part(&part, &rows)?;
         }
@@ -165,6 +166,7 @@ impl Work<'_> {
             deleted.traces += 1;
         }
         self.delete_scores(0, id.as_bytes())?;
+        self.forget_attached(0, id.as_bytes())?;
         self.conn
             .prepare_cached("DELETE FROM trace WHERE key = ?1")?
             .execute([known.key])?;

@@ -10,6 +10,7 @@ mod blocks;
 mod delete;
 mod merge;
 mod names;
+mod overlays;
 mod scores;
 mod spans;
 mod traces;
@@ -17,6 +18,7 @@ mod traces;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use opik_core::TraceId;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::checkpoint::Log;
@@ -63,6 +65,9 @@ pub(crate) struct Work<'w> {
     /// Blocks that were written, and those that were overwritten or deleted.
     fresh: Vec<(i64, Arc<Vec<u8>>)>,
     overwritten: HashSet<i64>,
+    /// Whether there are overlays, and anything else on records, where it was looked at.
+    overlays: Option<bool>,
+    attached: Option<bool>,
 }
 
 /// What a transaction did to blocks.
@@ -153,6 +158,8 @@ impl Writer {
             written: 0,
             fresh: Vec::new(),
             overwritten: HashSet::new(),
+            overlays: None,
+            attached: None,
         };
         let value = act(&mut work)?;
         work.flush_wipes()?;
@@ -173,6 +180,12 @@ impl Writer {
 
 impl Work<'_> {
     fn batch(&mut self, packed: &Packed) -> Result<(), StoreError> {
+        self.rows(packed)?;
+        self.meet_overlays(packed)
+    }
+
+    /// Takes the rows of a batch as they are.
+    fn rows(&mut self, packed: &Packed) -> Result<(), StoreError> {
         let projects = packed
             .projects
             .iter()
@@ -194,6 +207,15 @@ impl Work<'_> {
     /// Forgets keys of projects, after names changed.
     pub(crate) fn forget_projects(&mut self) {
         self.state.projects.clear();
+    }
+
+    /// Notes that something about a trace changed that is not in its row.
+    pub(crate) fn trace_changed(&mut self, id: TraceId) -> Result<(), StoreError> {
+        let seq = self.next_seq();
+        self.conn
+            .prepare_cached("UPDATE trace SET seq = ?2 WHERE id = ?1")?
+            .execute(params![id.as_bytes(), seq])?;
+        Ok(())
     }
 
     fn next_seq(&mut self) -> i64 {

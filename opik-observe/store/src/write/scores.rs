@@ -56,10 +56,7 @@ impl Work<'_> {
                 body,
             ])?;
         if let (ScoreTarget::Trace(id), true) = (&record.target, changed > 0) {
-            let seq = self.next_seq();
-            self.conn
-                .prepare_cached("UPDATE trace SET seq = ?2 WHERE id = ?1")?
-                .execute(params![id.as_bytes(), seq])?;
+            self.trace_changed(*id)?;
         }
         Ok(())
     }

@@ -37,6 +37,17 @@ const NOWHERE: Stored = Stored {
     len: 0,
 };
 
+impl Known {
+    /// `last_updated_at` of the row.
+    pub(super) fn version(&self) -> i64 {
+        self.updated
+    }
+
+    pub(super) fn arrived(&self) -> i64 {
+        self.arrived
+    }
+}
+
 impl Work<'_> {
     pub(super) fn find(&self, id: TraceId) -> Result<Option<Known>, StoreError> {
         let mut statement = self.conn.prepare_cached(
@@ -244,7 +255,11 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let project = project(projects, row.project)?;
         let posting = (prefix(id.as_bytes()), known.key);
-        let new = facet::of_trace(&TraceRow::decode(&row.head)?);
+        let columns = TraceRow::decode(&row.head)?;
+        if let Some(thread) = columns.thread.filter(|thread| !thread.is_empty()) {
+            self.touch_thread(project, thread)?;
+        }
+        let new = facet::of_trace(&columns);
         if known.present {
             let old = facet::of_trace(&TraceRow::decode(&known.head)?);
             if project == known.project {

@@ -1,0 +1,172 @@
+//! Sums and averages over the records of a search, as Opik's statistics name them.
+
+use std::collections::BTreeMap;
+
+use opik_core::{FeedbackScore, Span, Trace, Usage};
+use serde_json::{Value, json};
+
+/// What is added up while records go by.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    records: u64,
+    spans: u64,
+    llm_spans: u64,
+    tags: u64,
+    errors: u64,
+    failed_guardrails: u64,
+    cost: f64,
+    durations: Vec<f64>,
+    first_tokens: Vec<f64>,
+    usage: BTreeMap<String, Mean>,
+    scores: BTreeMap<String, Mean>,
+    threads: std::collections::BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Mean {
+    sum: f64,
+    count: u64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    fn get(&self) -> f64 {
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum / float(self.count)
+        }
+    }
+}
+
+impl Stats {
+    fn count(&mut self, usage: &Usage, scores: &[FeedbackScore], cost: Option<f64>, tags: usize) {
+        self.records += 1;
+        self.cost += cost.unwrap_or(0.0);
+        self.tags += u64::try_from(tags).unwrap_or(0);
+        for (name, tokens) in &usage.0 {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "counts of tokens are far below 2^53"
+            )]
+            self.usage
+                .entry(name.clone())
+                .or_default()
+                .add(*tokens as f64);
+        }
+        for score in scores {
+            let mean = self.scores.entry(score.name.clone()).or_default();
+            mean.add(score.value);
+        }
+    }
+
+    pub(super) fn count_trace(&mut self, trace: &Trace) {
+        self.count(
+            &trace.usage,
+            &trace.feedback_scores,
+            trace.total_estimated_cost,
+            trace.tags.len(),
+        );
+        self.spans += trace.span_count.unwrap_or(0);
+        self.llm_spans += trace.llm_span_count.unwrap_or(0);
+        self.errors += u64::from(trace.error_info.is_some());
+        self.durations.extend(trace.duration);
+        self.first_tokens.extend(trace.ttft);
+        self.threads.extend(trace.thread_id.clone());
+        let failed = trace
+            .guardrails_validations
+            .iter()
+            .flat_map(|validation| &validation.checks)
+            .filter(|check| check.result == "failed")
+            .count();
+        self.failed_guardrails += u64::try_from(failed).unwrap_or(0);
+    }
+
+    pub(super) fn count_span(&mut self, span: &Span) {
+        self.count(
+            &span.usage,
+            &span.feedback_scores,
+            span.total_estimated_cost,
+            span.tags.len(),
+        );
+        self.errors += u64::from(span.error_info.is_some());
+        self.durations.extend(span.duration);
+        self.first_tokens.extend(span.ttft);
+    }
+
+    fn shared(&mut self, counted: &str) -> Vec<Value> {
+        let records = float(self.records).max(1.0);
+        let mut stats = vec![
+            json!({"name": counted, "type": "COUNT", "value": self.records}),
+            json!({"name": "duration", "type": "PERCENTAGE", "value": percentiles(&mut self.durations)}),
+            json!({"name": "total_estimated_cost", "type": "AVG", "value": self.cost / records}),
+            json!({"name": "total_estimated_cost_sum", "type": "AVG", "value": self.cost}),
+            json!({"name": "tags", "type": "AVG", "value": float(self.tags) / records}),
+            json!({"name": "error_count", "type": "COUNT", "value": self.errors}),
+        ];
+        if !self.first_tokens.is_empty() {
+            stats.push(json!({"name": "ttft", "type": "PERCENTAGE", "value": percentiles(&mut self.first_tokens)}));
+        }
+        for (name, mean) in &self.usage {
+            stats
+                .push(json!({"name": format!("usage.{name}"), "type": "AVG", "value": mean.get()}));
+        }
+        for (name, mean) in &self.scores {
+            stats.push(json!({"name": format!("feedback_scores.{name}"), "type": "AVG", "value": mean.get()}));
+        }
+        stats
+    }
+
+    pub(super) fn of_traces(mut self) -> Value {
+        let mut stats = self.shared("trace_count");
+        let records = float(self.records).max(1.0);
+        stats.push(
+            json!({"name": "span_count", "type": "AVG", "value": float(self.spans) / records}),
+        );
+        stats.push(json!({"name": "llm_span_count", "type": "AVG", "value": float(self.llm_spans) / records}));
+        stats.push(json!({"name": "thread_count", "type": "COUNT", "value": self.threads.len()}));
+        stats.push(json!({"name": "guardrails_failed_count", "type": "COUNT", "value": self.failed_guardrails}));
+        json!({"stats": stats})
+    }
+
+    pub(super) fn of_spans(mut self) -> Value {
+        json!({"stats": self.shared("span_count")})
+    }
+}
+
+/// The 50th, 90th and 99th percentile, by nearest rank.
+fn percentiles(values: &mut [f64]) -> Value {
+    values.sort_by(f64::total_cmp);
+    let at = |percent: usize| -> f64 {
+        let rank = (values.len() * percent).div_ceil(100).max(1);
+        values.get(rank - 1).copied().unwrap_or(0.0)
+    };
+    json!({"p50": at(50), "p90": at(90), "p99": at(99)})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occur() {
+        let mut values: Vec<f64> = (1..=10).rev().map(f64::from).collect();
+        assert_eq!(
+            percentiles(&mut values),
+            json!({"p50": 5.0, "p90": 9.0, "p99": 10.0})
+        );
+        assert_eq!(
+            percentiles(&mut []),
+            json!({"p50": 0.0, "p90": 0.0, "p99": 0.0})
+        );
+    }
+}
