@@ -16,8 +16,9 @@ async fn write(server: &TestServer, count: usize) -> Vec<TraceId> {
         .enumerate()
         .map(|(n, id)| {
             json!({
-                "id": id, "project_name": "p", "name": format!("t{n}"), "start_time": AT,
-                "end_time": "2026-11-20T10:00:01Z", "input": {"n": n}, "output": {"m": n},
+                "id": id, "project_name": "p", "name": format!("t{n}"),
+                "start_time": format!("2026-11-20T10:00:00.{n:06}Z"),
+                "end_time": format!("2026-11-20T10:00:01.{n:06}Z"), "input": {"n": n}, "output": {"m": n},
                 "tags": [if n % 2 == 0 { "even" } else { "odd" }], "thread_id": format!("chat {}", n % 3),
                 "metadata": {"n": n},
             })
