@@ -31,6 +31,8 @@ pub(crate) struct Ready {
     pub(crate) limits: Limits,
     /// Whether columns for times of sessions are finer than a second.
     pub(crate) precise: bool,
+    /// The largest statement, in bytes, where the server has a limit for it.
+    pub(crate) largest: usize,
     /// Whether a space at the end of a key makes no difference to the database.
     pub(crate) pads: bool,
 }

@@ -6,6 +6,7 @@
 //! transaction: there every step can be made again after a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use opik_core::session::SessionErrorKind;
 use tokio::time::Instant;
@@ -33,6 +34,9 @@ pub(crate) struct Found {
     collations: BTreeMap<String, String>,
     /// The last migration that was made.
     version: Option<i64>,
+    /// What ADK's own table says about the layout.
+    named: Option<String>,
+    /// Whether times of sessions are finer than a second.
     precise: bool,
     /// MySQL: the collation that keys should have.
     collation: Option<String>,
@@ -63,7 +67,11 @@ impl Found {
 
     /// Whether nothing is left to do.
     fn is_done(&self, layout: Layout) -> bool {
-        let upgrade = layout == Layout::V1 && self.documents() == Some(false);
+        let upgrade = match self.documents() {
+            // The name of the layout is the last that a migration writes.
+            Some(true) => self.named.is_none(),
+            _ => layout == Layout::V1,
+        };
         self.version == Some(VERSION)
             && self.has("sessions")
             && self.has("events")
@@ -81,7 +89,7 @@ pub(crate) async fn prepare(store: &SqlStore) -> Result<Ready, Failure> {
         match attempt(store, deadline).await {
             // Another program made a table at the same moment.
             Err(failure) if failure.then == Then::Again && Instant::now() < deadline => {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             done => return done,
         }
@@ -101,6 +109,7 @@ async fn attempt(store: &SqlStore, deadline: Instant) -> Result<Ready, Failure> 
         turn.end(done).await?
     };
     let documents = found.documents().unwrap_or(false);
+    let largest = largest(store, deadline).await?;
     Ok(Ready {
         statements: Statements::new(store.dialect, documents),
         limits: Limits {
@@ -109,8 +118,24 @@ async fn attempt(store: &SqlStore, deadline: Instant) -> Result<Ready, Failure> 
             keeps_nul: !store.dialect.is_postgres(),
         },
         precise: found.precise,
+        largest,
         pads: found.collation.as_deref() == Some("utf8mb4_bin"),
     })
+}
+
+/// MySQL closes the connection of a client whose statement is too large, which would look like a
+/// failure that passes.
+async fn largest(store: &SqlStore, deadline: Instant) -> Result<usize, Failure> {
+    if !store.dialect.is_mysql() {
+        return Ok(usize::MAX);
+    }
+    let mut turn = store.turn("open", deadline).await?;
+    let query = Sql::from("SELECT CAST(@@max_allowed_packet AS SIGNED)");
+    let row = turn.row(&query, &[], &[Kind::Int]).await;
+    let bytes = turn.end(row).await?.and_then(|mut row| row.int());
+    Ok(bytes
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .unwrap_or(usize::MAX))
 }
 
 /// Refuses what this version must not touch.
@@ -118,6 +143,9 @@ fn check(found: &Found, layout: Layout) -> Result<(), Failure> {
     let refuse = |text: &str| Err(Failure::new(SessionErrorKind::Invalid, text));
     if found.version.is_some_and(|version| version > VERSION) {
         return refuse("open: the session tables were changed by a newer version of this program");
+    }
+    if found.named.as_deref().is_some_and(|name| name != "1") {
+        return refuse("open: the database has a layout of ADK that is newer than V1");
     }
     if layout == Layout::V0 && found.documents() == Some(true) {
         return refuse(
@@ -177,6 +205,13 @@ async fn look(turn: &mut Turn, dialect: Dialect) -> Result<Found, Failure> {
         let query = Sql::from("SELECT MAX(version) FROM opik_session_schema");
         let row = turn.row(&query, &[], &[Kind::Int]).await?;
         found.version = row.and_then(|mut row| row.int());
+    }
+    if found.has("adk_internal_metadata") {
+        let key = dialect.key_column();
+        let query =
+            format!("SELECT value FROM adk_internal_metadata WHERE {key} = 'schema_version'");
+        let row = turn.row(&Sql::from(query), &[], &[Kind::Text]).await?;
+        found.named = row.and_then(|mut row| row.maybe());
     }
     if dialect.is_mysql() {
         found.collation = Some(collation(turn).await?);
@@ -269,16 +304,11 @@ async fn steps(turn: &mut Turn, store: &SqlStore) -> Result<Found, Failure> {
         turn.plain(&table).await?;
     }
     turn.plain(&schema.events("events")).await?;
-    if documents {
-        upgrade::name_layout(turn, dialect).await?;
-    }
     let wrong = found.wrong_collations();
     if let (false, Some(collation)) = (wrong.is_empty(), &found.collation) {
         change_collation(turn, &wrong, collation).await?;
     }
-    if !has_index(turn, dialect).await? {
-        turn.plain(&schema.index()).await?;
-    }
+    add_index(turn, &schema).await?;
     for table in schema.ours() {
         turn.plain(&table).await?;
     }
@@ -295,6 +325,8 @@ async fn steps(turn: &mut Turn, store: &SqlStore) -> Result<Found, Failure> {
             ..schema
         };
         upgrade::to_documents(turn, &schema, &columns).await?;
+    } else if documents && found.named.is_none() {
+        upgrade::finish(turn, &schema).await?;
     }
     look(turn, dialect).await
 }
@@ -349,14 +381,17 @@ async fn refer(turn: &mut Turn, dialect: Dialect) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn has_index(turn: &mut Turn, dialect: Dialect) -> Result<bool, Failure> {
-    if !dialect.is_mysql() {
-        return Ok(false);
+/// Makes the index on events unless it is there.
+pub(super) async fn add_index(turn: &mut Turn, schema: &Schema<'_>) -> Result<(), Failure> {
+    if schema.dialect.is_mysql() {
+        let query = Sql::from(
+            "SELECT COUNT(*) FROM information_schema.statistics \
+             WHERE table_schema = DATABASE() AND table_name = 'events' AND index_name = ?",
+        );
+        let row = turn.row(&query, &[Bind::Text(INDEX)], &[Kind::Int]).await?;
+        if row.and_then(|mut row| row.int()).unwrap_or(0) > 0 {
+            return Ok(());
+        }
     }
-    let query = Sql::from(
-        "SELECT COUNT(*) FROM information_schema.statistics \
-         WHERE table_schema = DATABASE() AND table_name = 'events' AND index_name = ?",
-    );
-    let row = turn.row(&query, &[Bind::Text(INDEX)], &[Kind::Int]).await?;
-    Ok(row.and_then(|mut row| row.int()).unwrap_or(0) > 0)
+    turn.plain(&schema.index()).await
 }

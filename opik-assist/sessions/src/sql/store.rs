@@ -58,6 +58,26 @@ impl Ready {
         Ok(())
     }
 
+    /// Refuses a statement with texts that the server would not take.
+    fn check_size<'a>(
+        &self,
+        what: &str,
+        texts: impl IntoIterator<Item = Option<&'a String>>,
+    ) -> Result<(), Failure> {
+        // Keys and names are short beside what matters here.
+        const REST: usize = 16 * 1_024;
+        let texts = texts.into_iter().flatten();
+        let bytes = texts.fold(REST, |sum, text| sum.saturating_add(text.len()));
+        if bytes <= self.largest {
+            return Ok(());
+        }
+        let largest = self.largest;
+        let text = format!(
+            "{what} takes {bytes} bytes, more than the {largest} of this server's max_allowed_packet"
+        );
+        Err(Failure::new(SessionErrorKind::Invalid, text))
+    }
+
     fn check_key(&self, key: &SessionKey) -> Result<(), Failure> {
         self.check("the application", &key.app)?;
         self.check("the user", &key.user)?;
@@ -92,9 +112,8 @@ impl SqlStore {
     ) -> Result<Session, Failure> {
         let mut turn = self.turn("create a session", deadline).await?;
         let shared = self.share_rows(&mut turn, ready, key).await;
-        if shared.is_err() {
-            turn.end(shared).await?;
-            return Err(no_session());
+        if let Err(failure) = shared {
+            return turn.end(Err(failure)).await;
         }
         turn.begin(self.dialect).await?;
         let done = insert(&mut turn, ready, key, state, self.dialect.is_sqlite()).await;
@@ -229,6 +248,7 @@ async fn insert(
     let now = Timestamp::now();
     let time = ready.time(now);
     let (text, exact) = rows::written_state(ready, state);
+    ready.check_size("the state", [Some(&text)])?;
     let time = Bind::Text(&time);
     let inserted = turn
         .run(
@@ -375,6 +395,8 @@ async fn append_in(
     for event in events {
         let not_before = last.map_or(Timestamp::EPOCH, |last| last.plus_micros(1));
         let written = write(event, not_before, ready.limits)?;
+        let texts = [&written.content, &written.document, &written.exact];
+        ready.check_size("an event", texts.map(Option::as_ref))?;
         last = Some(written.timestamp);
         insert_event(turn, ready, key, seq, &written).await?;
         apply(&mut state, &event.state_delta);
@@ -383,6 +405,7 @@ async fn append_in(
     let now = Timestamp::now().max(stored.session.updated_at);
     let reached = Position(at.0 + events.len() as u64);
     let (text, exact) = rows::written_state(ready, &state);
+    ready.check_size("the state", [Some(&text)])?;
     let [app, user, id] = bind(key);
     let time = ready.time(now);
     let binds = [Bind::Text(&text), Bind::Text(&time), app, user, id];

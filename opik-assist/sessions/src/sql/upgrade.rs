@@ -7,6 +7,7 @@ use opik_core::session::SessionErrorKind;
 use super::dialect::{Dialect, parse_time, time_text};
 use super::failure::Failure;
 use super::link::{Bind, Kind, Row, Sql};
+use super::migrate::add_index;
 use super::schema::Schema;
 use super::turn::Turn;
 use crate::adk::{Found, document_of_columns, read};
@@ -31,15 +32,6 @@ const OTHERS: [&str; 14] = [
 
 const FIRST: [Kind; 5] = [Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Bytes];
 
-/// Says in ADK's own table which layout this is.
-pub(super) async fn name_layout(turn: &mut Turn, dialect: Dialect) -> Result<(), Failure> {
-    let key = dialect.key_column();
-    let insert = dialect.insert_if_missing(&format!(
-        "adk_internal_metadata ({key}, value) VALUES ('schema_version', '1')"
-    ));
-    turn.run(&insert, &[]).await.map(drop)
-}
-
 /// Writes every event anew, then puts the new table in the place of the old one. Events whose
 /// session is gone are left behind.
 pub(super) async fn to_documents(
@@ -61,6 +53,19 @@ pub(super) async fn to_documents(
             .await?;
         let both = "RENAME TABLE events TO opik_old_events, opik_new_events TO events";
         turn.plain(&Sql::from(both)).await?;
+    } else {
+        turn.plain(&Sql::from("DROP TABLE events")).await?;
+        turn.plain(&Sql::from("ALTER TABLE opik_new_events RENAME TO events"))
+            .await?;
+    }
+    finish(turn, schema).await
+}
+
+/// Everything after the change of tables; what a crash left undone is done here. Says in ADK's own
+/// table which layout this is, as the last step.
+pub(super) async fn finish(turn: &mut Turn, schema: &Schema<'_>) -> Result<(), Failure> {
+    let dialect = schema.dialect;
+    if dialect.is_mysql() {
         for table in ["app_states", "sessions", "user_states"] {
             let create = if table == "sessions" {
                 ", MODIFY create_time DATETIME(6) NOT NULL"
@@ -71,15 +76,15 @@ pub(super) async fn to_documents(
                 format!("ALTER TABLE {table} MODIFY update_time DATETIME(6) NOT NULL{create}");
             turn.plain(&Sql::from(text)).await?;
         }
-        turn.plain(&Sql::from("DROP TABLE opik_old_events")).await?;
-        turn.plain(&schema.index()).await?;
-    } else {
-        turn.plain(&Sql::from("DROP TABLE events")).await?;
-        turn.plain(&Sql::from("ALTER TABLE opik_new_events RENAME TO events"))
+        turn.plain(&Sql::from("DROP TABLE IF EXISTS opik_old_events"))
             .await?;
-        turn.plain(&schema.index()).await?;
     }
-    name_layout(turn, dialect).await
+    add_index(turn, schema).await?;
+    let key = dialect.key_column();
+    let insert = dialect.insert_if_missing(&format!(
+        "adk_internal_metadata ({key}, value) VALUES ('schema_version', '1')"
+    ));
+    turn.run(&insert, &[]).await.map(drop)
 }
 
 async fn copy(

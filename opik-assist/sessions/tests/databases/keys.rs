@@ -1,7 +1,7 @@
 //! Keys: what is told apart, and what is refused.
 
 use opik_core::session::{Position, SessionErrorKind, State};
-use opik_core::{Event, SessionKey, SessionStore as _, Timestamp};
+use opik_core::{Event, Message, Role, SessionKey, SessionStore as _, Timestamp};
 
 use crate::adk::{self, APP, Made, SESSION, USER};
 use crate::place::Kind;
@@ -91,5 +91,40 @@ async fn keys_of_an_old_database_are_told_apart_once_it_was_opened() {
         let key = SessionKey::new(APP, USER, SESSION);
         let session = store.session(&key).await.unwrap().unwrap();
         assert_eq!(session.position, Position(13), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_for_the_server_is_refused_for_good() {
+    let test = "an_event_that_is_too_large_for_the_server_is_refused_for_good";
+    for kind in Kind::ALL {
+        let Some(place) = kind.fresh(test) else {
+            continue;
+        };
+        let store = place.open().await;
+        let key = SessionKey::new("a", "u", "s");
+        store.create(&key, &State::new()).await.unwrap();
+        let event = |id: &str, bytes: usize| {
+            Event::new(id, "t", "user", Timestamp::EPOCH)
+                .with_message(Message::text(Role::User, "x".repeat(bytes)))
+        };
+        let small = event("1", 1_000_000);
+        let large = event("2", 17_000_000);
+        let answer = store
+            .append(&key, Position(0), &[small.clone(), large])
+            .await;
+        let position = if kind == Kind::MariaDb {
+            let error = answer.unwrap_err();
+            assert_eq!(error.kind(), SessionErrorKind::Invalid, "{error}");
+            assert!(!error.is_retryable() && error.to_string().contains("max_allowed_packet"));
+            Position(0)
+        } else {
+            answer.unwrap()
+        };
+        let session = store.session(&key).await.unwrap().unwrap();
+        assert_eq!(session.position, position, "{kind:?}");
+        if position == Position(0) {
+            store.append(&key, position, &[small]).await.unwrap();
+        }
     }
 }

@@ -12,4 +12,5 @@ mod parallel;
 mod place;
 mod python;
 mod retention;
+mod servers;
 mod suite;
