@@ -48,6 +48,12 @@ pub(crate) fn stated_width() -> Option<usize> {
     env::var("COLUMNS").ok()?.trim().parse().ok()
 }
 
+/// A variable, for the server's own configuration.
+#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
 /// What `OPIK_DB` says.
 #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
 pub(crate) fn stated_store() -> Option<PathBuf> {

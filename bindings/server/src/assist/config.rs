@@ -249,6 +249,12 @@ impl AssistConfig {
         self.sessions.as_ref()
     }
 
+    /// The path before all routes: empty, or with a slash in front.
+    #[must_use]
+    pub fn url_prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Where the server is to listen.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
