@@ -2,6 +2,7 @@
 
 use opik_assist::analyse;
 use opik_assist::answer::{AnswerContext, answer};
+use opik_assist::peers::{Peers, compare};
 use opik_core::{
     ErrorInfo, Json, Span, SpanId, SpanType, Timestamp, Trace, TraceId, TraceTree, Usage,
 };
@@ -62,13 +63,31 @@ proptest! {
             prop_assert!(!finding.method.is_empty());
         }
         prop_assert_eq!(&analyse(&tree).findings, &evidence.findings);
-        let mut reversed = spans;
+        let mut reversed = spans.clone();
         reversed.reverse();
         let other = TraceTree::from_spans(TRACE, reversed);
         let other_evidence = analyse(&other);
         let context = AnswerContext::new(&tree, &evidence).compared_with(&other, &other_evidence);
         let answer = answer(&question, &context);
         prop_assert!(!answer.text.chars().any(|c| c.is_control() && c != '\n'), "{}", answer.text);
+        // Parts of it as other traces: comparing them ends too, and repeats itself.
+        let others = (0..25u8).map(|number| {
+            let id = TraceId::from_bytes([100 + number; 16]);
+            let part = spans.iter().skip(usize::from(number % 7)).step_by(1 + usize::from(number % 3));
+            let part = part.cloned().map(|mut span| {
+                span.trace_id = id;
+                span
+            });
+            TraceTree::from_spans(id, part.collect())
+        });
+        let peers = Peers::new(others.collect());
+        let comparison = compare(&tree, &evidence, &peers);
+        for finding in &comparison.findings {
+            prop_assert!(!finding.claim.chars().any(char::is_control), "{}", finding.claim);
+            prop_assert!(finding.numbers.iter().all(|number| number.value.is_finite()));
+            prop_assert!(!finding.method.is_empty());
+        }
+        prop_assert_eq!(&compare(&tree, &evidence, &peers).findings, &comparison.findings);
         for node in tree.nodes() {
             let own = evidence.self_times.at(node);
             prop_assert!((0..=tree.interval(node).micros()).contains(&own));

@@ -148,11 +148,15 @@ fn of_question(
         add(node, if by_name { NAMED / 2.0 } else { NAMED });
     }
     for word in question.split(|character: char| !character.is_ascii_alphanumeric()) {
-        if let Some(node) = SpanLabel::find(word, tree) {
+        // As packs write them: `S3` and `f1` are other things.
+        let label = word
+            .strip_prefix('s')
+            .and_then(|_| SpanLabel::find(word, tree));
+        if let Some(node) = label {
             add(node, NAMED);
         }
         let finding = word
-            .strip_prefix(['F', 'f'])
+            .strip_prefix('F')
             .and_then(|number| number.parse().ok());
         let finding = finding.and_then(|number| evidence.finding(crate::FindingId(number)));
         if let Some(finding) = finding {
