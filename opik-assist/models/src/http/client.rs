@@ -67,8 +67,8 @@ impl HttpClient {
         HttpClientBuilder {
             retries: Retries::default(),
             connect: Duration::from_secs(10),
-            first: Duration::from_secs(120),
-            idle: Duration::from_secs(120),
+            first: Duration::from_secs(300),
+            idle: Duration::from_secs(300),
             total: Duration::from_secs(600),
             sizes: Sizes {
                 event: 16 * 1024 * 1024,
@@ -97,15 +97,15 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Time until the first byte of the answer, for each attempt; 2 minutes. Models that think
-    /// before they answer may need it; a whole reply ([`whole`](crate::OpenAiModel::whole)) has the
+    /// Time until the first byte of the answer, for each attempt; 5 minutes. Models that think
+    /// before they answer may need them; a whole reply ([`whole`](crate::OpenAiModel::whole)) has the
     /// total time instead.
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.first = timeout;
         self
     }
 
-    /// Longest silence within a reply; 2 minutes.
+    /// Longest silence within a reply, also before its first event; 5 minutes.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle = timeout;
         self
