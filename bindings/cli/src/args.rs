@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    ask, completions, configure, diff, doctor, evals, export, import, man, serve, show, stats,
-    tail, traces,
+    ask, chat, completions, configure, diff, doctor, evals, export, import, man, serve, show,
+    stats, tail, traces,
 };
 use crate::demo;
 
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Ask a question about a trace
     Ask(ask::Args),
+    /// Talk about a trace
+    Chat(chat::Args),
     /// Compare two traces or two spans
     Diff(diff::Args),
     /// What the store holds: size, projects, models

@@ -6,7 +6,7 @@
 //!
 //! - [`args`] is the command line, [`config`] all that is read from the environment;
 //! - [`context`] knows the store and the terminal, [`mod@reference`] how traces and spans are named;
-//! - [`opik_server`] asks an Opik server;
+//! - [`opik_server`] asks an Opik server, [`talk`] sets up conversations;
 //! - [`output`] writes text and JSON, [`render`] draws; [`report`] says what went wrong;
 //! - [`commands`] has one file per command.
 
@@ -21,6 +21,7 @@ mod output;
 mod reference;
 mod render;
 mod report;
+mod talk;
 
 use std::process::ExitCode;
 
@@ -81,6 +82,7 @@ fn run(command: &Command, ctx: &Context) -> Outcome {
         Command::Traces(args) => commands::traces::run(args, ctx),
         Command::Show(args) => commands::show::run(args, ctx),
         Command::Ask(args) => commands::ask::run(args, ctx),
+        Command::Chat(args) => commands::chat::run(args, ctx),
         Command::Diff(args) => commands::diff::run(args, ctx),
         Command::Stats(args) => commands::stats::run(args, ctx),
         Command::Tail(args) => commands::tail::run(args, ctx),

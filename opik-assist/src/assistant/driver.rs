@@ -211,7 +211,7 @@ impl<'a> Driver<'a> {
             session: self.live.key.clone(),
             question_id,
             trace: self.ask.trace,
-            spans: main.tree.len(),
+            spans: main.len(),
             spans_left_out: main.left_out,
             model: self.model.as_ref().map(|model| model.name().to_owned()),
         };
@@ -219,7 +219,7 @@ impl<'a> Driver<'a> {
         let handle = TurnHandle::new(self.live);
         // Dropped at once when nobody waits for it: then the grace begins.
         drop(taken.send(Ok(handle)));
-        let outcome = match self.talk(&mut log, main, other, source).await {
+        let outcome = match Box::pin(self.talk(&mut log, main, other, source)).await {
             Ok(outcome) => outcome,
             Err(error) => self.not_stored(&error),
         };
@@ -242,12 +242,11 @@ impl<'a> Driver<'a> {
         let config = self.config;
         let source = self.source.clone().ok_or(AskError::NoSource)?;
         let load = |id| load::load(&*source, id, config.max_spans, config.source_time);
-        let open = SessionLog::open(
-            Arc::clone(&config.sessions),
-            self.live.key.clone(),
-            &self.ask.state,
-            config.store_time,
-        );
+        let find = async {
+            let store = Arc::clone(&config.sessions);
+            let found = SessionLog::find(store, self.live.key.clone(), config.store_time).await;
+            found.map_err(AskError::Sessions)
+        };
         let main = async {
             let found = load(self.ask.trace).await.map_err(AskError::Source)?;
             found.ok_or(AskError::NoSuchTrace(self.ask.trace))
@@ -259,16 +258,27 @@ impl<'a> Driver<'a> {
             let found = load(id).await.map_err(AskError::Source)?;
             found.ok_or(AskError::NoSuchTrace(id)).map(Some)
         };
-        let (main, other) = tokio::try_join!(main, second)?;
+        let (main, other, found) = tokio::try_join!(main, second, find)?;
         if let Some((first, second)) = self.ask.spans {
-            let second_tree = other.as_ref().map_or(&main.tree, |other| &other.tree);
-            let is_there = second_tree.find(second).or_else(|| main.tree.find(second));
-            for (id, found) in [(first, main.tree.find(first)), (second, is_there)] {
-                found.ok_or(AskError::NoSuchSpan(id))?;
+            let of_other = other.as_ref().is_some_and(|other| other.has(second));
+            for (id, found) in [
+                (first, main.has(first)),
+                (second, of_other || main.has(second)),
+            ] {
+                if !found {
+                    return Err(AskError::NoSuchSpan(id));
+                }
             }
         }
         // Only after the trace is known to exist is a session made for it.
-        let log = open.await.map_err(AskError::Sessions)?;
+        let log = match found {
+            Some(log) => log,
+            None => {
+                let (store, key) = (Arc::clone(&config.sessions), self.live.key.clone());
+                let made = SessionLog::create(store, key, &self.ask.state, config.store_time);
+                made.await.map_err(AskError::Sessions)?
+            }
+        };
         Ok(Prepared {
             log,
             main,
@@ -285,21 +295,22 @@ impl<'a> Driver<'a> {
         other: Option<Loaded>,
         source: Arc<dyn TraceSource>,
     ) -> Result<Outcome, SessionError> {
-        let evidence = async {
+        let computing = async {
             let other = async {
-                match &other {
-                    Some(other) => Some(load::evidence(&other.tree).await),
-                    None => None,
+                match other {
+                    Some(other) => other.computed().await.map(Some),
+                    None => Some(None),
                 }
             };
-            tokio::join!(load::evidence(&main.tree), other)
+            let (main, other) = tokio::join!(main.computed(), other);
+            Some((main?, other?))
         };
-        let Ok((Some(evidence), second)) = self.unless_stopped(evidence).await else {
+        let Ok(Some(((tree, evidence), other))) = self.unless_stopped(computing).await else {
             return self.give_up(log, None, None).await;
         };
-        let mut scene = Scene::new(Arc::clone(&main.tree), evidence, source);
-        if let (Some(other), Some(Some(evidence))) = (&other, second) {
-            scene = scene.compared_with(Arc::clone(&other.tree), evidence);
+        let mut scene = Scene::new(tree, evidence, source);
+        if let Some((tree, evidence)) = other {
+            scene = scene.compared_with(tree, evidence);
         }
         let Some(model) = self.model.clone() else {
             return self

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opik_core::source::{MAX_PAGE, SourceErrorKind};
-use opik_core::{PageRequest, SourceError, Span, TraceId, TraceSource, TraceTree};
+use opik_core::{PageRequest, SourceError, Span, SpanId, Trace, TraceId, TraceSource, TraceTree};
 
 use crate::analysis::{Evidence, analyse};
 
@@ -14,12 +14,38 @@ const SMALL: usize = 300;
 /// A trace as it was read.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) tree: Arc<TraceTree>,
+    id: TraceId,
+    trace: Option<Trace>,
+    spans: Vec<Span>,
     /// Whether it has more spans than may be read.
     pub(super) left_out: bool,
 }
 
-/// Reads a trace with at most `most` spans; `None` when it does not exist.
+impl Loaded {
+    /// How many spans were read.
+    pub(super) fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn has(&self, id: SpanId) -> bool {
+        self.spans.iter().any(|span| span.id == id)
+    }
+
+    /// The trace with the evidence about it; `None` when the computation is defective.
+    pub(super) async fn computed(self) -> Option<(Arc<TraceTree>, Arc<Evidence>)> {
+        heavy(self.spans.len(), move || {
+            let tree = match self.trace {
+                Some(trace) => TraceTree::build(trace, self.spans),
+                None => TraceTree::from_spans(self.id, self.spans),
+            };
+            let evidence = analyse(&tree);
+            (Arc::new(tree), Arc::new(evidence))
+        })
+        .await
+    }
+}
+
+/// Reads a trace with at most about `most` spans; `None` when it does not exist.
 pub(super) async fn load(
     source: &dyn TraceSource,
     id: TraceId,
@@ -44,37 +70,18 @@ pub(super) async fn load(
             }
             request = PageRequest::after(next, MAX_PAGE);
         }
-        Ok::<_, SourceError>((trace, spans, left_out))
+        Ok::<_, SourceError>(Loaded {
+            id,
+            trace,
+            spans,
+            left_out,
+        })
     };
-    let (trace, spans, left_out) = tokio::time::timeout(limit, reading).await.map_err(|_| {
+    let read = tokio::time::timeout(limit, reading).await.map_err(|_| {
         let context = format!("the trace was not read within {limit:?}");
         SourceError::new(SourceErrorKind::Timeout, context)
-    })??;
-    if trace.is_none() && spans.is_empty() {
-        return Ok(None);
-    }
-    let count = spans.len();
-    let build = move || match trace {
-        Some(trace) => TraceTree::build(trace, spans),
-        None => TraceTree::from_spans(id, spans),
-    };
-    let tree = heavy(count, build).await;
-    let tree = tree.ok_or_else(|| {
-        SourceError::new(
-            SourceErrorKind::Internal,
-            "the spans cannot be put in order",
-        )
     })?;
-    Ok(Some(Loaded {
-        tree: Arc::new(tree),
-        left_out,
-    }))
-}
-
-/// The evidence about a trace; `None` when its computation is defective.
-pub(super) async fn evidence(tree: &Arc<TraceTree>) -> Option<Arc<Evidence>> {
-    let tree = Arc::clone(tree);
-    heavy(tree.len(), move || Arc::new(analyse(&tree))).await
+    read.map(|loaded| (loaded.trace.is_some() || !loaded.spans.is_empty()).then_some(loaded))
 }
 
 /// Runs a computation whose effort grows with a trace; `None` when it panics. It is not cancelled,

@@ -36,24 +36,20 @@ enum Fate {
 }
 
 impl SessionLog {
-    /// The log of a session, which is made with this state where it does not exist.
-    pub(super) async fn open(
+    /// Makes a session with this state, unless somebody else was faster, and returns its log.
+    pub(super) async fn create(
         store: Arc<dyn SessionStore>,
         key: SessionKey,
         state: &State,
         limit: Duration,
     ) -> Result<Self, SessionError> {
-        let found = bounded(limit, store.session(&key)).await?;
-        let session = match found {
-            Some(session) => session,
-            None => match bounded(limit, store.create(&key, state)).await {
-                Ok(session) => session,
-                Err(error) if error.kind() == SessionErrorKind::Conflict => {
-                    let found = bounded(limit, store.session(&key)).await?;
-                    found.ok_or(error)?
-                }
-                Err(error) => return Err(error),
-            },
+        let session = match bounded(limit, store.create(&key, state)).await {
+            Ok(session) => session,
+            Err(error) if error.kind() == SessionErrorKind::Conflict => {
+                let found = bounded(limit, store.session(&key)).await?;
+                found.ok_or(error)?
+            }
+            Err(error) => return Err(error),
         };
         Ok(Self {
             store,

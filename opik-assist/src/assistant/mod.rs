@@ -20,7 +20,8 @@
 //!
 //! # What is kept for listeners
 //!
-//! The last 16,384 events of a turn, at most 4 MiB, until a minute after its end. Beyond that
+//! The last 16,384 events of a turn, at most 4 MiB, until a minute after its end (of at most 256 turns
+//! that are over). Beyond that
 //! [`TurnEventKind::Missed`] says how many are gone; whole replies are in the session in any case.
 //!
 //! # When several write to one session

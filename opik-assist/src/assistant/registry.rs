@@ -12,7 +12,7 @@ use super::builder::Config;
 use super::live::Live;
 
 /// Turns that are over and kept, at most.
-const KEPT: usize = 1_024;
+const KEPT: usize = 256;
 
 /// All turns of an assistant.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@
 mod basics;
 mod cuts;
 mod failures;
+mod first_event;
 mod hostile;
 mod limits;
 mod listeners;

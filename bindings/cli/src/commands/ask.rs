@@ -1,7 +1,12 @@
 //! `opik-rs ask`: a question, answered from computed evidence.
 
+use std::sync::Arc;
+
+use opik_assist::assistant::{self, Ask, WholeMessage};
 use opik_assist::{Answer, AnswerContext, Evidence, Finding, analyse, answer};
-use opik_core::{SpanId, TraceId, TraceTree};
+use opik_core::{ChatModel, SpanId, TraceId, TraceTree};
+use opik_sessions::SessionOptions;
+use opik_store::Store;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -10,6 +15,8 @@ use crate::reference;
 use crate::render::numbers::things;
 use crate::render::style::{DIM, ID};
 use crate::render::text::{clean, clean_lines, short_id, wrap};
+use crate::talk::model::ModelArgs;
+use crate::talk::{setup, show};
 
 /// What is asked when nothing is.
 const DEFAULT_QUESTION: &str = "Give a summary";
@@ -27,11 +34,13 @@ Examples:
   opik-rs ask last \"what is different?\" --span 34cc45 --span 8d7f8e
 
 Answers are computed from the trace: no model is asked, nothing leaves the machine. Every \
-answer cites spans, and says so when the evidence is not enough.
+answer cites spans, and says so when the evidence is not enough. With --model a language model \
+explains the evidence; what it is given goes to its provider. opik-rs chat asks on.
 
 JSON: {\"trace_id\", \"with_trace_id\", \"question\", \"answer\": {\"intent\", \"text\", \"findings\", \
 \"evidence\": [{\"id\", \"kind\", \"claim\", \"numbers\", \"spans\", \"confidence\", \"method\"}], \
-\"citations\", \"computed\", \"sufficient\"}}")]
+\"citations\", \"computed\", \"sufficient\"}}; with a model: {.., \"answer\": {\"text\", \
+\"spans\", \"findings\", \"check\", ..}, \"outcome\": {\"end\", \"spent\", ..}}")]
 pub(crate) struct Args {
     /// The trace
     #[arg(value_name = "TRACE")]
@@ -50,8 +59,22 @@ pub(crate) struct Args {
     span: Vec<String>,
 
     /// List the findings that the answer is made of
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     evidence: bool,
+
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// The result of a model in JSON.
+#[derive(Debug, Serialize)]
+struct Explained<'a> {
+    trace_id: TraceId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with_trace_id: Option<TraceId>,
+    question: &'a str,
+    answer: Option<&'a WholeMessage>,
+    outcome: &'a assistant::Outcome,
 }
 
 /// The result in JSON.
@@ -70,8 +93,12 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         blank if blank.trim().is_empty() => DEFAULT_QUESTION.to_owned(),
         question => question,
     };
+    let model = args.model.find()?;
     let store = ctx.existing_store()?;
     let tree = reference::tree(&store, reference::trace(&store, &args.trace)?)?;
+    if let Some(model) = model {
+        return explain(args, ctx, store, &tree, &question, model);
+    }
     let evidence = analyse(&tree);
     let other = match &args.with {
         Some(text) => {
@@ -110,6 +137,62 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         text.push_str(&format!("{DIM}{basis}; --evidence lists them{DIM:#}\n"));
     }
     Ok(ctx.out.text(&text)?)
+}
+
+/// Lets a model answer.
+fn explain(
+    args: &Args,
+    ctx: &Context,
+    store: Store,
+    tree: &TraceTree,
+    question: &str,
+    model: Arc<dyn ChatModel>,
+) -> Outcome {
+    let other = match &args.with {
+        Some(text) => Some((
+            reference::tree(&store, reference::trace(&store, text)?)?,
+            Evidence::default(),
+        )),
+        None => None,
+    };
+    let pair = spans(&args.span, tree, other.as_ref())?;
+    let other = other.map(|(other, _)| other.id());
+    setup::runtime()?.block_on(async {
+        let sessions = opik_sessions::open("memory:", SessionOptions::new()).await;
+        let sessions =
+            sessions.map_err(|error| setup::unusable(error, "cannot keep the conversation"))?;
+        let assistant = setup::assistant(store, sessions).model(model).build();
+        let key = assistant.session_key(setup::USER, "ask");
+        let mut ask = Ask::new(key, tree.id(), question).streaming(!ctx.out.is_json());
+        if let Some(other) = other {
+            ask = ask.compared_with(other);
+        }
+        if let Some((first, second)) = pair {
+            ask = ask.between(first, second);
+        }
+        let turn = assistant.ask(ask).await.map_err(setup::refused)?;
+        let (last, outcome) = if ctx.out.is_json() {
+            show::quiet(&turn).await
+        } else {
+            show::turn(&turn, ctx).await?
+        };
+        assistant.shutdown(setup::ENDING).await;
+        if ctx.out.is_json() {
+            ctx.out.json(&Explained {
+                trace_id: tree.id(),
+                with_trace_id: other,
+                question,
+                answer: last.as_ref(),
+                outcome: &outcome,
+            })?;
+        } else if let Some(message) = &last {
+            let named = show::spans(message, tree);
+            if !named.is_empty() {
+                ctx.out.text(&format!("\n{DIM}Spans{DIM:#}\n{named}"))?;
+            }
+        }
+        show::check(&outcome)
+    })
 }
 
 fn spans(

@@ -1,6 +1,7 @@
 //! One file per command: its arguments, its help, and how its result is shown.
 
 pub(crate) mod ask;
+pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod configure;
 pub(crate) mod diff;

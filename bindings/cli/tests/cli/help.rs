@@ -2,13 +2,14 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "import",
     "export",
     "traces",
     "show",
     "ask",
+    "chat",
     "diff",
     "stats",
     "tail",
