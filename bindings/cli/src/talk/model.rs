@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use opik_core::ChatModel;
+use opik_models::{ModelSettings, Models};
 
 use crate::exit::{Code, Failure};
 
@@ -27,9 +28,13 @@ impl ModelArgs {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return Ok(None);
         };
-        Err(Failure::new(
-            Code::Usage,
-            format!("the language model {name} cannot be used: this build has none"),
-        ))
+        let model = Models::new(ModelSettings::from_process_env())
+            .and_then(|models| models.model(name))
+            .map_err(|error| {
+                Failure::new(Code::Usage, "the language model cannot be used")
+                    .hint("without --model and OPIK_ASSIST_MODEL the answer is computed")
+                    .cause(error)
+            })?;
+        Ok(Some(model))
     }
 }
