@@ -116,7 +116,8 @@ fn listen(assist: &Assist, turn: TurnHandle, from: u64, headers: &HeaderMap) -> 
         agent: AGENT.to_owned(),
         with_ids: accepts.contains("text/event-stream"),
     };
-    stream::response(turn, from, framer, assist.config().heartbeat)
+    let (pause, metrics) = (assist.config().heartbeat, assist.metrics());
+    stream::response(turn, from, framer, pause, metrics)
 }
 
 /// What a caller is told when the backend does not give a trace.

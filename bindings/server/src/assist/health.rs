@@ -46,3 +46,18 @@ pub(super) async fn ready(State(assist): State<Assist>) -> Response {
     };
     json_response(status, body.to_string())
 }
+
+/// What is served, for programs.
+pub(super) async fn openapi(State(assist): State<Assist>) -> Response {
+    let document = include_str!("openapi.json");
+    let prefix = &assist.config().prefix;
+    let served = match prefix.as_str() {
+        "" => document.to_owned(),
+        prefix => document.replacen(
+            "\"paths\": {",
+            &format!("\"servers\": [{{\"url\": \"{prefix}\"}}],\n  \"paths\": {{"),
+            1,
+        ),
+    };
+    json_response(StatusCode::OK, served)
+}

@@ -6,7 +6,7 @@
 //! | [`state`] | what handlers share |
 //! | [`caller`] | who asks: session cookie and workspace |
 //! | [`backend`] | where traces are read: an Opik server, or the embedded store |
-//! | [`chat`], [`history`], [`feedback`], [`health`] | the endpoints |
+//! | [`chat`], [`history`], [`feedback`], [`health`], [`metrics`] | the endpoints |
 //! | [`stream`], [`frame`], [`python`] | events of a turn as the stream that the page reads |
 //! | [`detail`], [`fields`], [`scan`] | errors as FastAPI words them |
 //! | [`cors`], [`routes`] | origins, paths, redirects |
@@ -29,6 +29,7 @@ mod frame;
 mod health;
 mod history;
 mod internal;
+mod metrics;
 mod python;
 mod routes;
 mod scan;

@@ -1,11 +1,13 @@
 //! Where the assistant's endpoints are.
 
+use std::time::Instant;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, put};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -13,7 +15,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::cors::cors;
 use super::detail::Detail;
 use super::state::Assist;
-use super::{chat, feedback, health, history};
+use super::{chat, feedback, health, history, metrics};
+use crate::http::request_id;
 
 /// Longest identifier of a trace: with the prefix of sessions it has to fit 128 characters.
 const LONGEST: usize = 100;
@@ -33,6 +36,11 @@ fn endpoints() -> Router<Assist> {
     Router::new()
         .route("/healthz", only(get(health::healthz).head(head), "GET"))
         .route("/ready", only(get(health::ready).head(head), "GET"))
+        .route("/metrics", only(get(metrics::metrics).head(head), "GET"))
+        .route(
+            "/openapi.json",
+            only(get(health::openapi).head(head), "GET"),
+        )
         .route(
             "/trace-analyzer/session/{trace}",
             only(
@@ -65,7 +73,21 @@ pub(super) fn alone(assist: Assist) -> Router {
     here.fallback(async move |request: Request| elsewhere(&prefix, &request))
         .layer(middleware::from_fn_with_state(assist.clone(), cors))
         .layer(CatchPanicLayer::custom(after_panic))
+        .layer(middleware::from_fn_with_state(assist.clone(), noted))
+        .layer(middleware::from_fn(request_id))
         .with_state(assist)
+}
+
+/// Counts an answer, and writes a line about it: no query, header or body.
+async fn noted(State(assist): State<Assist>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begin = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    assist.metrics().answered(method.as_str(), status);
+    let millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(target: "opik_server::access", %method, %path, status, millis, "answered");
+    response
 }
 
 /// The assistant's endpoints for a router that serves more; under the prefix as well.
@@ -86,7 +108,7 @@ fn elsewhere(prefix: &str, request: &Request) -> Response {
     let parts: Vec<&str> = inner.split('/').skip(1).collect();
     let is_known = matches!(
         parts.as_slice(),
-        ["healthz" | "ready"]
+        ["healthz" | "ready" | "metrics" | "openapi.json"]
             | ["trace-analyzer", "session", _]
             | ["trace-analyzer", "session", _, "feedback" | "events"]
     );

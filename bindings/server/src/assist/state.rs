@@ -12,6 +12,7 @@ use super::backend::{Backend, Refusal};
 use super::caller::{Caller, hex};
 use super::config::AssistConfig;
 use super::internal::Internal;
+use super::metrics::Metrics;
 
 /// How long a confirmed right to a trace is believed.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -43,6 +44,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     sessions: Arc<dyn SessionStore>,
     internal: Option<Internal>,
+    metrics: Arc<Metrics>,
     in_memory: bool,
     models: Arc<dyn AnsweringModel>,
     confirmed: Mutex<HashMap<[u8; 32], Instant>>,
@@ -67,6 +69,7 @@ impl Assist {
     ) -> Self {
         Self(Arc::new(Shared {
             internal,
+            metrics: Arc::default(),
             in_memory: config.sessions().is_none(),
             config,
             assistant,
@@ -92,6 +95,10 @@ impl Assist {
 
     pub(crate) fn sessions(&self) -> &Arc<dyn SessionStore> {
         &self.0.sessions
+    }
+
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
     }
 
     /// The server that conversations are recorded to, where there is one.

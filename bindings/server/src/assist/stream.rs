@@ -1,15 +1,17 @@
 //! The body of a chat: one chunk per batch of events, and a comment when nothing happens.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::StreamExt as _;
-use opik_assist::assistant::{TurnEvents, TurnHandle};
+use opik_assist::assistant::{TurnEventKind, TurnEvents, TurnHandle};
 
 use super::frame::Framer;
+use super::metrics::{Listening as Counted, Metrics};
 
 /// What keeps proxies from closing a connection in which nothing is said. Readers skip comments.
 const HEARTBEAT: &str = ": still working\n\n";
@@ -20,15 +22,25 @@ struct Listening {
     events: TurnEvents,
     framer: Framer,
     pause: Duration,
+    metrics: Arc<Metrics>,
+    _counted: Counted,
 }
 
 /// The events of a turn from a position on.
-pub(crate) fn response(turn: TurnHandle, from: u64, framer: Framer, pause: Duration) -> Response {
+pub(crate) fn response(
+    turn: TurnHandle,
+    from: u64,
+    framer: Framer,
+    pause: Duration,
+    metrics: &Arc<Metrics>,
+) -> Response {
     let listening = Listening {
         events: turn.events(from),
         _turn: turn,
         framer,
         pause,
+        metrics: Arc::clone(metrics),
+        _counted: metrics.listening(),
     };
     let chunks = futures_util::stream::unfold(listening, |mut listening| async {
         let chunk = next_chunk(&mut listening).await?;
@@ -52,6 +64,9 @@ async fn next_chunk(listening: &mut Listening) -> Option<String> {
     loop {
         match tokio::time::timeout(listening.pause, listening.events.next()).await {
             Ok(Some(event)) => {
+                if let TurnEventKind::Done(outcome) = &event.kind {
+                    listening.metrics.seen(outcome);
+                }
                 listening.framer.push(&mut chunk, &event);
                 if event.ends_batch && !chunk.is_empty() {
                     return Some(chunk);

@@ -26,4 +26,4 @@ pub(crate) use error::ApiError;
 pub(crate) use params::{Params, no_project};
 pub(crate) use path_id::{PathId, PathIds};
 pub(crate) use reply::{PageReply, created, ndjson, no_content};
-pub(crate) use routes::router;
+pub(crate) use routes::{request_id, router};

@@ -58,7 +58,7 @@ fn mount(all: Router<App>, base: &str, api: &Router<App>) -> Router<App> {
 }
 
 /// Gives every request and its answer an identifier: the client's own, or a new one.
-async fn request_id(request: Request, next: Next) -> Response {
+pub(crate) async fn request_id(request: Request, next: Next) -> Response {
     let own = request.headers().get(&REQUEST_ID).filter(|id| {
         (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
     });

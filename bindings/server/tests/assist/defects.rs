@@ -526,3 +526,38 @@ async fn without_a_model_the_answer_is_computed() {
     assert!(shown[0].contains("TimeoutError"), "{shown:?}");
     assert!(shown[0].contains("no model was asked"), "{shown:?}");
 }
+
+#[tokio::test]
+async fn counts_and_the_document_are_served_and_name_nobody() {
+    let world = World::new(&[("URL_PREFIX", "/opik-ai")]).await;
+    let get = |path: &str| request("GET", path, &[ALICE, TEAM, ("X-Request-Id", "mine")], "");
+    let body = json!({"message": "hello"}).to_string();
+    let chat = format!("/opik-ai{}", path(&trace(90)));
+    exchange(
+        world.address(),
+        &request("POST", &chat, &[ALICE, TEAM], &body),
+    )
+    .await;
+    let counts = exchange(world.address(), &get("/opik-ai/metrics")).await;
+    assert_eq!(counts.header("x-request-id"), Some("mine"));
+    let text = counts.body();
+    assert!(
+        text.contains("opik_assist_turns_total{end=\"answered\",computed=\"false\"} 1"),
+        "{text}"
+    );
+    assert!(text.contains("opik_assist_open_streams 0"), "{text}");
+    for name in ["alice", "team", &trace(90)] {
+        assert!(!text.contains(name), "{text}");
+    }
+    let document = exchange(world.address(), &get("/opik-ai/openapi.json"))
+        .await
+        .body();
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["servers"][0]["url"], "/opik-ai");
+    // Every path of the document is there: none answers as an unknown one does.
+    for path in document["paths"].as_object().unwrap().keys() {
+        let path = format!("/opik-ai{}", path.replace("{trace}", &trace(91)));
+        let answer = exchange(world.address(), &get(&path)).await;
+        assert_ne!(answer.body(), "{\"detail\":\"Not Found\"}", "{path}");
+    }
+}
