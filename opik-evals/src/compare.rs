@@ -43,7 +43,7 @@ use crate::experiment::Run;
 use crate::statistics::holm;
 use crate::summary::{item_means, slice_items, slice_value};
 
-pub use metric::{MetricComparison, PassComparison, Verdict};
+pub use metric::{MetricComparison, PassComparison, Test, Verdict};
 pub use options::CompareOptions;
 
 /// What became of an item.
@@ -228,13 +228,7 @@ fn correct(metrics: &mut [MetricComparison]) {
     for metric in &mut *metrics {
         metric.p_corrected = metric.p.and_then(|_| corrected.next());
     }
-    let passes = |metric: &MetricComparison| metric.passes.as_ref().map(|passes| passes.p);
-    let given: Vec<f64> = metrics.iter().filter_map(passes).collect();
-    let mut corrected = holm(&given).into_iter();
-    for metric in &mut *metrics {
-        if let Some(passes) = &mut metric.passes {
-            passes.p_corrected = corrected.next();
-        }
+    for metric in metrics {
         metric.decide();
     }
 }
@@ -347,7 +341,11 @@ impl<'a> Pairs<'a> {
                 .filter(inside)
                 .collect();
             of_metric.sort_by(|a, b| a.item.cmp(&b.item));
-            let pass_at = self.after.pass_at(name).or(self.before.pass_at(name));
+            // Scores that happen to be 1 throughout say nothing about what passes.
+            let stated = |run: &Run| run.info().metric(name).and_then(|metric| metric.pass_at);
+            let pass_at = stated(self.after)
+                .or_else(|| stated(self.before))
+                .or_else(|| self.before.pass_at(name).and(self.after.pass_at(name)));
             metric::compare(
                 name,
                 self.lower_is_better(name),

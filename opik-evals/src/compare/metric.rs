@@ -25,6 +25,18 @@ pub enum Verdict {
     NoEvidence,
 }
 
+/// How chance is told from change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Test {
+    /// Signs of the differences, decided by coins; of groups where a field for them was named.
+    SignFlip,
+    /// Who passes now and did not, and the other way round: for scores of 0 and 1. An item without a
+    /// score does not pass.
+    McNemar,
+}
+
 /// One metric of two runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -43,10 +55,11 @@ pub struct MetricComparison {
     pub difference: Option<Interval>,
     /// The standard error of the difference, with groups where a field for them was named.
     pub standard_error: Option<f64>,
-    /// The chance of a difference as large, if there were none (sign flips, two-sided; of groups
-    /// where a field for them was named).
+    /// How the chance below is found.
+    pub test: Test,
+    /// The chance of a difference as large, if there were none (two-sided).
     pub p: Option<f64>,
-    /// The same, corrected for the number of metrics (Holm).
+    /// The same, corrected for the number of metrics (Holm); the verdict stands on it.
     pub p_corrected: Option<f64>,
     /// The smallest true difference that this comparison would have found with a chance of 80 %.
     pub minimum_detectable_effect: Option<f64>,
@@ -88,8 +101,6 @@ pub struct PassComparison {
     pub lost: usize,
     /// The chance of a split as uneven, if both were equally likely (McNemar, exact).
     pub p: f64,
-    /// The same, corrected for the number of metrics (Holm).
-    pub p_corrected: Option<f64>,
 }
 
 impl MetricComparison {
@@ -105,23 +116,17 @@ impl MetricComparison {
         Some(self.mean_after? - self.mean_before?)
     }
 
-    /// Decides from the corrected probabilities: means first, then who passes. Two answers that
-    /// contradict each other are none.
+    /// Decides from the corrected probability.
     pub(super) fn decide(&mut self) {
         let good = if self.lower_is_better { -1.0 } else { 1.0 };
-        let by_mean = match (self.p_corrected.or(self.p), self.change()) {
-            (Some(p), Some(change)) if p < self.level => change * good,
-            _ => 0.0,
+        let gain = match (self.test, &self.passes) {
+            (Test::McNemar, Some(passes)) => passes.gained as f64 - passes.lost as f64,
+            _ => self.change().unwrap_or(0.0) * good,
         };
-        let by_passing = match &self.passes {
-            Some(passes) if passes.p_corrected.unwrap_or(passes.p) < self.level => {
-                passes.gained as f64 - passes.lost as f64
-            }
-            _ => 0.0,
-        };
-        self.verdict = match (by_mean, by_passing) {
-            (a, b) if a >= 0.0 && b >= 0.0 && a + b > 0.0 => Verdict::Improved,
-            (a, b) if a <= 0.0 && b <= 0.0 && a + b < 0.0 => Verdict::Regressed,
+        let chance = self.p_corrected.or(self.p).unwrap_or(1.0);
+        self.verdict = match gain {
+            gain if chance < self.level && gain > 0.0 => Verdict::Improved,
+            gain if chance < self.level && gain < 0.0 => Verdict::Regressed,
             _ => Verdict::NoEvidence,
         };
     }
@@ -166,6 +171,22 @@ pub(super) fn compare(
         let cases = cases.iter();
         cases.filter(|case| !matches!(case.change, Change::New | Change::Gone))
     };
+    let both_runs: Vec<&CaseChange> = both().copied().collect();
+    let passes = pass_at.and_then(|at| passes(at, lower_is_better, &both_runs, options));
+    let flag = |score: f64| score == 0.0 || score == 1.0;
+    let flags = scored
+        .iter()
+        .all(|(_, before, after)| flag(*before) && flag(*after));
+    // Groups are beyond McNemar's test, which counts every item for itself.
+    let (test, p) = match &passes {
+        Some(passes) if flags && clusters.is_none() && !both_runs.is_empty() => {
+            (Test::McNemar, Some(passes.p))
+        }
+        _ => {
+            let p = sign_flip(&group_sums(&keyed), options.resamples, options.seed);
+            (Test::SignFlip, p)
+        }
+    };
     let mut comparison = MetricComparison {
         name: name.to_owned(),
         lower_is_better,
@@ -179,18 +200,12 @@ pub(super) fn compare(
             options.seed,
         ),
         standard_error,
-        p: sign_flip(&group_sums(&keyed), options.resamples, options.seed),
+        test,
+        p,
         p_corrected: None,
         minimum_detectable_effect: standard_error
             .and_then(|error| minimum_detectable_effect(error, level, options.power)),
-        passes: pass_at.and_then(|at| {
-            passes(
-                at,
-                lower_is_better,
-                &both().copied().collect::<Vec<_>>(),
-                options,
-            )
-        }),
+        passes,
         improved: how_many(Change::Improved),
         regressed: how_many(Change::Regressed),
         same: how_many(Change::Same),
@@ -243,6 +258,5 @@ fn passes(
         gained: usize::try_from(gained).ok()?,
         lost: usize::try_from(lost).ok()?,
         p: mcnemar(gained, lost),
-        p_corrected: None,
     })
 }

@@ -1,11 +1,11 @@
 //! The result of an experiment.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use opik_core::Timestamp;
+use opik_core::{Timestamp, TraceId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -273,6 +273,18 @@ impl Run {
             };
             (flags && !scores.is_empty()).then_some(good)
         })
+    }
+
+    /// The traces that trials recorded or that items were made from, each once, in order.
+    #[must_use]
+    pub fn traces(&self) -> Vec<TraceId> {
+        let items = self.items_by_id();
+        let mut seen = HashSet::new();
+        let traces = self.trials.iter().filter_map(|trial| {
+            let own = trial.output.as_ref().and_then(|output| output.trace_id);
+            own.or_else(|| super::trace_of(items.get(trial.item_id.as_str())?))
+        });
+        traces.filter(|trace| seen.insert(*trace)).collect()
     }
 
     /// Whether low scores of a metric are good.

@@ -325,7 +325,7 @@ impl Checks {
                         .map_or_else(String::new, |effect| {
                             format!("; a true change below {effect:.4} would go unseen")
                         });
-                    format!("p = {p:.4} for the means{seen}")
+                    format!("p = {p:.4}{seen}")
                 },
             );
             self.at_most(format!("{name}: no_regression"), 0.0, found, note);

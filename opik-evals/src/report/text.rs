@@ -310,12 +310,11 @@ fn remarks(metric: &MetricComparison) -> String {
         && let (Some(before), Some(after)) = (passes.before, passes.after)
     {
         text.push_str(&format!(
-            "{name}: {} passed before, {} now; {} gained, {} lost, p {}\n",
+            "{name}: {} passed before, {} now; {} gained, {} lost\n",
             percent(before.value),
             percent(after.value),
             passes.gained,
             passes.lost,
-            chance(passes.p_corrected.unwrap_or(passes.p)),
         ));
     }
     if let Some(effect) = metric

@@ -111,12 +111,11 @@ fn remark(metric: &MetricComparison) -> String {
         && let (Some(before), Some(after)) = (passes.before, passes.after)
     {
         notes.push(format!(
-            "{} passed before, {} now ({} gained, {} lost, p {})",
+            "{} passed before, {} now ({} gained, {} lost)",
             percent(before.value),
             percent(after.value),
             passes.gained,
             passes.lost,
-            chance(passes.p_corrected.unwrap_or(passes.p))
         ));
     }
     if let Some(effect) = metric.minimum_detectable_effect {

@@ -1,0 +1,91 @@
+//! What an experiment adds to the time of its task: 10,000 items, a task of 5 ms, 64 at once.
+//!
+//! `cargo bench -p opik-evals --bench experiment`. Prints the time beside two ideals: the time of the
+//! trials themselves divided by 64, and the same sleeps run by nothing but a set of tasks, which is
+//! what the timer of the runtime makes of 5 ms.
+#![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark")]
+
+use std::time::{Duration, Instant};
+
+use opik_evals::dataset::Item;
+use opik_evals::experiment::{Experiment, FnTask};
+use opik_evals::heuristics::Equals;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const ITEMS: usize = 10_000;
+const AT_ONCE: usize = 64;
+const TASK: Duration = Duration::from_millis(5);
+const ROUNDS: usize = 5;
+
+fn items() -> Vec<Item> {
+    let item = |n: usize| json!({ "id": format!("q{n}"), "n": n, "expected_output": "yes" });
+    (0..ITEMS)
+        .map(|n| Item::from_value(item(n)).unwrap())
+        .collect()
+}
+
+async fn bare() -> Duration {
+    let began = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..ITEMS {
+        if running.len() >= AT_ONCE {
+            running.join_next().await;
+        }
+        running.spawn(sleep(TASK));
+    }
+    while running.join_next().await.is_some() {}
+    began.elapsed()
+}
+
+/// The time of a run, and the time of its trials divided by how many ran at once.
+async fn experiment(items: Vec<Item>, file: Option<std::path::PathBuf>) -> (Duration, Duration) {
+    let task = FnTask::new(|_| async {
+        sleep(TASK).await;
+        Ok("yes".into())
+    });
+    let mut experiment = Experiment::new("bench", items)
+        .task(task)
+        .metric(Equals::new())
+        .concurrency(AT_ONCE);
+    if let Some(file) = file {
+        experiment = experiment.file(file);
+    }
+    let began = Instant::now();
+    let run = experiment.run().await.unwrap();
+    let took = began.elapsed();
+    assert_eq!(run.trials().len(), ITEMS);
+    let sum: u64 = run.trials().iter().map(|trial| trial.duration_us).sum();
+    (
+        took,
+        Duration::from_micros(sum) / u32::try_from(AT_ONCE).unwrap(),
+    )
+}
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let nominal = TASK * u32::try_from(ITEMS.div_ceil(AT_ONCE)).unwrap();
+    println!("{ITEMS} items, {TASK:?} each, {AT_ONCE} at once: {nominal:?} by the clock alone");
+    for round in 1..=ROUNDS {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("run.jsonl");
+        let (bare, memory, written) = runtime.block_on(async {
+            (
+                bare().await,
+                experiment(items(), None).await,
+                experiment(items(), Some(file)).await,
+            )
+        });
+        for (what, (took, trials)) in [("in memory", memory), ("with its file", written)] {
+            println!(
+                "round {round}, {what}: {took:.0?}; of its trials {:.3} ({trials:.0?}), of the bare set {:.3} ({bare:.0?})",
+                took.as_secs_f64() / trials.as_secs_f64(),
+                took.as_secs_f64() / bare.as_secs_f64(),
+            );
+        }
+    }
+}
