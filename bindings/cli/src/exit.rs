@@ -38,6 +38,10 @@ pub(crate) enum Verdict {
     Unusable,
     /// A record cannot be used, and `--strict` was given.
     Strict,
+    /// The results could not be sent to Opik; they are kept.
+    Submission,
+    /// A threshold was not kept.
+    Gate,
 }
 
 impl Verdict {
@@ -46,6 +50,8 @@ impl Verdict {
             Self::Input => 1,
             Self::Unusable => 2,
             Self::Strict => 3,
+            Self::Submission => 4,
+            Self::Gate => 5,
         }
     }
 
@@ -54,6 +60,8 @@ impl Verdict {
             Self::Input => "input",
             Self::Unusable => "unusable",
             Self::Strict => "strict",
+            Self::Submission => "submission",
+            Self::Gate => "gate",
         }
     }
 }
@@ -127,6 +135,17 @@ impl Failure {
 
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    /// The same failure with a code of the family `evals`, in which 3, 4 and 5 mean something else.
+    #[must_use]
+    pub(crate) fn of_evals(mut self) -> Self {
+        self.code = match self.code {
+            Code::NotFound | Code::Store => Code::Evals(Verdict::Input),
+            Code::Input => Code::Evals(Verdict::Unusable),
+            code @ (Code::Failed | Code::Usage | Code::Evals(_)) => code,
+        };
+        self
     }
 
     pub(crate) fn next_step(&self) -> Option<&str> {

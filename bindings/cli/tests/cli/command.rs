@@ -45,6 +45,23 @@ impl Scratch {
         Run::of(self.command(args).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// Runs with the caller's search path, for commands that start other programs.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the machine says where its programs are"
+    )]
+    pub(crate) fn run_with_path(&self, args: &[&str]) -> Run {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut command = self.command(args);
+        Run::of(
+            command
+                .env("PATH", path)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap(),
+        )
+    }
+
     pub(crate) fn run_with_input(&self, args: &[&str], input: &[u8]) -> Run {
         let mut child = self
             .command(args)

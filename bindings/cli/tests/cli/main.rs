@@ -6,6 +6,7 @@ mod command;
 mod configure;
 mod doctor;
 mod evals;
+mod experiments;
 mod export;
 mod help;
 mod import;

@@ -1,12 +1,20 @@
-//! `opik-rs evals`: datasets and, with them, evaluation out of band.
+//! `opik-rs evals`: datasets, experiments, comparisons, gates and reports, out of band.
 //!
 //! The exit codes of this family are its own, because its first user scripts depend on them; they
 //! are listed in its help.
 
+mod baseline;
 mod dataset;
+mod diff;
 mod failure;
+mod findings;
+mod gate;
 mod inputs;
+mod metrics;
 mod precision;
+mod report;
+mod run;
+mod submit;
 mod summary;
 mod tone;
 mod vyasa;
@@ -14,7 +22,7 @@ mod vyasa;
 use clap::Subcommand;
 
 use crate::context::Context;
-use crate::exit::Outcome;
+use crate::exit::{Failure, Outcome};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -22,6 +30,10 @@ Examples:
   opik-rs evals tone runs/ --lexicon tone.yaml -o tone.jsonl
   opik-rs evals precision tables.jsonl -o precision.jsonl
   opik-rs evals dataset --traces --project shop -o shop.jsonl
+  opik-rs evals run tone.jsonl -m Equals -- python task.py
+  opik-rs evals diff runs/main.jsonl runs/tone.jsonl
+  opik-rs evals gate gates.toml runs/tone.jsonl
+  opik-rs evals report runs/tone.jsonl --report report.html
 
 Exit codes of evals commands:
   0  done                          3  a record cannot be used, under --strict
@@ -46,13 +58,29 @@ enum Evals {
     Precision(precision::Args),
     /// Bring a dataset into one form, from files or from recorded traces
     Dataset(dataset::Args),
+    /// Run an experiment: a program, answers that are there, or recorded traces, and its scores
+    Run(Box<run::Args>),
+    /// Compare two runs case by case, and say what could be chance
+    Diff(diff::Args),
+    /// Check thresholds; code 5 when one is not kept
+    Gate(gate::Args),
+    /// Show a run, or write it as HTML, Markdown, JUnit or JSON
+    Report(report::Args),
+    /// Send a run to Opik
+    Submit(submit::Args),
 }
 
 /// Runs a command of the family.
 pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
-    match &args.command {
+    let outcome = match &args.command {
         Evals::Tone(args) => tone::run(args, ctx),
         Evals::Precision(args) => precision::run(args, ctx),
         Evals::Dataset(args) => dataset::run(args, ctx),
-    }
+        Evals::Run(args) => run::run(args, ctx),
+        Evals::Diff(args) => diff::run(args, ctx),
+        Evals::Gate(args) => gate::run(args, ctx),
+        Evals::Report(args) => report::run(args, ctx),
+        Evals::Submit(args) => submit::run(args, ctx),
+    };
+    outcome.map_err(Failure::of_evals)
 }

@@ -93,7 +93,7 @@ fn say(inputs: &Inputs, text: &str, skipped: &Skipped, ctx: &Context) -> Outcome
     Ok(())
 }
 
-fn warnings(skipped: &Skipped) -> String {
+pub(super) fn warnings(skipped: &Skipped) -> String {
     let Some(first) = skipped.first().first() else {
         return String::new();
     };
@@ -113,7 +113,7 @@ fn warnings(skipped: &Skipped) -> String {
     text
 }
 
-fn nothing(skipped: &Skipped) -> Failure {
+pub(super) fn nothing(skipped: &Skipped) -> Failure {
     let failure = Failure::new(
         Code::Evals(Verdict::Unusable),
         "there is no record that can be used; nothing was written",
