@@ -1,56 +1,95 @@
-//! The official Python SDK against this server: what it writes reads back equal.
+//! The official SDKs against this server: what they write reads back equal.
 //!
-//! Needs a Python that has the package `opik`, named by `OPIK_SDK_PYTHON`; `.ci/run` sets one up.
+//! The Python one needs a Python that has the package `opik`, named by `OPIK_SDK_PYTHON`; the
+//! TypeScript one needs `node` and a folder that has the package `opik` in its `node_modules`,
+//! named by `OPIK_TS_SDK`. `.ci/run` sets them up.
 
 use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use crate::running::TestServer;
 
-/// Runs a section of `sdk/catalog.py`, or says that it is skipped.
-async fn drive(test: &str, section: &str) {
+/// What the machine has, or a word about the test that is skipped.
+fn setting(test: &str, name: &str, what: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the machine says where its Python is"
+        reason = "the machine says where its SDKs are"
     )]
-    let Some(python) = std::env::var("OPIK_SDK_PYTHON").ok() else {
+    let named = std::env::var(name).ok();
+    if named.is_none() {
         // Past the test harness, which hides what passing tests print.
-        let line =
-            format!("SKIPPED {test}: OPIK_SDK_PYTHON names no Python with the package opik\n");
+        let line = format!("SKIPPED {test}: {name} names no {what} with the package opik\n");
         std::io::stderr().write_all(line.as_bytes()).unwrap();
-        return;
-    };
+    }
+    named
+}
+
+/// Runs a section of a script under `sdk`.
+async fn run(mut command: Command, script: &str, section: &str) {
     let server = TestServer::start().await;
-    let (url, section) = (server.url("/api"), section.to_owned());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorder/sdk/catalog.py");
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorder/sdk");
     let dir = tempfile::tempdir().unwrap();
-    let ran = tokio::task::spawn_blocking(move || {
-        std::process::Command::new(python)
-            .arg(script)
-            .arg(section)
-            .env("OPIK_URL_OVERRIDE", url)
-            .env("NO_PROXY", "*")
-            .current_dir(dir.path())
-            .output()
-            .unwrap()
-    });
+    command
+        .arg(scripts.join(script))
+        .arg(section)
+        .env("OPIK_URL_OVERRIDE", server.url("/api"))
+        .env("NO_PROXY", "*")
+        .current_dir(dir.path());
+    let ran = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = ran.await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let failed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{failed}");
-    assert!(said.contains("done"), "{said}");
+    assert!(said.contains(&format!("{section} done")), "{said}");
+}
+
+async fn python(test: &str, section: &str) {
+    if let Some(python) = setting(test, "OPIK_SDK_PYTHON", "Python") {
+        run(Command::new(python), "catalog.py", section).await;
+    }
+}
+
+async fn typescript(test: &str, section: &str) {
+    if let Some(folder) = setting(test, "OPIK_TS_SDK", "folder") {
+        let mut node = Command::new("node");
+        node.env("OPIK_TS_SDK", folder);
+        run(node, "catalog.mjs", section).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_reads_back_datasets_with_their_versions() {
-    drive(
-        "the_sdk_reads_back_datasets_with_their_versions",
+async fn the_python_sdk_reads_back_datasets_with_their_versions() {
+    python(
+        "the_python_sdk_reads_back_datasets_with_their_versions",
         "datasets",
     )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sdk_reads_back_prompts_with_their_versions() {
-    drive("the_sdk_reads_back_prompts_with_their_versions", "prompts").await;
+async fn the_python_sdk_reads_back_prompts_with_their_versions() {
+    python(
+        "the_python_sdk_reads_back_prompts_with_their_versions",
+        "prompts",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_reads_back_datasets_with_their_versions() {
+    typescript(
+        "the_typescript_sdk_reads_back_datasets_with_their_versions",
+        "datasets",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_reads_back_prompts_with_their_versions() {
+    typescript(
+        "the_typescript_sdk_reads_back_prompts_with_their_versions",
+        "prompts",
+    )
+    .await;
 }
