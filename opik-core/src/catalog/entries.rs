@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Audit, CatalogError, Listing, Numbered, ProjectChoice, USER, check_id, check_length,
-    check_text, check_word,
+    Audit, CatalogError, Listing, Numbered, ProjectChoice, check_id, check_length, check_text,
+    check_word,
 };
 use crate::{EntityId, Json, ProjectId, Timestamp};
 
@@ -152,18 +152,9 @@ pub struct FeedbackDefinition {
     /// Its range or categories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Json>,
-    /// When it was made. These four are in camel case on the wire, as nowhere else.
-    #[serde(rename = "createdAt")]
-    pub created_at: Timestamp,
-    /// Who made it.
-    #[serde(rename = "createdBy")]
-    pub created_by: String,
-    /// When it was changed last.
-    #[serde(rename = "lastUpdatedAt")]
-    pub last_updated_at: Timestamp,
-    /// Who changed it last.
-    #[serde(rename = "lastUpdatedBy")]
-    pub last_updated_by: String,
+    /// Who made it, and when.
+    #[serde(flatten)]
+    pub audit: Audit,
 }
 
 /// A request for a feedback definition: a new one, or all of an existing one.
@@ -201,10 +192,7 @@ impl NewFeedbackDefinition {
             description: self.description,
             r#type: self.r#type,
             details: self.details,
-            created_at: at,
-            created_by: USER.to_owned(),
-            last_updated_at: at,
-            last_updated_by: USER.to_owned(),
+            audit: Audit::new(at),
         })
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::catalog::{
     WithColumns, conditions, created_with, filters, lines, order, page, reply, stream,
 };
-use super::{checks, datasets};
+use super::{checks, datasets, experiment_items};
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, Params, PathId, no_content};
 
@@ -172,7 +172,11 @@ async fn compare(
     query.order = order(&params, CompareQuery::FIELDS)?;
     query.search = params.get("search").map(str::to_owned);
     query.page = page(&params, 10)?;
-    let items = app.store().compare(&query).await?;
+    let items = app.store().compare(&query).await?.map(|mut row| {
+        let runs = std::mem::take(&mut row.experiment_items);
+        row.experiment_items = runs.into_iter().map(experiment_items::shown).collect();
+        row
+    });
     Ok(WithColumns::new(reply(query.page, items, &[])).into_response())
 }
 

@@ -12,7 +12,7 @@ use opik_core::catalog::{
 use serde::Deserialize;
 
 use super::catalog::{Ids, lines, stream};
-use super::checks;
+use super::{checks, views};
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, PathId, SmallBody, no_content};
 
@@ -39,6 +39,12 @@ async fn write(
     Ok(no_content())
 }
 
+/// A run as it is shown.
+pub(super) fn shown(mut item: ExperimentItem) -> ExperimentItem {
+    views::shown_scores(&mut item.feedback_scores);
+    item
+}
+
 #[derive(Debug, Deserialize)]
 struct Stream {
     experiment_name: Option<String>,
@@ -58,7 +64,7 @@ async fn read(
         .store()
         .experiment_items(&name, &project, body.last_retrieved_id, limit)
         .await?;
-    Ok(stream(items))
+    Ok(stream(items.into_iter().map(shown).collect()))
 }
 
 /// At most 4 MiB, as in Opik: the official client halves what is larger.
@@ -83,6 +89,6 @@ async fn find(
     PathId(id): PathId<EntityId>,
 ) -> Result<Json<ExperimentItem>, ApiError> {
     let item = app.store().experiment_item(id).await?;
-    item.map(Json)
+    item.map(|item| Json(shown(item)))
         .ok_or_else(|| ApiError::not_found(format!("Not found experiment item with id '{id}'")))
 }

@@ -115,7 +115,8 @@ async fn environments(
     PathId(id): PathId<EntityId>,
     JsonBody(body): JsonBody<Environments>,
 ) -> Result<Response, ApiError> {
-    let names = checks::not_null("environments", body.environments)?;
+    // `null` takes them all away.
+    let names = body.environments.unwrap_or_default();
     app.store().set_prompt_environments(id, names).await?;
     Ok(no_content())
 }

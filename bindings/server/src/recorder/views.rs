@@ -61,7 +61,8 @@ fn with_first(metadata: Option<Json>, name: &str, value: &str) -> Option<Json> {
     serde_json::from_str(&text).ok().or(metadata)
 }
 
-fn shown_scores(scores: &mut [FeedbackScore]) {
+/// Scores with who gave them, as Opik shows them.
+pub(super) fn shown_scores(scores: &mut [FeedbackScore]) {
     for score in scores {
         score.created_by = user();
         score.last_updated_by = user();

@@ -6,6 +6,8 @@
 #![expect(clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -268,4 +270,111 @@ async fn prompts_and_environments_as_the_python_client_uses_them() {
 
     let count = replay(&server, &mut learned, "s09_prompts.jsonl", is_of_catalogue).await;
     assert_eq!(count, 32);
+}
+
+/// Traces, spans and scores as well: experiments are joined with them.
+fn is_of_experiments(path: &str) -> bool {
+    let of_traces = ["traces", "spans"];
+    let private = |area: &str| path.starts_with(&format!("/api/v1/private/{area}"));
+    is_of_catalogue(path) || of_traces.iter().any(|area| private(area))
+}
+
+#[tokio::test]
+async fn experiments_as_the_python_client_uses_them() {
+    let server = TestServer::start().await;
+    let mut learned = Learned::default();
+    let count = replay(
+        &server,
+        &mut learned,
+        "s08_experiments.jsonl",
+        is_of_experiments,
+    )
+    .await;
+    assert!(count > 30, "{count}");
+}
+
+#[tokio::test]
+async fn bulk_uploads_as_the_python_client_makes_them() {
+    let server = TestServer::start().await;
+    let mut learned = Learned::default();
+    let count = replay(&server, &mut learned, "s14_bulk.jsonl", is_of_experiments).await;
+    assert!(count > 8, "{count}");
+}
+
+fn evaluate_flow() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/evaluate_flow.jsonl.gz");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap())
+        .read_to_string(&mut text)
+        .unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// What `evaluate()` of the Python client sends, in its order. The recorded server answered with
+/// little more than a status, so what was stored is read at the end.
+#[tokio::test]
+async fn what_evaluate_sends_becomes_an_experiment() {
+    let server = TestServer::start().await;
+    let mut learned = Learned::default();
+    let mut experiment = String::new();
+    for request in evaluate_flow() {
+        let path = request["path"].as_str().unwrap();
+        if !path.starts_with("/api/v1/private") || path.ends_with("/projects/retrieve") {
+            continue;
+        }
+        let mut sent = request.clone();
+        sent["query"] = match request["query"].as_str() {
+            Some("page=1&size=1") => json!({"page": "1", "size": "1"}),
+            _ => json!({}),
+        };
+        let (status, here) = send(&server, &learned, &sent).await;
+        let place = format!("#{} {} {path}", request["seq"], request["method"]);
+        assert_eq!(request["status"], status.as_u16(), "{place}: {here}");
+        if path.ends_with("/datasets/retrieve") && status == 200 {
+            let id = here["id"].as_str().unwrap();
+            learned.learn("0198a000-0000-7000-8000-000000000001", id, &place);
+        }
+        if path.ends_with("/versions") {
+            let id = here["content"][0]["id"].as_str().unwrap();
+            learned.learn("0198a000-0000-7000-8000-0000000000aa", id, &place);
+        }
+        if path.ends_with("/experiments") {
+            experiment = here["location"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .to_owned();
+        }
+    }
+    let (_, seen) = server.get(&format!("/experiments/{experiment}")).await;
+    assert_eq!(seen["dataset_name"], "vyasa-tone");
+    assert_eq!(
+        (&seen["trace_count"], &seen["dataset_item_count"]),
+        (&json!(3), &json!(3))
+    );
+    assert!(!is_nothing(&seen["feedback_scores"]) && !is_nothing(&seen["experiment_scores"]));
+    assert_eq!(seen["dataset_version_summary"]["version_name"], "v1");
+    let dataset = seen["dataset_id"].as_str().unwrap();
+    let (_, rows) = server
+        .get(&format!(
+            "/datasets/{dataset}/items/experiments/items?experiment_ids=%5B%22{experiment}%22%5D"
+        ))
+        .await;
+    assert_eq!(rows["total"], 3);
+    for row in rows["content"].as_array().unwrap() {
+        let run = &row["experiment_items"][0];
+        assert!(
+            run["output"].is_object() && run["input"].is_object(),
+            "{run}"
+        );
+        let (_, trace) = server
+            .get(&format!("/traces/{}", run["trace_id"].as_str().unwrap()))
+            .await;
+        assert_eq!(trace["experiment"]["id"], experiment.as_str());
+        assert_eq!(trace["experiment"]["dataset_item_id"], row["id"]);
+    }
 }

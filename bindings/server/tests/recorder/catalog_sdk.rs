@@ -93,3 +93,23 @@ async fn the_typescript_sdk_reads_back_prompts_with_their_versions() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_reads_back_experiments() {
+    python("the_python_sdk_reads_back_experiments", "experiments").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_sdk_reads_back_queues_and_definitions() {
+    python("the_python_sdk_reads_back_queues_and_definitions", "rest").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_reads_back_experiments() {
+    typescript("the_typescript_sdk_reads_back_experiments", "experiments").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_reads_back_queues() {
+    typescript("the_typescript_sdk_reads_back_queues", "queues").await;
+}

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entry::{self, Entry as _, Selection};
 use super::versions::Version;
-use super::{Change, Outcome, items, project_of, versions};
+use super::{Change, Outcome, is_elsewhere, items, project_of, versions};
 use crate::store::Store;
 
 /// Most labels of a version that make sense, each of 100 characters at most.
@@ -399,8 +399,8 @@ impl DatasetCatalog for Store {
                 return Ok(None);
             };
             Ok(Some(Found {
+                elsewhere: elsewhere || is_elsewhere(&choice, project, record.project_id),
                 record: seen(conn, record)?,
-                elsewhere,
             }))
         })
         .await

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use opik_core::catalog::{
-    CatalogError, Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate,
+    Audit, CatalogError, Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate,
     FeedbackDefinition, Listing, NewDashboard, NewEnvironment, NewFeedbackDefinition, Numbered,
 };
 use opik_core::{EntityId, ProjectId};
@@ -104,7 +104,7 @@ impl EntryCatalog for Store {
             let old = entry::expect::<FeedbackDefinition>(change.conn(), id)?;
             let mut record = new.into_record(change.at)?;
             record.id = id;
-            (record.created_at, record.created_by) = (old.created_at, old.created_by);
+            record.audit = Audit::after(&old.audit, change.at);
             entry::check_name(change.conn(), &record, DEFINITION_TAKEN)?;
             entry::put(change.conn(), &record)
         })

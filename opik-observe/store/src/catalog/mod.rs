@@ -23,6 +23,7 @@ mod entry;
 mod experiments;
 mod items;
 mod joined;
+pub(crate) mod of_traces;
 mod optimizations;
 mod prompts;
 mod queues;
@@ -117,6 +118,15 @@ fn project_of(conn: &Connection, choice: &ProjectChoice) -> Outcome<Option<Proje
         (None, None) => None,
     };
     Ok(found.map(ProjectId::from_bytes))
+}
+
+/// Whether something belongs to a project while one was named that does not exist.
+fn is_elsewhere(
+    choice: &ProjectChoice,
+    project: Option<ProjectId>,
+    own: Option<ProjectId>,
+) -> bool {
+    !choice.is_none() && project.is_none() && own.is_some()
 }
 
 impl Store {

@@ -12,7 +12,7 @@ use opik_core::catalog::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::entry::{self, Selection};
-use super::{Change, Outcome, count, from_text, project_of, to_text};
+use super::{Change, Outcome, count, from_text, is_elsewhere, project_of, to_text};
 use crate::store::Store;
 
 const NAME_TAKEN: &str = "Prompt id or name already exists";
@@ -240,6 +240,7 @@ impl PromptCatalog for Store {
             let Some((record, elsewhere)) = entry::find::<Prompt>(conn, &name, project)? else {
                 return Ok(None);
             };
+            let elsewhere = elsewhere || is_elsewhere(&choice, project, record.project_id);
             let mut record = seen(conn, record)?;
             record.requested_version = if version == VersionChoice::default() {
                 record.latest_version.clone()

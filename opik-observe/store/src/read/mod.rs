@@ -17,11 +17,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use opik_core::ProjectId;
 use opik_core::query::ProjectSelector;
+use opik_core::{ProjectId, Trace};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::block;
+use crate::catalog::of_traces;
 use crate::error::StoreError;
 use crate::recent::Recent;
 
@@ -66,6 +67,7 @@ pub(crate) struct Reader {
     recent: Option<Arc<Recent>>,
     has_scores: [Option<bool>; 2],
     has_attached: Option<bool>,
+    is_catalogued: Option<bool>,
 }
 
 impl Reader {
@@ -78,6 +80,7 @@ impl Reader {
             recent: None,
             has_scores: [None; 2],
             has_attached: None,
+            is_catalogued: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl Reader {
         self.projects.0.clear();
         self.has_scores = [None; 2];
         self.has_attached = None;
+        self.is_catalogued = None;
         begin(&self.conn)?;
         if let Some(text) = &self.text {
             begin(text)?;
@@ -124,6 +128,19 @@ impl Reader {
             .query_row([], |row| row.get(0))?;
         self.has_attached = Some(any);
         Ok(any)
+    }
+
+    /// Puts the experiment and the annotation queues of a trace in; mostly there are none.
+    fn join_catalog(&mut self, trace: &mut Trace) -> Result<(), StoreError> {
+        let any = match self.is_catalogued {
+            Some(known) => known,
+            None => of_traces::any(&self.conn)?,
+        };
+        self.is_catalogued = Some(any);
+        if any {
+            of_traces::join(&self.conn, trace)?;
+        }
+        Ok(())
     }
 
     fn project_id(&mut self, key: i64) -> Result<ProjectId, StoreError> {

@@ -138,25 +138,26 @@ pub(super) struct Needs {
     pub(super) scores: bool,
     /// The scores of its spans.
     pub(super) span_scores: bool,
+    /// Its experiment and annotation queues.
+    pub(super) catalog: bool,
 }
 
 impl Needs {
     fn of_field(name: &str) -> Self {
         match name {
-            "input"
-            | "output"
-            | "input_json"
-            | "output_json"
-            | "metadata"
-            | "experiment_id"
-            | "annotation_queue_ids" => Self {
+            "input" | "output" | "input_json" | "output_json" | "metadata" => Self {
                 body: true,
+                ..Self::default()
+            },
+            "experiment_id" | "annotation_queue_ids" => Self {
+                body: true,
+                catalog: true,
                 ..Self::default()
             },
             "feedback_scores" => Self {
                 body: true,
                 scores: true,
-                span_scores: false,
+                ..Self::default()
             },
             "span_feedback_scores" => Self {
                 span_scores: true,
@@ -175,6 +176,7 @@ impl Needs {
             body: self.body || other.body,
             scores: self.scores || other.scores,
             span_scores: self.span_scores || other.span_scores,
+            catalog: self.catalog || other.catalog,
         }
     }
 }

@@ -101,6 +101,7 @@ impl Reader {
         let mut trace = *record.trace;
         self.join_scores(&ScoreTarget::Trace(trace.id), &mut trace.feedback_scores)?;
         self.join_span_scores(record.key, &mut trace)?;
+        self.join_catalog(&mut trace)?;
         if self.any_attached()? {
             trace
                 .comments
@@ -179,6 +180,9 @@ impl Reader {
         }
         if needs.span_scores {
             self.join_span_scores(record.key, &mut record.trace)?;
+        }
+        if needs.catalog {
+            self.join_catalog(&mut record.trace)?;
         }
         let trace = &record.trace;
         let content = [&trace.input, &trace.output, &trace.metadata];

@@ -195,13 +195,11 @@ def rest(client):
     client.delete_dashboard(board.id)
     equal(client.get_dashboards(), [])
 
-    from opik.rest_api.types import feedback_create_numerical as numerical, numerical_feedback_detail_create as detail
+    from opik.rest_api.types.feedback_create import FeedbackCreate_Numerical
+    from opik.rest_api.types.numerical_feedback_detail_create import NumericalFeedbackDetailCreate
 
     definitions = client.rest_client.feedback_definitions
-    wanted = numerical.FeedbackCreate_Numerical if hasattr(numerical, "FeedbackCreate_Numerical") else None
-    if wanted is None:
-        from opik.rest_api.types.feedback_create import FeedbackCreate_Numerical as wanted
-    new = wanted(name="useful", details=detail.NumericalFeedbackDetailCreate(max=1.0, min=0.0))
+    new = FeedbackCreate_Numerical(name="useful", details=NumericalFeedbackDetailCreate(max=1.0, min=0.0))
     definitions.create_feedback_definition(request=new)
     equal(status(definitions.create_feedback_definition, request=new), 409)
     found = definitions.find_feedback_definitions(name="use").content
@@ -271,18 +269,11 @@ def experiments(client):
 
     # Precomputed results, in bulk.
     bulk = client.create_experiment("exam", name="bulk", project_name=PROJECT)
-    from opik.api_objects.experiment import experiment_item as item_types
+    from opik.api_objects.experiment.bulk_item import ExperimentItemBulkRecord
 
-    names = [name for name in dir(item_types) if "Bulk" in name or "Upload" in name]
-    if hasattr(bulk, "batch_upload_items") and names:
-        rows = [
-            {"dataset_item_id": id, "evaluate_task_result": {"output": "z"}} for id in by_item
-        ]
-        try:
-            bulk.batch_upload_items(rows)
-            equal(len(bulk.get_items()), 20, "items of a bulk upload")
-        except (TypeError, AttributeError) as error:
-            print("the SDK takes other items in bulk:", error, names)
+    rows = [ExperimentItemBulkRecord(dataset_item_id=id, evaluate_task_result={"output": "z"}) for id in by_item]
+    bulk.batch_upload_items(rows)
+    equal([item.evaluation_task_output for item in bulk.get_items()], [{"output": "z"}] * 20, "items of a bulk upload")
     client.rest_client.experiments.delete_experiments_by_id(ids=[experiment.id])
     equal(status(client.get_experiment_by_id, experiment.id) or 404, 404)
 
