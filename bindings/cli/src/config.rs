@@ -60,6 +60,15 @@ pub(crate) fn stated_store() -> Option<PathBuf> {
     env::var_os("OPIK_DB").map(PathBuf::from)
 }
 
+/// Whether Vyasa's scripts would send to Opik: `OPIK_ENABLED` is one of the words that they take for
+/// yes, and there is an address.
+#[expect(clippy::disallowed_methods, reason = "this is config.rs")]
+pub(crate) fn vyasa_sends() -> bool {
+    let enabled = env::var("OPIK_ENABLED").unwrap_or_default();
+    let address = env::var("OPIK_BASE_URL").unwrap_or_default();
+    matches!(enabled.to_lowercase().as_str(), "true" | "1" | "yes") && !address.is_empty()
+}
+
 /// Names of the `OPIK_*` variables that are set, in order. Values are not looked at.
 pub(crate) fn opik_variables() -> Vec<String> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());

@@ -6,6 +6,7 @@
 //! followed: output appears whole or not at all, and never replaces its own input.
 //!
 //! - [`build_tone`] and [`build_precision`]: the two builders, records and counts.
+//! - [`VyasaSummary`]: what `run_evals.py` says about a dataset.
 //! - [`scan_text`], [`check_table_precision`], [`validate_table_precision`], [`format_number`] and
 //!   [`Numeric`]: the functions below them.
 
@@ -15,6 +16,7 @@ mod numeric;
 mod precision;
 mod records;
 mod scan;
+mod summary;
 
 pub use build::{build_precision, build_tone};
 pub use decimal::{Rounding, format_number};
@@ -23,6 +25,7 @@ pub use precision::{
     Contract, PrecisionFlag, Validated, check_table_precision, validate_table_precision,
 };
 pub use scan::{VyasaTerms, VyasaToneFlag, scan_text};
+pub use summary::VyasaSummary;
 
 /// What one of Vyasa's functions ends with where Python raises. It quotes nothing of the data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,4 +8,5 @@
 
 mod builders;
 mod items;
+mod properties;
 mod vyasa;

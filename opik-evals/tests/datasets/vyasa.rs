@@ -1,4 +1,4 @@
-//! The Vyasa mode makes what Vyasa's own scripts made: 21 runs of the builders and 467 calls of the
+//! The Vyasa mode makes what Vyasa's own scripts made: 37 runs of the scripts and 475 calls of the
 //! functions below them, recorded from Vyasa at commit 8764bef under Python 3.11.
 
 use std::collections::BTreeMap;
@@ -7,10 +7,13 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use opik_evals::dataset::vyasa::{
-    Contract, Numeric, PrecisionFlag, Raised, Rounding, VyasaTerms, build_precision, build_tone,
-    check_table_precision, format_number, scan_text, validate_table_precision,
+    Contract, Numeric, PrecisionFlag, Raised, Rounding, VyasaSummary, VyasaTerms, build_precision,
+    build_tone, check_table_precision, format_number, scan_text, validate_table_precision,
 };
-use opik_evals::dataset::{DatasetError, Lexicon, Node};
+use opik_evals::dataset::{
+    DatasetError, Input, Lexicon, Manifests, Node, PrecisionBuilder, ReadOptions, Severity,
+    ToneScanner,
+};
 use serde_json::Value;
 
 /// Runs that are not followed, and why.
@@ -289,4 +292,165 @@ fn tables_are_judged_and_rewritten_alike() {
     }
     assert_eq!(functions.rows["check_table_precision"].len(), 42);
     assert_eq!(functions.rows["validate_table_precision"].len(), 52);
+}
+
+/// Runs of `run_evals.py` that are not followed, and why.
+const NOT_SUMMARISED: &[(&str, &str)] = &[(
+    "eval_timeout_float",
+    "a wrong timeout kills the script before it does anything",
+)];
+
+#[test]
+fn a_dataset_is_summarised_in_the_same_words() {
+    let mut followed = 0;
+    for case in lines("run_evals.jsonl.gz") {
+        let case: Value = serde_json::from_str(&case).unwrap();
+        let name = case["name"].as_str().unwrap();
+        if case["dataset"].is_null() || NOT_SUMMARISED.iter().any(|(own, _)| *own == name) {
+            continue;
+        }
+        followed += 1;
+        let summary = VyasaSummary::read("ds", &bytes(&case["dataset"])[..]).unwrap();
+        let expected = case["stdout"].as_str().unwrap();
+        match summary.text() {
+            // What follows is about sending.
+            Ok(text) => assert_eq!(
+                expected
+                    .split_inclusive('\n')
+                    .take(text.lines().count())
+                    .collect::<String>(),
+                text,
+                "{name}"
+            ),
+            Err((text, raised)) => {
+                assert_eq!((text.as_str(), raised.kind), (expected, "AttributeError"));
+                assert_eq!(case["code"], 1, "{name}");
+            }
+        }
+    }
+    assert_eq!(followed, 14);
+}
+
+/// The lexicon that Vyasa ships, as far as its own linter used it on the recorded texts.
+fn linted(rows: &[Node]) -> Lexicon {
+    let mut terms: BTreeMap<String, String> = BTreeMap::new();
+    for finding in rows
+        .iter()
+        .flat_map(|row| row.get("result").unwrap().list().unwrap())
+    {
+        let text = |name: &str| finding.get(name).unwrap();
+        let word = text("word").to_python().to_lowercase();
+        // Python takes these for other ways to write an i, and then finds no suggestion.
+        if word.contains(['ı', '\u{307}']) {
+            continue;
+        }
+        let term = format!(
+            "{{\"word\": {}, \"severity\": {}, \"replacement\": {}, \"category\": {}}}",
+            Node::from(word.as_str()).to_json(),
+            text("severity").to_json(),
+            text("suggestion").to_json(),
+            text("category").to_json(),
+        );
+        terms.insert(word, term);
+    }
+    let terms: Vec<_> = terms.into_values().collect();
+    Lexicon::parse("linted", &format!("{{\"terms\": [{}]}}", terms.join(", "))).unwrap()
+}
+
+#[test]
+fn the_scanner_finds_what_the_linter_found() {
+    let rows = &functions().rows["lint_tone"];
+    let scanner = ToneScanner::new(&linted(rows)).unwrap();
+    for row in rows {
+        let text = row.get("text").unwrap().text().unwrap();
+        // The dotless and the dotted capital I are letters of their own here.
+        if text.contains(['ı', 'İ']) {
+            continue;
+        }
+        let found: Vec<_> = scanner
+            .scan(text)
+            .iter()
+            .map(|flag| {
+                let severity = if flag.severity == Severity::Hard {
+                    "fail"
+                } else {
+                    "warn"
+                };
+                format!(
+                    "{} {severity} {} {} {:?}",
+                    flag.word, flag.start, flag.end, flag.suggestion
+                )
+            })
+            .collect();
+        let expected: Vec<_> = row
+            .get("result")
+            .unwrap()
+            .list()
+            .unwrap()
+            .iter()
+            .map(|finding| {
+                let text = |name: &str| finding.get(name).unwrap().to_python();
+                let place = |name: &str| {
+                    finding
+                        .get("location")
+                        .unwrap()
+                        .get(name)
+                        .unwrap()
+                        .to_python()
+                };
+                let suggestion = finding.get("suggestion").unwrap().text();
+                format!(
+                    "{} {} {} {} {suggestion:?}",
+                    text("word"),
+                    text("severity"),
+                    place("start"),
+                    place("end")
+                )
+            })
+            .collect();
+        assert_eq!(found, expected, "{text}");
+    }
+    assert_eq!(rows.len(), 18);
+}
+
+#[test]
+fn manifests_that_vyasa_builds_are_read() {
+    let rows = &functions().rows["build_manifest"];
+    let mut read = 0;
+    for row in rows {
+        let Some(manifest) = row.get("result") else {
+            continue;
+        };
+        read += 1;
+        let count = |name: &str| manifest.get(name).unwrap().list().unwrap().len();
+        let input = || Input::reader("m", std::io::Cursor::new(manifest.to_json()));
+        let manifests = Manifests::read([input()], ReadOptions::new()).unwrap();
+        assert_eq!(manifests.len(), count("blocks") + count("tables"));
+
+        let mut output = Vec::new();
+        let report = PrecisionBuilder::new().build([input()], &mut output);
+        let report = report.unwrap();
+        assert_eq!(report.skipped().count(), 0);
+        let rigor = manifest.get("rigor_level").unwrap().to_python();
+        assert!(report.labels().all(|(_, own, _)| own == rigor));
+        let tables = manifest.get("tables").unwrap().list().unwrap();
+        let issues = |table: &Node| table.get("flags").unwrap().list().unwrap().to_vec();
+        let mut expected: Vec<String> = Vec::new();
+        for table in tables {
+            let mut own: Vec<_> = issues(table).iter().map(Node::to_python).collect();
+            let mut seen = std::collections::BTreeSet::new();
+            own.retain(|issue| seen.insert(issue.clone()));
+            if own.is_empty() {
+                own.push("clean".to_owned());
+            }
+            expected.extend(own);
+        }
+        let text = String::from_utf8(output).unwrap();
+        let labels: Vec<_> = text
+            .lines()
+            .map(|line| Node::parse(line).unwrap().get("label").unwrap().to_python())
+            .collect();
+        assert_eq!(labels, expected);
+    }
+    assert!(read > 0 && rows.len() == 8);
 }

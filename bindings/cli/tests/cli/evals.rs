@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::command::{Scratch, line};
 
-/// The recorded runs of Vyasa's builders; bytes are kept as code points.
-fn recorded_runs() -> Vec<Value> {
-    let path = "../../opik-evals/tests/fixtures/vyasa/builders.jsonl.gz";
-    let packed = std::fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+/// Recorded runs of Vyasa's scripts; bytes are kept as code points.
+fn recorded_runs(name: &str) -> Vec<Value> {
+    let folder = "../../opik-evals/tests/fixtures/vyasa";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let packed = std::fs::File::open(folder.join(name)).unwrap();
     let mut text = String::new();
     flate2::read::GzDecoder::new(packed)
         .read_to_string(&mut text)
@@ -28,7 +29,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 #[test]
 fn the_vyasa_mode_has_the_output_the_records_and_the_exit_codes_of_the_scripts() {
     let mut followed = 0;
-    for case in recorded_runs() {
+    for case in recorded_runs("builders.jsonl.gz") {
         let name = case["name"].as_str().unwrap();
         if name == "tone_as_documented_no_pythonpath" {
             continue; // The script does not find its modules; there are none here.
@@ -235,7 +236,7 @@ fn recorded_traces_become_items() {
 #[test]
 fn the_help_of_each_command_teaches() {
     let scratch = Scratch::new();
-    for command in ["tone", "precision", "dataset"] {
+    for command in ["tone", "precision", "dataset", "describe"] {
         let help = scratch.ok(&["evals", command, "--help"]);
         assert!(help.contains(&format!("opik-rs evals {command}")), "{help}");
         assert!(
@@ -243,4 +244,50 @@ fn the_help_of_each_command_teaches() {
             "{help}"
         );
     }
+}
+
+#[test]
+fn a_dataset_is_described_and_in_the_words_of_vyasa_where_these_are_wanted() {
+    let scratch = Scratch::new();
+    scratch.file(
+        "set.jsonl",
+        "{\"text\": \"a\", \"expected_output\": \"x\"}\n{bad\n{\"text\": \"b\", \"expected_output\": \"x\"}\n{\"n\": 1}\n",
+    );
+    let report = scratch.json(&["evals", "describe", "set.jsonl"]);
+    assert_eq!(report["items"], 3);
+    assert_eq!(report["expected"][1]["value"], "x");
+    assert_eq!(report["expected"][1]["count"], 2);
+    assert_eq!(report["skipped"]["count"], 1);
+
+    let mut followed = 0;
+    for case in recorded_runs("run_evals.jsonl.gz") {
+        let name = case["name"].as_str().unwrap();
+        if name == "eval_timeout_float" {
+            continue; // A wrong timeout kills the script; it is not read here.
+        }
+        let scratch = Scratch::new();
+        if !case["dataset"].is_null() {
+            scratch.file("ds.jsonl", bytes(&case["dataset"]));
+        }
+        let argv = case["argv"][0].as_str().unwrap();
+        let mut command = scratch.command(&["evals", "describe", "--compat", "vyasa", argv]);
+        for (key, value) in case["env"].as_object().unwrap() {
+            command.env(key, value.as_str().unwrap());
+        }
+        let run = crate::command::Run::of(command.output().unwrap());
+        followed += 1;
+        let stdout = case["stdout"].as_str().unwrap();
+        // Sending is not done from here, so it fails, which the script ignores too.
+        let stdout: String = stdout
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("Submitted "))
+            .collect();
+        assert_eq!(run.stdout, stdout, "{name}");
+        assert_eq!(
+            i64::from(run.code),
+            case["code"].as_i64().unwrap(),
+            "{name}"
+        );
+    }
+    assert_eq!(followed, 15);
 }

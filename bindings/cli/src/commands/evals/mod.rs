@@ -5,6 +5,7 @@
 
 mod baseline;
 mod dataset;
+mod describe;
 mod diff;
 mod failure;
 mod findings;
@@ -58,6 +59,8 @@ enum Evals {
     Precision(precision::Args),
     /// Bring a dataset into one form, from files or from recorded traces
     Dataset(dataset::Args),
+    /// What a dataset holds
+    Describe(describe::Args),
     /// Run an experiment: a program, answers that are there, or recorded traces, and its scores
     Run(Box<run::Args>),
     /// Compare two runs case by case, and say what could be chance
@@ -76,6 +79,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         Evals::Tone(args) => tone::run(args, ctx),
         Evals::Precision(args) => precision::run(args, ctx),
         Evals::Dataset(args) => dataset::run(args, ctx),
+        Evals::Describe(args) => describe::run(args, ctx),
         Evals::Run(args) => run::run(args, ctx),
         Evals::Diff(args) => diff::run(args, ctx),
         Evals::Gate(args) => gate::run(args, ctx),

@@ -131,7 +131,7 @@ pub(super) fn nothing(skipped: &Skipped) -> Failure {
 
 /// What was left out, in JSON.
 #[derive(Debug, Serialize)]
-struct Left<'a> {
+pub(super) struct Left<'a> {
     count: u64,
     reasons: Vec<Reason<'a>>,
     first: Vec<Named<'a>>,
@@ -151,7 +151,7 @@ struct Named<'a> {
 }
 
 impl<'a> Left<'a> {
-    fn of(skipped: &'a Skipped) -> Self {
+    pub(super) fn of(skipped: &'a Skipped) -> Self {
         Self {
             count: skipped.count(),
             reasons: skipped

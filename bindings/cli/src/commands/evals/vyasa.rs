@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use opik_evals::dataset::{AtomicFile, DatasetError, Lexicon, vyasa};
 
 use super::failure::failure;
+use crate::config;
 use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome, Verdict};
 
@@ -85,6 +86,32 @@ pub(super) fn run(
     Ok(ctx
         .out
         .plain(&format!("Wrote {count} {name} records to {path}\n"))?)
+}
+
+/// Does what `run_evals.py` does with these arguments, but for sending.
+pub(super) fn describe(paths: &[PathBuf], ctx: &Context) -> Outcome {
+    let [path] = paths else {
+        return Err(plain("Usage: run_evals.py <dataset_jsonl>".to_owned()));
+    };
+    let reader =
+        File::open(path).map_err(|_| plain(format!("Dataset not found: {}", python_path(path))))?;
+    let summary = vyasa::VyasaSummary::read(&path.display().to_string(), BufReader::new(reader));
+    match summary.map_err(first)?.text() {
+        Ok(text) => ctx.out.plain(&text)?,
+        Err((text, raised)) => {
+            ctx.out.plain(&text)?;
+            return Err(plain(raised.to_string()));
+        }
+    }
+    if config::vyasa_sends() {
+        // The script sends to a path that Opik does not have.
+        ctx.out
+            .notice("Opik submission failed (ignored): this command does not send\n");
+    } else {
+        ctx.out
+            .plain("Opik not configured; skipping remote eval submission.\n")?;
+    }
+    Ok(())
 }
 
 /// Whatever stops the script, it ends with 1.

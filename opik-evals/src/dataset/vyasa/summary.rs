@@ -1,0 +1,97 @@
+//! What Vyasa's `run_evals.py` says about a dataset.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use super::Raised;
+use super::records::Lines;
+use crate::dataset::node::NodeError;
+use crate::dataset::{DatasetError, Node, Place};
+
+/// How many records a dataset has, and how many of each label.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VyasaSummary {
+    loaded: u64,
+    labels: Vec<(String, u64)>,
+    no_object: bool,
+}
+
+impl VyasaSummary {
+    /// Reads a dataset as the script does: lines that are no JSON are passed over; the label is
+    /// `label`, else `flags`, as Python prints it.
+    ///
+    /// # Errors
+    ///
+    /// Where the script stops while it reads, with the line at fault.
+    pub fn read(name: &str, input: impl BufRead) -> Result<Self, DatasetError> {
+        let mut lines = Lines::new(input);
+        let mut own = Self::default();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut line = 0;
+        loop {
+            let bytes = lines.next_line().map_err(|source| DatasetError::Read {
+                file: name.to_owned(),
+                source,
+            })?;
+            let Some(bytes) = bytes else { return Ok(own) };
+            line += 1;
+            let stop = |raised: &Raised| DatasetError::Unusable {
+                place: Place::new(name, line),
+                reason: raised.to_string(),
+            };
+            let text = std::str::from_utf8(bytes)
+                .map_err(|_| stop(&Raised::new("UnicodeDecodeError", "not UTF-8")))?;
+            let record = match Node::parse_python(text) {
+                Ok(record) => record,
+                Err(NodeError::TooDeep) => {
+                    return Err(stop(&Raised::new("RecursionError", "nested too deeply")));
+                }
+                Err(_) => continue,
+            };
+            own.loaded += 1;
+            if record.fields().is_none() {
+                own.no_object = true;
+                continue;
+            }
+            let label = record.get("label").filter(|label| label.is_truthy());
+            let label = Node::from(label.or_else(|| record.get("flags"))).to_python();
+            match places.get(&label).and_then(|at| own.labels.get_mut(*at)) {
+                Some((_, count)) => *count += 1,
+                None => {
+                    places.insert(label.clone(), own.labels.len());
+                    own.labels.push((label, 1));
+                }
+            }
+        }
+    }
+
+    /// How many records were read.
+    #[must_use]
+    pub fn loaded(&self) -> u64 {
+        self.loaded
+    }
+
+    /// How many records there are of each label, in the order of first appearance.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.labels.iter().map(|(label, n)| (label.as_str(), *n))
+    }
+
+    /// What the script prints about it, up to what it says about sending; and where it stops behind
+    /// the first line because a record is no object.
+    ///
+    /// # Errors
+    ///
+    /// The first line, and what Python raises.
+    pub fn text(&self) -> Result<String, (String, Raised)> {
+        let mut text = format!("Loaded {} records.\n", self.loaded);
+        if self.no_object {
+            let raised = Raised::new("AttributeError", "a record is no object");
+            return Err((text, raised));
+        }
+        text.push_str("Label/flag distribution:\n");
+        for (label, count) in self.labels() {
+            text.push_str(&format!("  {label}: {count}\n"));
+        }
+        Ok(text)
+    }
+}
