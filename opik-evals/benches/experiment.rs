@@ -82,9 +82,12 @@ fn main() {
         });
         for (what, (took, trials)) in [("in memory", memory), ("with its file", written)] {
             println!(
-                "round {round}, {what}: {took:.0?}; of its trials {:.3} ({trials:.0?}), of the bare set {:.3} ({bare:.0?})",
+                "round {round}, {what}: {} ms; of its trials {:.3} ({} ms), of the bare set {:.3} ({} ms)",
+                took.as_millis(),
                 took.as_secs_f64() / trials.as_secs_f64(),
+                trials.as_millis(),
                 took.as_secs_f64() / bare.as_secs_f64(),
+                bare.as_millis(),
             );
         }
     }
