@@ -3,7 +3,7 @@
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
-use crate::cacheable::{Cacheable, UnusedTools, cacheable, unused_tools};
+use crate::cacheable::{self, Cacheable, UnusedTools, cacheable_of, unused_tools_of};
 use crate::claims;
 use crate::context_growth::{ContextGrowth, context_growth};
 use crate::critical_path::{CriticalPath, critical_path};
@@ -89,12 +89,13 @@ pub fn analyse(tree: &TraceTree) -> Evidence {
     let spend = spend(tree);
     let repetitions = repetitions(tree, &errors, &spend, &Signatures::new(tree));
     let self_times = self_times(tree);
+    let prompts = cacheable::groups(tree);
     let mut evidence = Evidence {
         critical_path: critical_path(tree),
         truncated: truncated(tree),
         missing_outputs: missing_outputs(tree),
-        cacheable: cacheable(tree),
-        unused_tools: unused_tools(tree),
+        cacheable: cacheable_of(tree, &prompts),
+        unused_tools: unused_tools_of(tree, &prompts),
         ping_pongs: ping_pongs(tree, &spend),
         context_growth: context_growth(tree),
         outliers: outliers_with(tree, &self_times),

@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use crate::context::tokens::estimate;
 use crate::figures::real;
+use crate::signature::{Mix, Numbers};
 
 /// Fewer tokens than this are not cached.
 const LEAST: i64 = 1_024;
@@ -68,28 +69,36 @@ pub struct UnusedTools {
     pub tokens: usize,
 }
 
-/// Calls of one name and model, in order of their start.
-fn groups(tree: &TraceTree) -> Vec<Vec<NodeId>> {
-    let mut groups: BTreeMap<(Option<&str>, Option<&str>), Vec<NodeId>> = BTreeMap::new();
+/// Model calls with recorded input by name and model, each group in order of its start.
+pub(crate) fn groups(tree: &TraceTree) -> Vec<Vec<NodeId>> {
+    let mut groups: Numbers<Vec<NodeId>> = Numbers::default();
     for node in tree.nodes() {
         let span = tree.span(node);
         if span.kind() == &SpanType::Llm && span.input.is_some() {
-            let key = (span.name.as_deref(), span.model.as_deref());
-            groups.entry(key).or_default().push(node);
+            let mut key = Mix::default();
+            key.text(span.name.as_deref().unwrap_or_default());
+            key.text(span.model.as_deref().unwrap_or_default());
+            groups.entry(key.value()).or_default().push(node);
         }
     }
     let mut groups: Vec<Vec<NodeId>> = groups.into_values().collect();
     for group in &mut groups {
         group.sort_by_key(|&node| (tree.interval(node).start, node));
     }
+    groups.sort_unstable();
     groups
 }
 
 /// Finds prompts that a cache would save, the most tokens first.
 #[must_use]
 pub fn cacheable(tree: &TraceTree) -> Vec<Cacheable> {
+    cacheable_of(tree, &groups(tree))
+}
+
+/// The same with groups that are known.
+pub(crate) fn cacheable_of(tree: &TraceTree, groups: &[Vec<NodeId>]) -> Vec<Cacheable> {
     let mut found = Vec::new();
-    for nodes in groups(tree).into_iter().filter(|nodes| nodes.len() >= 2) {
+    for nodes in groups.iter().filter(|nodes| nodes.len() >= 2) {
         let text = |node: NodeId| {
             tree.span(node)
                 .input
@@ -103,7 +112,7 @@ pub fn cacheable(tree: &TraceTree) -> Vec<Cacheable> {
             nodes: Vec::new(),
         };
         let mut before = "";
-        for &node in &nodes {
+        for &node in nodes {
             let own = text(node);
             let usage = &tree.span(node).usage;
             let tokens = usage.prompt_tokens().filter(|&tokens| tokens > 0);
@@ -123,7 +132,7 @@ pub fn cacheable(tree: &TraceTree) -> Vec<Cacheable> {
         }
         let worth = real(sum.unsaved()) >= WORTH / 100.0 * real(sum.prompt_tokens);
         if sum.unsaved() >= LEAST && worth {
-            sum.nodes = nodes;
+            sum.nodes.clone_from(nodes);
             found.push(sum);
         }
     }
@@ -152,21 +161,27 @@ fn share_of(tokens: i64, part: usize, whole: usize) -> i64 {
 /// Finds tools that are described and not used, the most tokens first.
 #[must_use]
 pub fn unused_tools(tree: &TraceTree) -> Vec<UnusedTools> {
+    unused_tools_of(tree, &groups(tree))
+}
+
+/// The same with groups that are known.
+pub(crate) fn unused_tools_of(tree: &TraceTree, groups: &[Vec<NodeId>]) -> Vec<UnusedTools> {
     let mut found = Vec::new();
+    // The first call stands for all; tools rarely change on the way.
+    let describing = groups.iter().filter_map(|nodes| {
+        let described = described(tree, *nodes.first()?);
+        (!described.is_empty()).then_some((nodes, described))
+    });
+    let describing: Vec<(&Vec<NodeId>, HashMap<String, usize>)> = describing.collect();
+    if describing.is_empty() {
+        return found;
+    }
     let spans = tree.nodes().map(|node| tree.span(node));
     let tools: HashSet<&str> = spans
         .filter(|span| span.kind() == &SpanType::Tool)
         .filter_map(|span| span.name.as_deref())
         .collect();
-    for nodes in groups(tree) {
-        let Some(&first) = nodes.first() else {
-            continue;
-        };
-        // The first call stands for all; tools rarely change on the way.
-        let described = described(tree, first);
-        if described.is_empty() {
-            continue;
-        }
+    for (nodes, described) in describing {
         let named = |name: &str| {
             let quoted = format!("\"{name}\"");
             let escaped = format!("\\\"{name}\\\"");
@@ -198,7 +213,7 @@ pub fn unused_tools(tree: &TraceTree) -> Vec<UnusedTools> {
             unused: unused.into_keys().collect(),
             described: all,
             tokens,
-            nodes,
+            nodes: nodes.clone(),
         });
     }
     found.sort_by_key(|tools| {

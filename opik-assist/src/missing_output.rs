@@ -7,11 +7,11 @@
 //!   for the reply is there: `content`, `text`, `message`, `output` or `completion` is `null` or empty.
 //! - A model call that says that it wrote 0 tokens.
 
-use std::collections::HashMap;
-
 use opik_core::tree::NodeId;
 use opik_core::{Json, Span, SpanType, TraceTree};
 use serde_json::Value;
+
+use crate::signature::{Mix, Numbers};
 
 /// Outputs longer than this are not empty.
 const LONGEST: usize = 4_096;
@@ -43,7 +43,7 @@ pub struct MissingOutput {
 /// Finds calls that gave nothing back, in pre-order.
 #[must_use]
 pub fn missing_outputs(tree: &TraceTree) -> Vec<MissingOutput> {
-    let mut names: HashMap<(&str, Option<&str>), (usize, usize)> = HashMap::new();
+    let mut names: Numbers<(usize, usize)> = Numbers::default();
     let mut suspects = Vec::new();
     for node in tree.nodes() {
         let span = tree.span(node);
@@ -51,9 +51,7 @@ pub fn missing_outputs(tree: &TraceTree) -> Vec<MissingOutput> {
             continue;
         }
         let has = has_output(span);
-        let (with, all) = names
-            .entry((span.kind().as_str(), span.name.as_deref()))
-            .or_default();
+        let (with, all) = names.entry(key(span)).or_default();
         *all += 1;
         *with += usize::from(has);
         if span.error_info.is_some() || span.end_time.is_none() {
@@ -76,11 +74,19 @@ pub fn missing_outputs(tree: &TraceTree) -> Vec<MissingOutput> {
     }
     suspects.retain(|missing| {
         let span = tree.span(missing.node);
-        let counts = names.get(&(span.kind().as_str(), span.name.as_deref()));
+        let counts = names.get(&key(span));
         let (with, all) = counts.copied().unwrap_or_default();
         missing.kind != MissingKind::Absent || with > 0 && with * 2 >= all
     });
     suspects
+}
+
+/// A hash of kind and name.
+fn key(span: &Span) -> u64 {
+    let mut mix = Mix::default();
+    mix.text(span.kind().as_str());
+    mix.text(span.name.as_deref().unwrap_or_default());
+    mix.value()
 }
 
 fn has_output(span: &Span) -> bool {

@@ -142,11 +142,11 @@ impl Exact {
 }
 
 /// A table whose keys are hashes already.
-type Numbers<T> = HashMap<u64, T, BuildHasherDefault<Hashed>>;
+pub(crate) type Numbers<T> = HashMap<u64, T, BuildHasherDefault<Hashed>>;
 
 /// Passes a key on that is a hash already.
-#[derive(Default)]
-struct Hashed(u64);
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, _: &[u8]) {}

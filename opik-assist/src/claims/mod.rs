@@ -8,8 +8,8 @@ mod repeats;
 mod spending;
 mod swallowed;
 
-use opik_core::TraceTree;
 use opik_core::tree::NodeId;
+use opik_core::{SpanType, Timestamp, TraceTree};
 
 use crate::analysis::Evidence;
 use crate::finding::{Finding, FindingId};
@@ -36,6 +36,8 @@ struct Claims<'a> {
     tree: &'a TraceTree,
     evidence: &'a Evidence,
     labels: Labels<'a>,
+    /// Model calls by their start.
+    calls: Vec<(Timestamp, NodeId)>,
     found: Vec<(Rank, Finding)>,
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn findings(tree: &TraceTree, evidence: &Evidence) -> Vec<Finding> {
         tree,
         evidence,
         labels: Labels::new(tree),
+        calls: calls(tree, evidence),
         found: Vec::new(),
     };
     errors::claim(&mut claims);
@@ -61,6 +64,21 @@ pub(crate) fn findings(tree: &TraceTree, evidence: &Evidence) -> Vec<Finding> {
             finding
         })
         .collect()
+}
+
+/// Model calls by their start; none where no error asks for them.
+fn calls(tree: &TraceTree, evidence: &Evidence) -> Vec<(Timestamp, NodeId)> {
+    if evidence.errors.origins.is_empty() {
+        return Vec::new();
+    }
+    let calls = tree
+        .nodes()
+        .filter(|&node| tree.span(node).kind() == &SpanType::Llm);
+    let mut calls: Vec<_> = calls
+        .map(|node| (tree.interval(node).start, node))
+        .collect();
+    calls.sort_unstable();
+    calls
 }
 
 impl Claims<'_> {

@@ -1,8 +1,8 @@
 //! What became of an error that nobody reported: what its catcher gave back, and whether a model
 //! was told of it.
 
+use opik_core::Json;
 use opik_core::tree::NodeId;
-use opik_core::{Json, SpanType};
 
 use super::Claims;
 use crate::errors::SpanError;
@@ -57,15 +57,11 @@ fn told(claims: &Claims<'_>, error: &SpanError) -> Option<Option<NodeId>> {
     // As it stands in JSON, without the quotation marks.
     let wanted = Json::string(&head);
     let wanted = wanted.as_str().trim_matches('"');
+    let again = wanted.replace('\\', "\\\\");
     let end = tree.interval(error.node).end;
-    let mut later: Vec<NodeId> = tree
-        .nodes()
-        .filter(|&node| {
-            tree.span(node).kind() == &SpanType::Llm && tree.interval(node).start >= end
-        })
-        .collect();
-    later.sort_by_key(|&node| (tree.interval(node).start, node));
-    let inputs = later.into_iter().filter_map(|node| {
+    let from = claims.calls.partition_point(|&(start, _)| start < end);
+    let later = claims.calls.get(from..).unwrap_or_default();
+    let inputs = later.iter().filter_map(|&(_, node)| {
         let input = tree.span(node).input.as_ref()?.as_str();
         (input.len() <= LONGEST).then_some((node, input))
     });
@@ -73,7 +69,7 @@ fn told(claims: &Claims<'_>, error: &SpanError) -> Option<Option<NodeId>> {
     for (node, input) in inputs.take(CALLS) {
         known = true;
         // Messages that stand in a text within a text have their escapes escaped once more.
-        if input.contains(wanted) || input.contains(&wanted.replace('\\', "\\\\")) {
+        if input.contains(wanted) || input.contains(&again) {
             return Some(Some(node));
         }
     }
