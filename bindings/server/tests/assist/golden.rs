@@ -12,11 +12,11 @@ use crate::exchange::{Answer, exchange};
 use crate::world::World;
 
 #[derive(Debug, Deserialize)]
-struct Exchange {
-    group: String,
-    scenario: String,
+pub(crate) struct Exchange {
+    pub(crate) group: String,
+    pub(crate) scenario: String,
     step: usize,
-    request: String,
+    pub(crate) request: String,
     status: String,
     headers: Vec<(String, String)>,
     chunks: usize,
@@ -101,7 +101,7 @@ const DIFFERENT: &[(&str, usize, &str)] = &[
     ),
 ];
 
-fn exchanges() -> Vec<Exchange> {
+pub(crate) fn exchanges() -> Vec<Exchange> {
     let bytes = include_bytes!("../fixtures/exchanges.jsonl.gz");
     let mut text = String::new();
     flate2::read::GzDecoder::new(&bytes[..])
@@ -122,7 +122,7 @@ fn is_different(exchange: &Exchange) -> bool {
     })
 }
 
-fn variables(group: &str) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn variables(group: &str) -> Vec<(&'static str, &'static str)> {
     match group {
         "internal" => vec![("OPIK_INTERNAL_URL", "$OPIK")],
         "prefix" => vec![

@@ -12,4 +12,5 @@ mod exchange;
 mod golden;
 mod model;
 mod opik;
+mod reader;
 mod world;
