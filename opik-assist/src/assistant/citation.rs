@@ -1,7 +1,7 @@
 //! How an answer names spans.
 //!
 //! The model names them by the labels of its context: `[s12]`, `[s3, F2]`. Whoever reads the answer
-//! elsewhere does not know the labels, so they can be written as links while the answer streams. Only
+//! elsewhere does not know the labels, so they can be written anew while the answer streams. Only
 //! labels in square brackets are taken for one: `s3` may be a word.
 
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use opik_core::TraceTree;
 
 use crate::context::SpanLabel;
+use crate::label::Labels;
 
 /// Longest bracket that is held back until it is whole, in bytes.
 const LONGEST: usize = 160;
@@ -23,6 +24,9 @@ pub enum SpanStyle {
     Labels,
     /// `{span:01a1f87d-...}`, with the whole id.
     Links,
+    /// `llm plan (01a1f87d…3c)`, with type, name and short id, as computed answers do: for readers who
+    /// have neither labels nor links.
+    Named,
 }
 
 /// Writes the names of spans anew in a text that arrives in pieces.
@@ -114,10 +118,18 @@ impl Citer {
             } else {
                 let node = SpanLabel::find(name, &self.tree)?;
                 has_span = true;
-                links.push(format!("{{span:{}}}", self.tree.span(node).id));
+                links.push(match self.style {
+                    SpanStyle::Named => Labels::new(&self.tree).span(node),
+                    _ => format!("{{span:{}}}", self.tree.span(node).id),
+                });
             }
         }
-        has_span.then(|| links.join(" "))
+        let between = if self.style == SpanStyle::Named {
+            ", "
+        } else {
+            " "
+        };
+        has_span.then(|| links.join(between))
     }
 }
 
@@ -155,6 +167,10 @@ mod tests {
             assert_eq!(links.whole(text), wanted);
         }
         assert_eq!(citer(SpanStyle::Labels).whole("[s1]"), "[s1]");
+        assert_eq!(
+            citer(SpanStyle::Named).whole("Slow: [s1, s2, F3]."),
+            "Slow: step without a name (01010101…01), step without a name (02020202…02), [F3]."
+        );
     }
 
     proptest! {
