@@ -10,6 +10,7 @@ pub const AS_OF: &str = "2025-08-15";
 
 const TABLE: &str = include_str!("prices.tsv");
 const MILLION: f64 = 1e6;
+const PICO: f64 = 1e12;
 
 /// Prices of a model in US dollars per million tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,7 +99,8 @@ pub fn estimate(span: &mut Span) -> bool {
         })
     });
     if let Some(cost) = by_table {
-        span.total_estimated_cost = Some(cost);
+        // To the resolution that stores keep, so that sums have no stray digits.
+        span.total_estimated_cost = Some((cost * PICO).round() / PICO);
         span.total_estimated_cost_version = Some(AS_OF.to_owned());
         return true;
     }

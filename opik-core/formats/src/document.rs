@@ -1,5 +1,8 @@
 //! A document's format, by its members, and the way to that format's reader.
 
+use std::collections::BTreeMap;
+
+use opik_core::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -11,10 +14,20 @@ use crate::vyasa::Jobs;
 use crate::{Format, elements, flat, jaeger, opik, otlp};
 
 /// What documents of one file share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) assembler: Assembler,
     pub(crate) jobs: Jobs,
+}
+
+impl State {
+    /// The state of a reader that knows when some traces started.
+    pub(crate) fn knowing(starts: &BTreeMap<String, Timestamp>) -> Self {
+        Self {
+            assembler: Assembler::knowing(starts),
+            jobs: Jobs::default(),
+        }
+    }
 }
 
 /// The members that tell formats apart, each still as text.

@@ -6,7 +6,7 @@
 //! is the earliest of the first document with that trace; later documents of the same file use it
 //! too, which is what the memory of [`Assembler`] is for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use opik_core::{Json, Span, SpanId, Timestamp, Trace, TraceId};
 use serde_json::{Map, Value};
@@ -86,6 +86,15 @@ impl<V> Recent<V> {
 }
 
 impl Assembler {
+    /// An assembler that knows when some traces started.
+    pub(crate) fn knowing(starts: &BTreeMap<String, Timestamp>) -> Self {
+        let mut own = Self::default();
+        for (name, start) in starts {
+            own.starts.insert(name, *start, REMEMBERED_STARTS);
+        }
+        own
+    }
+
     /// Hands out the spans of a document and a record for each of their traces.
     pub(crate) fn assemble(&mut self, spans: Vec<ForeignSpan<'_>>, sink: &mut Sink<'_>) {
         let mut order: Vec<String> = Vec::new();

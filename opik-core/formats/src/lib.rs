@@ -51,6 +51,7 @@ mod jaeger;
 mod opik;
 mod options;
 mod otlp;
+mod otlp_protobuf;
 mod problem;
 mod reader;
 mod record;
@@ -60,6 +61,7 @@ mod write;
 mod write_otlp;
 
 pub use options::{Format, ReadOptions};
+pub use otlp_protobuf::{ProtobufError, otlp_from_protobuf, otlp_starts};
 pub use problem::{Problem, ReadError};
 pub use reader::{Item, Reader, Summary};
 pub use write::write_opik_jsonl;

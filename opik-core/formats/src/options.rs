@@ -1,6 +1,9 @@
 //! How to read.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use opik_core::Timestamp;
 
 /// A format of trace files, seen by the members of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +67,7 @@ pub struct ReadOptions {
     pub(crate) strict: bool,
     pub(crate) max_document_bytes: usize,
     pub(crate) batch_records: usize,
+    pub(crate) starts: BTreeMap<String, Timestamp>,
 }
 
 impl Default for ReadOptions {
@@ -74,6 +78,7 @@ impl Default for ReadOptions {
             strict: false,
             max_document_bytes: 256 << 20,
             batch_records: 1,
+            starts: BTreeMap::new(),
         }
     }
 }
@@ -104,6 +109,14 @@ impl ReadOptions {
     #[must_use]
     pub fn max_document_bytes(mut self, bytes: usize) -> Self {
         self.max_document_bytes = bytes;
+        self
+    }
+
+    /// Says when foreign traces started, by their identifier, so that records of one trace in
+    /// several inputs get one identifier.
+    #[must_use]
+    pub fn starts(mut self, starts: BTreeMap<String, Timestamp>) -> Self {
+        self.starts = starts;
         self
     }
 

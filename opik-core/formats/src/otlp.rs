@@ -155,7 +155,7 @@ fn convert<'d>(
 }
 
 /// Hex in lower case; none when empty or all zeros, which mean "not set".
-fn identifier(text: &str) -> Option<String> {
+pub(crate) fn identifier(text: &str) -> Option<String> {
     if text.bytes().all(|byte| byte == b'0') {
         return None;
     }
@@ -167,7 +167,7 @@ fn identifier(text: &str) -> Option<String> {
     })
 }
 
-fn moment(nanos: Option<&Value>) -> Option<Timestamp> {
+pub(crate) fn moment(nanos: Option<&Value>) -> Option<Timestamp> {
     let nanos = match nanos? {
         Value::String(text) => text.parse::<u64>().ok()?,
         // Some writers go through a double.

@@ -62,10 +62,10 @@ impl<R: Read> Reader<R> {
     pub fn new(input: R, options: ReadOptions) -> Self {
         Self {
             framing: Framing::new(options.max_document_bytes),
+            state: State::knowing(&options.starts),
             options,
             source: Source::Unopened(Some(input)),
             text: Vec::new(),
-            state: State::default(),
             pending: Batch::default(),
             items: VecDeque::new(),
             summary: Summary::default(),

@@ -20,7 +20,12 @@ const APPLICATION_ID: u32 = 0x4f50_494b;
 type Step = (u32, &'static str);
 
 /// Every step from an empty file to the newest schema. Released steps never change.
-const STEPS: &[Step] = &[(1, V1), (2, V2), (3, crate::catalog::schema::TABLES)];
+const STEPS: &[Step] = &[
+    (1, V1),
+    (2, V2),
+    (3, crate::catalog::schema::TABLES),
+    (4, V4),
+];
 
 const V1: &str = "
 CREATE TABLE counter(
@@ -192,6 +197,14 @@ CREATE TABLE attachment_piece(
     data BLOB NOT NULL,
     PRIMARY KEY (attachment, number)
 ) STRICT;
+";
+
+/// When traces of OpenTelemetry began.
+const V4: &str = "
+CREATE TABLE otlp_trace(
+    id TEXT PRIMARY KEY,
+    start INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The newest version that this library knows.

@@ -11,5 +11,6 @@ mod export;
 mod help;
 mod import;
 mod limits;
+mod serve;
 mod show;
 mod tail;

@@ -20,7 +20,7 @@ mod path_id;
 mod reply;
 mod routes;
 
-pub(crate) use body::{JsonBody, SmallBody, collect};
+pub(crate) use body::{JsonBody, SmallBody, collect, from_bytes, gunzip, is_gzip};
 pub(crate) use caller::{Caller, USER};
 pub(crate) use error::ApiError;
 pub(crate) use params::{Params, no_project};

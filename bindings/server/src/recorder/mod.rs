@@ -58,6 +58,7 @@ mod feedback;
 mod feedback_definitions;
 mod guardrails;
 mod optimizations;
+mod otlp;
 mod projects;
 mod prompt_versions;
 mod prompts;
@@ -92,6 +93,7 @@ pub(crate) fn private_routes() -> Router<App> {
         .merge(feedback_definitions::routes())
         .merge(guardrails::routes())
         .merge(optimizations::routes())
+        .merge(otlp::routes())
         .merge(projects::routes())
         .merge(prompt_versions::routes())
         .merge(prompts::routes())

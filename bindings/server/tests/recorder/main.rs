@@ -4,7 +4,9 @@
 mod catalog_replay;
 mod catalog_sdk;
 mod merging;
+mod otlp;
 mod reading;
+mod records_sdk;
 mod replay;
 mod running;
 mod system;

@@ -9,6 +9,7 @@ pub(crate) mod attachments;
 pub(crate) mod checks;
 pub(crate) mod comments;
 mod lists;
+mod otlp;
 pub(crate) mod patches;
 pub(crate) mod projects;
 mod scores;
