@@ -77,7 +77,7 @@ pub fn estimate(span: &mut Span) -> bool {
     if span.total_estimated_cost.is_some() {
         return true;
     }
-    let by_table = span.model.as_deref().and_then(of).and_then(|price| {
+    let by_table: Option<f64> = span.model.as_deref().and_then(of).and_then(|price| {
         let prompt = span.usage.prompt_tokens().filter(|tokens| *tokens >= 0);
         let completion = span.usage.completion_tokens().filter(|tokens| *tokens >= 0);
         (prompt.is_some() || completion.is_some()).then(|| {

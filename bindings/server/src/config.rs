@@ -43,8 +43,6 @@ fn refused(variable: &'static str, problem: &'static str) -> ConfigError {
 /// | `OPIK_SERVER_MAX_BODY_MB` | `256` | largest body after decompression, in MiB |
 /// | `OPIK_SERVER_BODY_MEMORY_MB` | `512` | bodies in memory at once, in MiB; beyond, 429 |
 /// | `OPIK_SERVER_MAX_ATTACHMENT_MB` | `256` | largest attachment, in MiB |
-/// | `OPIK_SERVER_VYASA` | `false` | serve Vyasa's `/api/traces`, `/api/evals`, `/api/prompts` |
-/// | `OPIK_SERVER_RATE_LIMIT` | `false` | Opik's rate limits per minute |
 ///
 /// ```
 /// use opik_server::ServerConfig;
@@ -65,8 +63,6 @@ pub struct ServerConfig {
     max_body: usize,
     body_memory: usize,
     max_attachment: usize,
-    vyasa: bool,
-    rate_limit: bool,
 }
 
 impl Default for ServerConfig {
@@ -83,8 +79,6 @@ impl Default for ServerConfig {
             max_body: DEFAULT_MAX_BODY,
             body_memory: DEFAULT_BODY_MEMORY,
             max_attachment: DEFAULT_MAX_ATTACHMENT,
-            vyasa: false,
-            rate_limit: false,
         }
     }
 }
@@ -142,8 +136,6 @@ impl ServerConfig {
         };
         flag("OPIK_SERVER_ALLOW_NO_KEY", &mut config.allow_no_key)?;
         flag("OPIK_SERVER_ANY_WORKSPACE", &mut config.any_workspace)?;
-        flag("OPIK_SERVER_VYASA", &mut config.vyasa)?;
-        flag("OPIK_SERVER_RATE_LIMIT", &mut config.rate_limit)?;
         let size = |name: &'static str, to: &mut usize| -> Result<(), ConfigError> {
             if let Some(text) = get(name) {
                 let number: usize = text
@@ -230,20 +222,6 @@ impl ServerConfig {
         self
     }
 
-    /// Serves the endpoints that Vyasa calls.
-    #[must_use]
-    pub fn vyasa(mut self, serve: bool) -> Self {
-        self.vyasa = serve;
-        self
-    }
-
-    /// Applies Opik's rate limits.
-    #[must_use]
-    pub fn rate_limit(mut self, limit: bool) -> Self {
-        self.rate_limit = limit;
-        self
-    }
-
     /// Where the server is to listen.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -290,14 +268,6 @@ impl ServerConfig {
     pub(crate) fn largest_attachment(&self) -> usize {
         self.max_attachment
     }
-
-    pub(crate) fn serves_vyasa(&self) -> bool {
-        self.vyasa
-    }
-
-    pub(crate) fn has_rate_limit(&self) -> bool {
-        self.rate_limit
-    }
 }
 
 /// A variable of the process's environment.
@@ -339,13 +309,12 @@ mod tests {
             ("OPIK_SERVER_API_KEY", "k"),
             ("OPIK_SERVER_ANY_WORKSPACE", "true"),
             ("OPIK_SERVER_MAX_BODY_MB", "2"),
-            ("OPIK_SERVER_VYASA", "on"),
         ])
         .unwrap();
         assert_eq!(config.address().to_string(), "0.0.0.0:8081");
         assert_eq!(config.prefix(), "/observe");
         assert_eq!(config.largest_body(), 2 << 20);
-        assert!(config.takes_any_workspace() && config.serves_vyasa());
+        assert!(config.takes_any_workspace());
         assert!(!config.is_open_to_others());
         assert!(!format!("{config:?}").contains("\"k\""));
     }
@@ -356,7 +325,7 @@ mod tests {
             ("HOST", "example"),
             ("PORT", "99999"),
             ("URL_PREFIX", "/a b"),
-            ("OPIK_SERVER_VYASA", "maybe"),
+            ("OPIK_SERVER_ANY_WORKSPACE", "maybe"),
             ("OPIK_SERVER_MAX_BODY_MB", "0"),
         ] {
             assert_eq!(of(&[(name, value)]).unwrap_err().variable, name);

@@ -25,7 +25,6 @@
 
 mod app;
 mod assist;
-#[expect(dead_code, reason = "for the resources that follow")]
 mod config;
 mod http;
 mod recorder;

@@ -122,12 +122,15 @@ fn a_port_that_is_taken_and_an_open_door_are_refused_with_a_hint() {
     assert!(run.stderr.contains("OPIK_SERVER_API_KEY"), "{}", run.stderr);
 }
 
+/// A batch that the server took: the trace and its spans.
+type Acknowledged = (TraceId, Vec<SpanId>);
+
 /// Four clients write and note what was acknowledged; the server is killed in the middle of it.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
     let scratch = Scratch::new();
     let mut served = Served::start(&scratch);
-    let ledger: Arc<Mutex<Vec<(TraceId, Vec<SpanId>)>>> = Arc::default();
+    let ledger: Arc<Mutex<Vec<Acknowledged>>> = Arc::default();
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|number| {
