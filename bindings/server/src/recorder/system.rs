@@ -27,7 +27,7 @@ pub(super) fn public_routes() -> Router<App> {
     Router::new()
         .route("/is-alive/ping", get(ping))
         .route("/is-alive/ver", get(version))
-        .route("/ready", get(ready))
+        .route("/is-alive/ready", get(ready))
         .route("/v1/session/redirect/{kind}", get(redirect))
         .route("/v1/session/redirect/{kind}/", get(redirect))
 }

@@ -31,7 +31,7 @@ async fn every_base_path_leads_to_the_same_place() {
     assert_eq!(
         server
             .client
-            .get(server.url("/ready"))
+            .get(server.url("/api/is-alive/ready"))
             .send()
             .await
             .unwrap()
