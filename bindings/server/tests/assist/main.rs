@@ -13,4 +13,5 @@ mod golden;
 mod model;
 mod opik;
 mod reader;
+mod stores;
 mod world;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opik_core::SessionStore;
 use opik_server::{AssistConfig, AssistServer};
-use opik_sessions::{MemorySessions, SessionOptions};
+use opik_sessions::{MemorySessions, SessionOptions, Sessions};
 use serde_json::json;
 
 use super::variables::Variables;
@@ -36,7 +36,12 @@ pub(super) async fn sessions(
         (None, Some(uri)) => (uri, SessionOptions::new()),
         (None, None) => return Ok(Arc::new(MemorySessions::new())),
     };
-    let opened = opik_sessions::open(&uri, options).await;
+    // A file is there or cannot be; a database server may come later, and is no reason not to start.
+    let opened = if uri.starts_with("sqlite") {
+        opik_sessions::open(&uri, options).await
+    } else {
+        Sessions::lazy(&uri, options)
+    };
     Ok(Arc::new(opened.map_err(|error| {
         Failure::new(
             Code::Failed,
