@@ -7,10 +7,12 @@ use crate::running::{TestServer, answer};
 
 const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better at the call")]
 fn attribute(key: &str, value: Value) -> Value {
     json!({"key": key, "value": value})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads better at the call")]
 fn request(spans: Value) -> Value {
     json!({"resourceSpans": [{
         "resource": {"attributes": [attribute("service.name", json!({"stringValue": "shop"}))]},
