@@ -1,6 +1,7 @@
 //! Black-box tests: they drive the built binary in scratch folders.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod assist;
 mod chat;
 mod command;
 mod configure;
