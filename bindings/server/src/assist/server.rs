@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opik_assist::assistant::{Assistant, ShutdownReport};
+use opik_assist::assistant::{Assistant, ShutdownReport, SpanStyle};
 use opik_core::{SessionStore, TraceSource};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -147,6 +147,10 @@ fn state(
         .grace(Some(config.grace))
         .max_turns(config.max_turns)
         .mark_unverified(false)
+        // The page renders Markdown and knows no labels such as [s12].
+        .span_style(SpanStyle::Named)
+        // The clients of opik-models repeat what may help.
+        .model_retries(0)
         .build();
     Assist::new(config, assistant, backend, sessions, models, internal)
 }
