@@ -1,7 +1,8 @@
 //! What a model call costs, by a table of public list prices.
 //!
 //! The table is a file of this crate with the date in [`AS_OF`]; prices change, and discounts,
-//! batches and tiers are not in it. A cost that the program itself sends is always better.
+//! batches and tiers are not in it, and it was not compared with the providers' pages. A cost that
+//! the program itself sends is always better.
 
 use crate::{Span, Timestamp};
 

@@ -19,8 +19,7 @@ use crate::talk::model::ModelArgs;
 use crate::talk::{setup, show};
 
 /// What the conversation understands beside questions.
-const HELP: &str = "\
-  /span s12      show a span: by its label, the end of its id, or its name
+const HELP: &str = "  /span s12      show a span: by its label, the end of its id, or its name
   /evidence      list the findings
   /history       show the conversation so far
   /new           forget the conversation and begin again

@@ -42,7 +42,7 @@ pub enum Origins {
 /// | `RETRY_STATUSES` | `[502, 503, 504]` | answers of Opik after which a read is repeated |
 /// | `RETRY_MAX_ATTEMPTS` | `3` | attempts in all |
 /// | `RETRY_BACKOFF_FACTOR` | `0.5` | seconds before the second attempt, doubled for each further one |
-/// | `OPIK_INTERNAL_URL` | none | Opik server that the assistant records its own turns to |
+/// | `OPIK_INTERNAL_URL` | none | Opik server that thumbs are sent to, as scores of the thread that has the name of the conversation |
 /// | `OPIK_INTERNAL_API_KEY` | none | key for it |
 /// | `OPIK_INTERNAL_WORKSPACE` | `default` | workspace there |
 /// | `OPIK_INTERNAL_PROJECT` | `opik-assist` | project there |
@@ -73,7 +73,7 @@ pub struct AssistConfig {
     pub(crate) max_turns: usize,
 }
 
-/// Where the assistant records its own turns.
+/// Where thumbs are sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Internal {
     pub(crate) url: Option<String>,
