@@ -352,7 +352,7 @@ impl ChatModel for Listening {
 }
 
 #[tokio::test]
-async fn defect_19_21_the_prompt_is_fenced_and_bounded_and_all_spans_are_read() {
+async fn defect_21_the_prompt_is_bounded_and_all_spans_are_read() {
     let model = Arc::new(Listening::default());
     let world = World::with(&[], Some(model.clone()), Arc::new(MemorySessions::new())).await;
     ask(&world, "big-4500-0198ec6e", ALICE, "Which span failed?").await;
@@ -402,7 +402,7 @@ async fn defect_22_everything_is_fetched_once_per_turn() {
 }
 
 #[tokio::test]
-async fn defect_28_a_turn_with_the_callers_cookie_reaches_opik_as_it_is() {
+async fn the_callers_cookie_and_workspace_reach_opik_as_they_are() {
     let world = World::new(&[]).await;
     ask(
         &world,

@@ -5,10 +5,12 @@
 //! | defect | test |
 //! |---|---|
 //! | 18: pickles that run code | opik-sessions: `what_adk_pickled_is_read`, `no_bytes_make_the_reader_of_pickles_fail` |
+//! | 19: undelimited prompts | opik-assist: `a_fence_closes_once` |
 //! | 25: races of tables | opik-sessions: `eight_processes_start_at_once_on_an_empty_database` |
 //! | 27: one provider only | opik-models: `the_proxy_gets_the_body_of_the_python_program_and_bare_names` |
 //!
-//! Memory and time of a start (24) are measured, not tested.
+//! Memory and time of a start (24) are measured, not tested. Token counts (28) are not asked for through
+//! Opik's proxy, as in the Python program.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
