@@ -1,4 +1,5 @@
-//! The 29 defects of the Python program, each with a test that it is absent.
+//! The defects of the Python program, each with a test that it is absent; those that are shown elsewhere,
+//! or not solved, are named in `stores.rs`.
 //!
 //! The numbers are those of the list in the operator's guide.
 
