@@ -39,6 +39,7 @@
 //! is tested; scores of different prompts are not comparable.
 
 mod budget;
+mod catalog;
 mod error;
 mod fence;
 mod g_eval;
@@ -49,6 +50,7 @@ mod reply;
 mod verdict;
 
 pub use budget::{Budget, Price};
+pub use catalog::{by_name, names};
 pub use error::{JudgeError, JudgeErrorKind};
 pub use g_eval::{GEval, ScoreWeights, weighted_score};
 pub use model::JudgeModel;

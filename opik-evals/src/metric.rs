@@ -12,12 +12,14 @@ mod case;
 pub mod conformance;
 mod error;
 mod function;
+mod parameters;
 
 pub use aggregated::Aggregated;
 pub use case::Case;
 pub(crate) use case::value_texts;
 pub use error::{MetricError, MetricErrorKind};
 pub use function::FnMetric;
+pub(crate) use parameters::Parameters;
 
 /// A named, pure function from a case to a score.
 ///
@@ -40,6 +42,11 @@ pub trait Metric: Send + Sync {
     /// When the case lacks what the metric reads, or holds what it cannot score.
     fn score(&self, case: &Case) -> Result<Score, MetricError>;
 
+    /// Whether low scores are good. Runs note it, so that comparisons, gates and reports know.
+    fn lower_is_better(&self) -> bool {
+        false
+    }
+
     /// The same metric under another name, for two settings of one metric in one run.
     fn named(self, name: impl Into<String>) -> Named<Self>
     where
@@ -57,6 +64,10 @@ impl<M: Metric + ?Sized> Metric for Box<M> {
         (**self).name()
     }
 
+    fn lower_is_better(&self) -> bool {
+        (**self).lower_is_better()
+    }
+
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         (**self).score(case)
     }
@@ -72,6 +83,10 @@ pub struct Named<M> {
 impl<M: Metric> Metric for Named<M> {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn lower_is_better(&self) -> bool {
+        self.metric.lower_is_better()
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {

@@ -26,10 +26,12 @@
 //! # Ok::<(), opik_evals::MetricError>(())
 //! ```
 
+mod catalog;
 mod measure;
 mod scorer;
 mod tools;
 
+pub use catalog::{by_name, names};
 pub use measure::TraceMeasure;
 pub use scorer::TraceScorer;
 pub use tools::{Order, ToolArguments, ToolSequence, ToolUsed};
@@ -46,6 +48,11 @@ pub trait TraceMetric: Send + Sync {
     /// The name under which scores are reported; never blank.
     fn name(&self) -> &str;
 
+    /// Whether low scores are good. Runs note it, so that comparisons, gates and reports know.
+    fn lower_is_better(&self) -> bool {
+        false
+    }
+
     /// Scores one trace.
     ///
     /// # Errors
@@ -57,6 +64,10 @@ pub trait TraceMetric: Send + Sync {
 impl<M: TraceMetric + ?Sized> TraceMetric for Box<M> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn lower_is_better(&self) -> bool {
+        (**self).lower_is_better()
     }
 
     fn score(&self, tree: &TraceTree) -> Result<Score, MetricError> {

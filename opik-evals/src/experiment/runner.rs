@@ -1,6 +1,6 @@
 //! Runs the trials of an experiment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,7 @@ pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> 
         return Err(ExperimentError::NoTask);
     };
     let (mut file, mut trials) = (None, Vec::new());
+    let mut unscored = HashMap::new();
     if let Some(path) = &experiment.file {
         let (opened, before) = RunFile::open(path, &info, &experiment.items)?;
         file = Some(opened);
@@ -46,7 +47,14 @@ pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> 
             info = before.info;
             trials = before.trials;
             if experiment.retry_errors {
-                trials.retain(|trial| !trial.failed());
+                let (whole, partly): (Vec<_>, Vec<_>) = trials
+                    .into_iter()
+                    .filter(|trial| !trial.failed())
+                    .partition(|trial| trial.failed_scores.is_empty());
+                trials = whole;
+                // Their outputs stand; only what could not be scored is scored again.
+                let key = |trial: Trial| ((trial.item_id.clone(), trial.repeat), trial);
+                unscored = partly.into_iter().map(key).collect();
             }
         }
     }
@@ -63,7 +71,7 @@ pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> 
         seed: experiment.seed,
     });
     let items: Vec<Arc<Item>> = experiment.items.iter().cloned().map(Arc::new).collect();
-    let ran = Loop::new(&experiment, trials)
+    let ran = Loop::new(&experiment, trials, unscored)
         .run(&shared, &items, &mut file)
         .await;
     // Also after a failure, since the task may hold processes.
@@ -79,6 +87,8 @@ pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> 
 struct Loop<'a> {
     experiment: &'a Experiment,
     trials: Vec<Trial>,
+    /// Trials that some metric could not score before, by item and repetition.
+    unscored: HashMap<(String, u32), Trial>,
     pace: Pace,
     began: Instant,
     before: usize,
@@ -88,7 +98,11 @@ struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    fn new(experiment: &'a Experiment, trials: Vec<Trial>) -> Self {
+    fn new(
+        experiment: &'a Experiment,
+        trials: Vec<Trial>,
+        unscored: HashMap<(String, u32), Trial>,
+    ) -> Self {
         Self {
             experiment,
             pace: Pace::new(experiment.rate),
@@ -98,6 +112,7 @@ impl<'a> Loop<'a> {
             cached: trials.iter().filter(|trial| trial.cached).count(),
             spent: 0.0,
             trials,
+            unscored,
         }
     }
 
@@ -119,7 +134,7 @@ impl<'a> Loop<'a> {
             .filter(|(item, repeat)| !done.contains(&(item.id().into_owned(), *repeat)))
             .peekable();
         // Dropped with this function, which ends what is under way.
-        let mut running: JoinSet<Trial> = JoinSet::new();
+        let mut running: JoinSet<(Trial, f64)> = JoinSet::new();
         let mut stopped = None;
         loop {
             let mut wait = None;
@@ -139,10 +154,13 @@ impl<'a> Loop<'a> {
                     break;
                 } else if let Some((item, repeat)) = left.next() {
                     self.pace.begun();
-                    running.spawn(trial(Arc::clone(shared), Arc::clone(item), repeat));
+                    let before = self.unscored.remove(&(item.id().into_owned(), repeat));
+                    running.spawn(trial(Arc::clone(shared), Arc::clone(item), repeat, before));
                 }
             }
             if stopped == Some(Stopped::Cancelled) || (running.is_empty() && wait.is_none()) {
+                // What was not scored again is as it was.
+                self.trials.extend(self.unscored.into_values());
                 return Ok((self.trials, stopped));
             }
             let next = tokio::select! {
@@ -158,8 +176,8 @@ impl<'a> Loop<'a> {
             let mut next = next;
             while let Some(finished) = next {
                 // A trial catches its own panics, and only this function ends one.
-                if let Ok(trial) = finished {
-                    self.count(&trial);
+                if let Ok((trial, spent)) = finished {
+                    self.count(&trial, spent);
                     self.trials.push(trial);
                 }
                 next = running.try_join_next();
@@ -174,10 +192,10 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn count(&mut self, trial: &Trial) {
+    fn count(&mut self, trial: &Trial, spent: f64) {
         self.failed += usize::from(trial.failed());
         self.cached += usize::from(trial.cached);
-        self.spent += trial.spent();
+        self.spent += spent;
     }
 
     fn tell(&self, items: usize) {
@@ -202,41 +220,27 @@ impl<'a> Loop<'a> {
     }
 }
 
-/// Runs one trial: the task, then the metrics.
-async fn trial(shared: Arc<Shared>, item: Arc<Item>, repeat: u32) -> Trial {
-    let seed = number(&[&shared.seed.to_string(), &item.id(), &repeat.to_string()]);
-    let call = Call {
-        item: Arc::clone(&item),
-        repeat,
-        seed,
-    };
-    let (started_at, began) = (Timestamp::now(), Instant::now());
-    let (result, cached) = shared.output(&call).await;
-    let took = micros(began.elapsed());
-    let mut trial = Trial {
-        item_id: item.id().into_owned(),
-        repeat,
-        started_at,
-        duration_us: took,
-        scoring_us: 0,
-        output: None,
-        error: None,
-        scores: Vec::new(),
-        failed_scores: Vec::new(),
-        scoring_cost: 0.0,
-        cached,
-    };
-    match result {
-        Ok(output) => {
-            trial.duration_us = output.duration_us.unwrap_or(took);
-            let began = Instant::now();
-            shared.score(&item, &output, &mut trial).await;
-            trial.scoring_us = micros(began.elapsed());
-            trial.output = Some(output);
+/// Runs one trial, the task, then the metrics; or only the metrics that could not score its output
+/// before. With what it cost now.
+async fn trial(
+    shared: Arc<Shared>,
+    item: Arc<Item>,
+    repeat: u32,
+    before: Option<Trial>,
+) -> (Trial, f64) {
+    match before {
+        Some(mut trial) => {
+            let spent = trial.scoring_cost;
+            shared.score_again(&item, &mut trial).await;
+            let spent = trial.scoring_cost - spent;
+            (trial, spent)
         }
-        Err(error) => trial.error = Some(error),
+        None => {
+            let trial = shared.trial(item, repeat).await;
+            let spent = trial.spent();
+            (trial, spent)
+        }
     }
-    trial
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -244,6 +248,56 @@ fn micros(duration: Duration) -> u64 {
 }
 
 impl Shared {
+    async fn trial(&self, item: Arc<Item>, repeat: u32) -> Trial {
+        let seed = number(&[&self.seed.to_string(), &item.id(), &repeat.to_string()]);
+        let call = Call {
+            item: Arc::clone(&item),
+            repeat,
+            seed,
+        };
+        let (started_at, began) = (Timestamp::now(), Instant::now());
+        let (result, cached) = self.output(&call).await;
+        let took = micros(began.elapsed());
+        let mut trial = Trial {
+            item_id: item.id().into_owned(),
+            repeat,
+            started_at,
+            duration_us: took,
+            scoring_us: 0,
+            output: None,
+            error: None,
+            scores: Vec::new(),
+            failed_scores: Vec::new(),
+            scoring_cost: 0.0,
+            cached,
+        };
+        match result {
+            Ok(output) => {
+                trial.duration_us = output.duration_us.unwrap_or(took);
+                let began = Instant::now();
+                self.score(&item, &output, &mut trial).await;
+                trial.scoring_us = micros(began.elapsed());
+                trial.output = Some(output);
+            }
+            Err(error) => trial.error = Some(error),
+        }
+        trial
+    }
+
+    /// Scores an output once more by what could not score it.
+    async fn score_again(&self, item: &Item, trial: &mut Trial) {
+        let Some(output) = trial.output.take() else {
+            return;
+        };
+        let began = Instant::now();
+        trial.failed_scores.clear();
+        self.score(item, &output, trial).await;
+        let place = |name: &str| self.scorers.iter().position(|own| own.name() == name);
+        trial.scores.sort_by_key(|score| place(&score.name));
+        trial.scoring_us = trial.scoring_us.saturating_add(micros(began.elapsed()));
+        trial.output = Some(output);
+    }
+
     /// The output of the task, and whether it came from the cache.
     async fn output(&self, call: &Call) -> (Result<TaskOutput, TaskError>, bool) {
         let key = self.cache.as_ref().map(|cache| (cache, self.key_of(call)));
@@ -283,11 +337,14 @@ impl Shared {
         }
     }
 
-    /// Scores an output by all metrics, one after another.
+    /// Scores an output by all metrics that did not yet, one after another.
     async fn score(&self, item: &Item, output: &TaskOutput, trial: &mut Trial) {
         let case = Case::from(visible(item, output, &self.mapping));
         for scorer in &self.scorers {
             let name = scorer.name().to_owned();
+            if trial.score(&name).is_some() {
+                continue;
+            }
             match self.scored(scorer.as_ref(), &case, output).await {
                 Ok(scored) if scored.score.value().is_finite() => {
                     trial.scoring_cost += scored.cost;

@@ -25,6 +25,11 @@ pub trait Scorer: Send + Sync {
         None
     }
 
+    /// Whether low scores are good. The run notes it, so that comparisons, gates and reports know.
+    fn lower_is_better(&self) -> bool {
+        false
+    }
+
     /// Scores one trial: the fields of the item and of the output as one case, and the output.
     ///
     /// # Errors
@@ -107,6 +112,10 @@ impl Scorer for MetricScorer {
 
     fn identity(&self) -> Option<&str> {
         self.identity.as_deref()
+    }
+
+    fn lower_is_better(&self) -> bool {
+        self.metric.lower_is_better()
     }
 
     async fn score(&self, case: &Case, _: &TaskOutput) -> Result<Scored, ScoringError> {

@@ -16,14 +16,6 @@ use super::{
 use crate::Metric;
 use crate::dataset::Item;
 
-/// Names of metrics of this crate whose low scores are good.
-const LOW_IS_GOOD: [&str; 4] = [
-    "js_distance_metric",
-    "kl_divergence_metric",
-    "prompt_injection_metric",
-    "conversation_degeneration_metric",
-];
-
 pub(super) type OnProgress = Arc<dyn Fn(&Progress) + Send + Sync>;
 
 /// A task, the items to run it on, the metrics to score it by, and how to run it.
@@ -74,7 +66,7 @@ impl Experiment {
             task_version: None,
             model: None,
             scorers: Vec::new(),
-            lower_is_better: LOW_IS_GOOD.map(str::to_owned).into(),
+            lower_is_better: HashSet::new(),
             pass_at: BTreeMap::new(),
             mapping: BTreeMap::new(),
             concurrency: 16,
@@ -128,8 +120,14 @@ impl Experiment {
         self
     }
 
-    /// Says that low scores of the metric of that name are good. This is known of the metrics of
-    /// this crate under their own names.
+    /// Adds what scores slowly and was made by name.
+    pub fn shared_scorer(mut self, scorer: Arc<dyn Scorer>) -> Self {
+        self.scorers.push(scorer);
+        self
+    }
+
+    /// Says that low scores of the metric of that name are good. The metrics of this crate know it
+    /// of themselves.
     pub fn lower_is_better(mut self, metric: impl Into<String>) -> Self {
         self.lower_is_better.insert(metric.into());
         self
@@ -211,7 +209,8 @@ impl Experiment {
         self
     }
 
-    /// Whether trials that failed in an earlier run on the same file are run again; they are not.
+    /// Whether trials that failed in an earlier run on the same file are run again, and outputs that
+    /// a metric could not score are scored again; they are not.
     pub fn retry_errors(mut self, on: bool) -> Self {
         self.retry_errors = on;
         self
@@ -298,7 +297,8 @@ impl Experiment {
         let metrics = self.scorers.iter().map(|scorer| ScorerInfo {
             name: scorer.name().to_owned(),
             identity: scorer.identity().map(str::to_owned),
-            lower_is_better: self.lower_is_better.contains(scorer.name()),
+            lower_is_better: scorer.lower_is_better()
+                || self.lower_is_better.contains(scorer.name()),
             pass_at: self.pass_at.get(scorer.name()).copied(),
         });
         RunInfo {

@@ -1,7 +1,5 @@
 //! Metrics by name and JSON parameters, for settings in files and on command lines.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use super::{
@@ -9,6 +7,7 @@ use super::{
     KlDivergence, KnowledgeRetention, LevenshteinRatio, Meteor, PromptInjection, RegexMatch, Rouge,
     SpearmanRanking, Tone, VaderSentiment,
 };
+use crate::metric::Parameters;
 use crate::{Metric, MetricError};
 
 type Made = Result<Box<dyn Metric>, MetricError>;
@@ -71,77 +70,13 @@ pub fn by_name(metric: &str, parameters: &Map<String, Value>) -> Made {
                 known.join(", ")
             ))
         })?;
-    let mut reader = Parameters {
-        given: parameters,
-        read: BTreeSet::from(["name"]),
-    };
+    let mut reader = Parameters::new(parameters);
     let made = make(&mut reader)?;
-    if let Some(unknown) = parameters
-        .keys()
-        .find(|key| !reader.read.contains(key.as_str()))
-    {
-        return Err(MetricError::parameter(format!(
-            "{metric} has no parameter `{unknown}`"
-        )));
-    }
-    match reader.text("name")? {
-        Some(name) if name.trim().is_empty() => Err(MetricError::parameter("the name is blank")),
-        Some(name) => Ok(Box::new(made.named(name))),
-        None => Ok(made),
-    }
-}
-
-/// Parameters as they are read: which were asked for, and that each has the right type.
-struct Parameters<'a> {
-    given: &'a Map<String, Value>,
-    read: BTreeSet<&'static str>,
-}
-
-impl<'a> Parameters<'a> {
-    fn read<T>(
-        &mut self,
-        name: &'static str,
-        expected: &str,
-        convert: impl Fn(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, MetricError> {
-        self.read.insert(name);
-        match self.given.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => convert(value).map(Some).ok_or_else(|| {
-                MetricError::parameter(format!("the parameter `{name}` has to be {expected}"))
-            }),
-        }
-    }
-
-    fn flag(&mut self, name: &'static str) -> Result<Option<bool>, MetricError> {
-        self.read(name, "true or false", Value::as_bool)
-    }
-
-    fn text(&mut self, name: &'static str) -> Result<Option<&'a str>, MetricError> {
-        self.read(name, "text", Value::as_str)
-    }
-
-    fn number(&mut self, name: &'static str) -> Result<Option<f64>, MetricError> {
-        self.read(name, "a number", Value::as_f64)
-    }
-
-    fn count(&mut self, name: &'static str) -> Result<Option<usize>, MetricError> {
-        self.read(name, "a whole number from 0 on", |value| {
-            usize::try_from(value.as_u64()?).ok()
-        })
-    }
-
-    fn texts(&mut self, name: &'static str) -> Result<Option<Vec<&'a str>>, MetricError> {
-        self.read(name, "a list of texts", |value| {
-            value.as_array()?.iter().map(Value::as_str).collect()
-        })
-    }
-
-    fn numbers(&mut self, name: &'static str) -> Result<Option<Vec<f64>>, MetricError> {
-        self.read(name, "a list of numbers", |value| {
-            value.as_array()?.iter().map(Value::as_f64).collect()
-        })
-    }
+    reader.all_read(metric)?;
+    Ok(match reader.name()? {
+        Some(name) => Box::new(made.named(name)),
+        None => made,
+    })
 }
 
 fn equals(p: &mut Parameters<'_>) -> Made {
@@ -159,9 +94,7 @@ fn contains(p: &mut Parameters<'_>) -> Made {
 }
 
 fn regex_match(p: &mut Parameters<'_>) -> Made {
-    let pattern = p
-        .text("regex")?
-        .ok_or_else(|| MetricError::parameter("RegexMatch needs the parameter `regex`"))?;
+    let pattern = Parameters::needed("RegexMatch", "regex", p.text("regex")?)?;
     Ok(Box::new(RegexMatch::new(pattern)?))
 }
 

@@ -98,6 +98,10 @@ impl Metric for ConversationDegeneration {
         "conversation_degeneration_metric"
     }
 
+    fn lower_is_better(&self) -> bool {
+        true
+    }
+
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let answers: Vec<String> = messages(case)?
             .into_iter()

@@ -118,6 +118,10 @@ impl Metric for JsDistance {
         "js_distance_metric"
     }
 
+    fn lower_is_better(&self) -> bool {
+        true
+    }
+
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         Ok(Score::new(self.name(), self.0.divergence(case)?))
     }
@@ -217,6 +221,10 @@ impl KlDivergence {
 impl Metric for KlDivergence {
     fn name(&self) -> &str {
         "kl_divergence_metric"
+    }
+
+    fn lower_is_better(&self) -> bool {
+        true
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {

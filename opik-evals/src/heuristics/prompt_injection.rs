@@ -101,6 +101,10 @@ impl Metric for PromptInjection {
         "prompt_injection"
     }
 
+    fn lower_is_better(&self) -> bool {
+        true
+    }
+
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let text = words::plain(case.text("output")?);
         let patterns = self

@@ -24,6 +24,8 @@ pub(super) struct Prompt {
     pub(super) shape: &'static str,
     pub(super) fields: &'static [Field],
     pub(super) format: Format,
+    /// Whether low scores are good.
+    pub(super) low: bool,
 }
 
 const fn need(name: &'static str) -> Field {
@@ -79,6 +81,7 @@ pub(super) const HALLUCINATION: Prompt = Prompt {
             against it>\", ...]}",
     fields: &[may("input"), may("context"), need("output")],
     format: unit("score", "reason"),
+    low: true,
 };
 
 pub(super) const ANSWER_RELEVANCE: Prompt = Prompt {
@@ -91,6 +94,7 @@ pub(super) const ANSWER_RELEVANCE: Prompt = Prompt {
     shape: "{\"answer_relevance_score\": <number from 0 to 1>, \"reason\": \"<one or two sentences>\"}",
     fields: &[need("input"), may("context"), need("output")],
     format: unit("answer_relevance_score", "reason"),
+    low: false,
 };
 
 pub(super) const CONTEXT_PRECISION: Prompt = Prompt {
@@ -108,6 +112,7 @@ pub(super) const CONTEXT_PRECISION: Prompt = Prompt {
         may("output"),
     ],
     format: unit("context_precision_score", "reason"),
+    low: false,
 };
 
 pub(super) const CONTEXT_RECALL: Prompt = Prompt {
@@ -124,6 +129,7 @@ pub(super) const CONTEXT_RECALL: Prompt = Prompt {
         may("output"),
     ],
     format: unit("context_recall_score", "reason"),
+    low: false,
 };
 
 pub(super) const MODERATION: Prompt = Prompt {
@@ -136,6 +142,7 @@ pub(super) const MODERATION: Prompt = Prompt {
             quoted>\"}",
     fields: &[need("output")],
     format: unit("score", "reason"),
+    low: true,
 };
 
 pub(super) const USEFULNESS: Prompt = Prompt {
@@ -146,6 +153,7 @@ pub(super) const USEFULNESS: Prompt = Prompt {
     shape: "{\"score\": <number from 0 to 1>, \"reason\": \"<one or two sentences>\"}",
     fields: &[need("input"), need("output")],
     format: unit("score", "reason"),
+    low: false,
 };
 
 pub(super) const STRUCTURED_OUTPUT: Prompt = Prompt {
@@ -161,6 +169,7 @@ pub(super) const STRUCTURED_OUTPUT: Prompt = Prompt {
         reason: "reason",
         scale: Scale::Flag,
     },
+    low: false,
 };
 
 pub(super) const TRAJECTORY: Prompt = Prompt {
@@ -175,6 +184,7 @@ pub(super) const TRAJECTORY: Prompt = Prompt {
             number>\"}",
     fields: &[need("goal"), need("trajectory"), need("final_result")],
     format: unit("score", "explanation"),
+    low: false,
 };
 
 pub(super) const SESSION_COMPLETENESS: Prompt = Prompt {
@@ -191,6 +201,7 @@ pub(super) const SESSION_COMPLETENESS: Prompt = Prompt {
         reason: "reason",
         scale: Scale::Share,
     },
+    low: false,
 };
 
 /// What a grade of G-Eval looks like.

@@ -210,6 +210,10 @@ impl Scorer for Judge {
         Some(&self.identity)
     }
 
+    fn lower_is_better(&self) -> bool {
+        self.prompt.low
+    }
+
     async fn score(&self, case: &Case, _: &TaskOutput) -> Result<Scored, ScoringError> {
         let verdict = self.judge(case).await?;
         Ok(Scored::from(verdict.score).cost(verdict.cost))

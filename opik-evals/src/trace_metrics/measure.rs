@@ -163,6 +163,11 @@ impl TraceMetric for TraceMeasure {
         &self.name
     }
 
+    /// Less is better of everything that is measured, but being within a limit is good.
+    fn lower_is_better(&self) -> bool {
+        self.least.is_none() && self.most.is_none()
+    }
+
     fn score(&self, tree: &TraceTree) -> Result<Score, MetricError> {
         let number = self.measure(tree)?;
         if self.least.is_none() && self.most.is_none() {

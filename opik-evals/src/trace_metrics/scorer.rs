@@ -15,6 +15,7 @@ use crate::experiment::{Scored, Scorer, ScoringError, TaskOutput};
 pub struct TraceScorer {
     source: Arc<dyn TraceSource>,
     metric: Box<dyn TraceMetric>,
+    identity: Option<String>,
 }
 
 impl TraceScorer {
@@ -24,7 +25,16 @@ impl TraceScorer {
         Self {
             source,
             metric: Box::new(metric),
+            identity: None,
         }
+    }
+
+    /// With what tells the metric from every other one, parameters and all; see
+    /// [`Scorer::identity`]. A score of a trace that changes later would then be kept.
+    #[must_use]
+    pub fn identified(mut self, identity: impl Into<String>) -> Self {
+        self.identity = Some(identity.into());
+        self
     }
 }
 
@@ -32,6 +42,14 @@ impl TraceScorer {
 impl Scorer for TraceScorer {
     fn name(&self) -> &str {
         self.metric.name()
+    }
+
+    fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
+    }
+
+    fn lower_is_better(&self) -> bool {
+        self.metric.lower_is_better()
     }
 
     async fn score(&self, _: &Case, output: &TaskOutput) -> Result<Scored, ScoringError> {

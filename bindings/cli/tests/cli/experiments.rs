@@ -48,6 +48,7 @@ fn every_command_of_the_family_teaches_with_examples() {
         "precision",
         "dataset",
         "run",
+        "metrics",
         "diff",
         "gate",
         "report",
@@ -89,7 +90,7 @@ fn a_run_without_opik_is_a_summary_and_a_file() {
     ]);
     assert_eq!(run.code, 2);
     assert!(
-        run.stderr.contains("another seed") && run.stderr.contains("--fresh"),
+        run.stderr.contains("another version of the task") && run.stderr.contains("--fresh"),
         "{}",
         run.stderr
     );

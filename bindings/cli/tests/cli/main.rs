@@ -11,6 +11,7 @@ mod experiments;
 mod export;
 mod help;
 mod import;
+mod judges;
 mod limits;
 mod serve;
 mod show;

@@ -11,6 +11,8 @@ mod failure;
 mod findings;
 mod gate;
 mod inputs;
+mod judges;
+mod list;
 mod metrics;
 mod precision;
 mod report;
@@ -63,6 +65,8 @@ enum Evals {
     Describe(describe::Args),
     /// Run an experiment: a program, answers that are there, or recorded traces, and its scores
     Run(Box<run::Args>),
+    /// The metrics, judges and metrics of traces that `run` knows
+    Metrics(list::Args),
     /// Compare two runs case by case, and say what could be chance
     Diff(diff::Args),
     /// Check thresholds; code 5 when one is not kept
@@ -81,6 +85,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
         Evals::Dataset(args) => dataset::run(args, ctx),
         Evals::Describe(args) => describe::run(args, ctx),
         Evals::Run(args) => run::run(args, ctx),
+        Evals::Metrics(args) => list::run(args, ctx),
         Evals::Diff(args) => diff::run(args, ctx),
         Evals::Gate(args) => gate::run(args, ctx),
         Evals::Report(args) => report::run(args, ctx),
