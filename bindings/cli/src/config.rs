@@ -2,8 +2,11 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
+use opik_core::Secret;
+use opik_evals::dataset::vyasa::VyasaServer;
 
 use crate::exit::{Code, Failure};
 
@@ -60,13 +63,40 @@ pub(crate) fn stated_store() -> Option<PathBuf> {
     env::var_os("OPIK_DB").map(PathBuf::from)
 }
 
-/// Whether Vyasa's scripts would send to Opik: `OPIK_ENABLED` is one of the words that they take for
-/// yes, and there is an address.
+/// The server that Vyasa's scripts send to: `OPIK_ENABLED` is one of the words that they take for
+/// yes, and there is an address. With it, what was wrong about the variables.
 #[expect(clippy::disallowed_methods, reason = "this is config.rs")]
-pub(crate) fn vyasa_sends() -> bool {
+pub(crate) fn vyasa_server() -> (Option<VyasaServer>, Option<&'static str>) {
     let enabled = env::var("OPIK_ENABLED").unwrap_or_default();
     let address = env::var("OPIK_BASE_URL").unwrap_or_default();
-    matches!(enabled.to_lowercase().as_str(), "true" | "1" | "yes") && !address.is_empty()
+    if !matches!(enabled.to_lowercase().as_str(), "true" | "1" | "yes") || address.is_empty() {
+        return (None, None);
+    }
+    let mut server = VyasaServer::new(address);
+    if let Ok(key) = env::var("OPIK_API_KEY") {
+        server = server.key(Secret::from(key));
+    }
+    if let Ok(project) = env::var("OPIK_PROJECT_NAME") {
+        server = server.project(project);
+    }
+    let stated = env::var("OPIK_TIMEOUT_SECONDS").ok();
+    let stated = stated
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    let seconds = stated.map(|text| text.parse::<f64>().ok());
+    let timeout = seconds.map(|seconds| {
+        let timeout = Duration::try_from_secs_f64(seconds?).ok();
+        timeout.filter(|timeout| !timeout.is_zero())
+    });
+    match timeout {
+        None => (Some(server), None),
+        Some(Some(timeout)) => (Some(server.timeout(timeout)), None),
+        Some(None) => (
+            Some(server),
+            Some("OPIK_TIMEOUT_SECONDS is no number of seconds; 2 are waited"),
+        ),
+    }
 }
 
 /// Names of the `OPIK_*` variables that are set, in order. Values are not looked at.

@@ -7,6 +7,7 @@
 //!
 //! - [`build_tone`] and [`build_precision`]: the two builders, records and counts.
 //! - [`VyasaSummary`]: what `run_evals.py` says about a dataset.
+//! - `VyasaServer` (feature `rest`): where that script sends a dataset.
 //! - [`scan_text`], [`check_table_precision`], [`validate_table_precision`], [`format_number`] and
 //!   [`Numeric`]: the functions below them.
 
@@ -16,6 +17,8 @@ mod numeric;
 mod precision;
 mod records;
 mod scan;
+#[cfg(feature = "rest")]
+mod send;
 mod summary;
 
 pub use build::{build_precision, build_tone};
@@ -25,6 +28,9 @@ pub use precision::{
     Contract, PrecisionFlag, Validated, check_table_precision, validate_table_precision,
 };
 pub use scan::{VyasaTerms, VyasaToneFlag, scan_text};
+#[cfg(feature = "rest")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
+pub use send::{VyasaSendError, VyasaServer};
 pub use summary::VyasaSummary;
 
 /// What one of Vyasa's functions ends with where Python raises. It quotes nothing of the data.

@@ -1,57 +1,50 @@
 //! Judges and metrics of traces in `opik-rs evals run`, against a model on this machine.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
 use crate::command::{Run, Scratch, line};
+use crate::server::{Answer, Server};
 
 /// A server that speaks as OpenAI's does and grades whatever it is shown.
 struct Grader {
-    address: String,
-    bodies: Arc<Mutex<Vec<Value>>>,
+    server: Server,
     /// Whether it refuses everything, as for a wrong key.
     refuses: Arc<AtomicBool>,
 }
 
 impl Grader {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/v1", listener.local_addr().unwrap());
-        let bodies = Arc::new(Mutex::new(Vec::new()));
         let refuses = Arc::new(AtomicBool::new(false));
-        let (seen, refusing) = (Arc::clone(&bodies), Arc::clone(&refuses));
-        let serve = move || {
-            // It ends with the test's process.
-            for connection in listener.incoming().flatten() {
-                let body = request(&connection);
-                let reply = grade(&body);
-                seen.lock().unwrap().push(body);
-                respond(connection, &reply, refusing.load(Ordering::SeqCst));
+        let refusing = Arc::clone(&refuses);
+        let server = Server::start(move |request| {
+            if refusing.load(Ordering::SeqCst) {
+                refusal()
+            } else {
+                streamed(&grade(&request.json()))
             }
-        };
-        std::thread::Builder::new()
-            .name("grader".to_owned())
-            .spawn(serve)
-            .unwrap();
-        Self {
-            address,
-            bodies,
-            refuses,
-        }
+        });
+        Self { server, refuses }
+    }
+
+    fn bodies(&self) -> Vec<Value> {
+        self.server
+            .requests()
+            .iter()
+            .map(|request| request.json())
+            .collect()
     }
 
     fn asked(&self) -> usize {
-        self.bodies.lock().unwrap().len()
+        self.server.requests().len()
     }
 
     fn run(&self, scratch: &Scratch, args: &[&str]) -> Run {
         let mut command = scratch.command(args);
         command
-            .env("OPENAI_BASE_URL", &self.address)
+            .env("OPENAI_BASE_URL", format!("{}/v1", self.server.address))
             .env("OPENAI_API_KEY", "k3y-s3cr3t");
         let run = Run::of(command.output().unwrap());
         assert!(!run.stdout.contains("s3cr3t") && !run.stderr.contains("s3cr3t"));
@@ -64,25 +57,6 @@ impl Grader {
         assert_eq!(run.code, 0, "{}", run.stderr);
         serde_json::from_str(&run.stdout).unwrap()
     }
-}
-
-fn request(connection: &TcpStream) -> Value {
-    let mut reader = BufReader::new(connection);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let line = line.trim_end().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    serde_json::from_slice(&body).unwrap()
 }
 
 fn said(body: &Value, role: &str) -> String {
@@ -107,32 +81,26 @@ fn grade(body: &Value) -> String {
     format!("Well: {}", json!({ "score": score, "reason": "as seen" }))
 }
 
-fn respond(mut connection: TcpStream, reply: &str, refused: bool) {
-    let (status, kind, body) = if refused {
-        let error =
-            json!({ "error": { "message": "no such key", "type": "invalid_request_error" } });
-        ("401 Unauthorized", "application/json", error.to_string())
-    } else {
-        let chunk = |choices: Value, usage: Value| {
-            let chunk = json!({ "id": "1", "object": "chat.completion.chunk", "choices": choices, "usage": usage });
-            format!("data: {chunk}\n\n")
-        };
-        let choice = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
-        let mut body = chunk(
-            choice(json!({ "content": reply }), Value::Null),
-            Value::Null,
-        );
-        body += &chunk(choice(json!({}), json!("stop")), Value::Null);
-        let usage = json!({ "prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100 });
-        body += &chunk(json!([]), usage);
-        body += "data: [DONE]\n\n";
-        ("200 OK", "text/event-stream", body)
+fn refusal() -> Answer {
+    let error = json!({ "error": { "message": "no such key", "type": "invalid_request_error" } });
+    ("401 Unauthorized", "application/json", error.to_string())
+}
+
+fn streamed(reply: &str) -> Answer {
+    let chunk = |choices: Value, usage: Value| {
+        let chunk = json!({ "id": "1", "object": "chat.completion.chunk", "choices": choices, "usage": usage });
+        format!("data: {chunk}\n\n")
     };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    let choice = |delta: Value, finish: Value| json!([{ "index": 0, "delta": delta, "finish_reason": finish }]);
+    let mut body = chunk(
+        choice(json!({ "content": reply }), Value::Null),
+        Value::Null,
     );
-    connection.write_all((head + &body).as_bytes()).unwrap();
+    body += &chunk(choice(json!({}), json!("stop")), Value::Null);
+    let usage = json!({ "prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100 });
+    body += &chunk(json!([]), usage);
+    body += "data: [DONE]\n\n";
+    ("200 OK", "text/event-stream", body)
 }
 
 /// Six answers, of which two are wrong.
@@ -191,12 +159,11 @@ fn judges_score_beside_metrics_and_say_what_they_spent() {
     let cost = document["summary"]["total_cost"].as_f64().unwrap();
     assert!((cost - dollars).abs() < 1e-12);
 
-    let body = grader.bodies.lock().unwrap()[0].clone();
+    let bodies = grader.bodies();
     assert_eq!(
-        (&body["model"], &body["temperature"]),
+        (&bodies[0]["model"], &bodies[0]["temperature"]),
         (&json!("gpt-4.1-mini"), &json!(0.0))
     );
-    let bodies = grader.bodies.lock().unwrap().clone();
     for body in bodies
         .iter()
         .filter(|body| said(body, "user").contains("claim"))

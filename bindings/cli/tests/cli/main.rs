@@ -14,5 +14,7 @@ mod import;
 mod judges;
 mod limits;
 mod serve;
+mod server;
 mod show;
 mod tail;
+mod vyasa;

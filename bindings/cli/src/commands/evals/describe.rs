@@ -29,7 +29,9 @@ Examples:
 Counts the items, what is expected of them, and their fields. Expectations that are texts, numbers or \
 truth values are counted apart up to 50, everything else together.
 
---compat vyasa prints what run_evals.py of Vyasa prints about a dataset; nothing is sent from here.
+--compat vyasa does what run_evals.py of Vyasa does: it says what is in a dataset and, when OPIK_ENABLED \
+is true, 1 or yes and OPIK_BASE_URL is set, posts it to OPIK_BASE_URL/api/evals, with OPIK_API_KEY, \
+OPIK_PROJECT_NAME and OPIK_TIMEOUT_SECONDS. Failing to send does not count, as there.
 
 JSON: {\"items\", \"expected\": [{value, count}], \"fields\": [{name, count}], \"skipped\"}")]
 pub(crate) struct Args {

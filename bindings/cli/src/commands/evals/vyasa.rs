@@ -88,14 +88,16 @@ pub(super) fn run(
         .plain(&format!("Wrote {count} {name} records to {path}\n"))?)
 }
 
-/// Does what `run_evals.py` does with these arguments, but for sending.
+/// Does what `run_evals.py` does with these arguments: says what is in a dataset, and sends it where
+/// that is configured. A failure to send is said and does not count.
 pub(super) fn describe(paths: &[PathBuf], ctx: &Context) -> Outcome {
     let [path] = paths else {
         return Err(plain("Usage: run_evals.py <dataset_jsonl>".to_owned()));
     };
-    let reader =
-        File::open(path).map_err(|_| plain(format!("Dataset not found: {}", python_path(path))))?;
-    let summary = vyasa::VyasaSummary::read(&path.display().to_string(), BufReader::new(reader));
+    let name = path.display().to_string();
+    let open = || File::open(path).map(BufReader::new);
+    let reader = open().map_err(|_| plain(format!("Dataset not found: {}", python_path(path))))?;
+    let summary = vyasa::VyasaSummary::read(&name, reader);
     match summary.map_err(first)?.text() {
         Ok(text) => ctx.out.plain(&text)?,
         Err((text, raised)) => {
@@ -103,15 +105,29 @@ pub(super) fn describe(paths: &[PathBuf], ctx: &Context) -> Outcome {
             return Err(plain(raised.to_string()));
         }
     }
-    if config::vyasa_sends() {
-        // The script sends to a path that Opik does not have.
-        ctx.out
-            .notice("Opik submission failed (ignored): this command does not send\n");
-    } else {
-        ctx.out
-            .plain("Opik not configured; skipping remote eval submission.\n")?;
+    let (server, problem) = config::vyasa_server();
+    if let Some(problem) = problem {
+        ctx.out.notice(&format!("{problem}\n"));
     }
-    Ok(())
+    let Some(server) = server else {
+        return Ok(ctx
+            .out
+            .plain("Opik not configured; skipping remote eval submission.\n")?);
+    };
+    let reader = open().map_err(|source| {
+        let file = name.clone();
+        first(DatasetError::Read { file, source })
+    })?;
+    match crate::opik_server::talk(server.send(&name, reader))? {
+        Ok(count) => Ok(ctx
+            .out
+            .plain(&format!("Submitted {count} records to Opik evals.\n"))?),
+        Err(error) => {
+            ctx.out
+                .notice(&format!("Opik submission failed (ignored): {error}\n"));
+            Ok(())
+        }
+    }
 }
 
 /// Whatever stops the script, it ends with 1.
