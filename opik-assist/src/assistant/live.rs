@@ -218,13 +218,24 @@ impl TurnHandle {
     /// The events from a position on: 0 for all of them, one more than the last one that is known to
     /// go on after a break. The stream ends after [`TurnEventKind::Done`].
     pub fn events(&self, from: u64) -> TurnEvents {
+        self.heard(from, Some(Presence::new(self.live())))
+    }
+
+    /// As [`events`](Self::events), for somebody who only keeps the books: it does not count as a
+    /// listener, so the turn is cancelled as if it were not there.
+    pub fn watch(&self, from: u64) -> TurnEvents {
+        self.heard(from, None)
+    }
+
+    fn heard(&self, from: u64, presence: Option<Presence>) -> TurnEvents {
         let listener = {
             let mut log = self.live().log();
             log.last_listener += 1;
             log.last_listener
         };
         TurnEvents {
-            presence: Presence::new(self.live()),
+            live: Arc::clone(self.live()),
+            _presence: presence,
             listener,
             next: from,
         }
@@ -256,7 +267,9 @@ impl TurnHandle {
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct TurnEvents {
-    presence: Presence,
+    live: Arc<Live>,
+    /// `None` for those who only watch.
+    _presence: Option<Presence>,
     listener: u64,
     next: u64,
 }
@@ -267,7 +280,7 @@ impl Stream for TurnEvents {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let wanted = self.next;
         let (found, missed) = {
-            let mut log = self.presence.0.log();
+            let mut log = self.live.log();
             let place = log.events.partition_point(|event| event.position < wanted);
             match log.events.get(place) {
                 Some(event) if event.position > wanted => {
@@ -302,6 +315,6 @@ impl Stream for TurnEvents {
 
 impl Drop for TurnEvents {
     fn drop(&mut self) {
-        self.presence.0.log().wakers.remove(&self.listener);
+        self.live.log().wakers.remove(&self.listener);
     }
 }

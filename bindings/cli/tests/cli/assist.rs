@@ -110,13 +110,18 @@ struct Assistant {
 
 impl Assistant {
     fn start(scratch: &Scratch, opik: &Opik, sessions: &str) -> Self {
+        Self::with(scratch, opik, sessions, &[])
+    }
+
+    fn with(scratch: &Scratch, opik: &Opik, sessions: &str, more: &[(&str, &str)]) -> Self {
         let mut command = scratch.command(&["--json", "serve", "--port", "0"]);
         command
             .env("AGENT_OPIK_URL", &opik.address)
             .env("SESSION_SERVICE_URI", sessions)
+            .envs(more.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .stderr(std::fs::File::create(scratch.path("log")).unwrap());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -252,5 +257,68 @@ fn the_assistant_starts_without_its_database_server() {
     for (path, status) in [("/healthz", "HTTP/1.1 200 "), ("/ready", "HTTP/1.1 503 ")] {
         let answer = whole(assistant.send("GET", path, ""));
         assert!(answer.starts_with(status), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn the_access_log_has_a_line_for_each_answer_and_no_secret() {
+    let (scratch, opik) = (Scratch::new(), Opik::start());
+    let assistant = Assistant::start(&scratch, &opik, "memory:");
+    whole(assistant.ask("a secret question"));
+    whole(assistant.send("GET", "/healthz?key=hidden", ""));
+    assistant.kill();
+    let log = std::fs::read_to_string(scratch.path("log")).unwrap();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["target"] == "opik_server::access")
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                &line["fields"]["method"],
+                &line["fields"]["path"],
+                &line["fields"]["status"],
+            )
+        })
+        .map(|(method, path, status)| format!("{method} {path} {status}"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            format!("\"POST\" \"/trace-analyzer/session/{TRACE}\" 200"),
+            "\"GET\" \"/healthz\" 200".to_owned()
+        ]
+    );
+    for secret in ["secret", "alice", "hidden", "sessionToken"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[test]
+fn old_conversations_are_deleted_where_that_is_asked_for() {
+    let (scratch, opik) = (Scratch::new(), Opik::start());
+    let file = scratch.path("sessions.db");
+    let uri = format!("sqlite:///{}", file.display());
+    let assistant = Assistant::start(&scratch, &opik, &uri);
+    whole(assistant.ask("Why?"));
+    assistant.kill();
+    // Two days pass.
+    let made = rusqlite::Connection::open(&file).unwrap();
+    let two_days = "UPDATE sessions SET update_time = datetime(update_time, '-2 days')";
+    assert_eq!(made.execute(two_days, []).unwrap(), 1);
+    let two_days = "UPDATE opik_sessions SET updated_us = updated_us - 172800000000";
+    assert_eq!(made.execute(two_days, []).unwrap(), 1);
+    drop(made);
+    let kept = Assistant::start(&scratch, &opik, &uri);
+    assert!(!kept.history().is_empty(), "they are kept by default");
+    kept.kill();
+    let assistant = Assistant::with(&scratch, &opik, &uri, &[("ASSIST_KEEP_DAYS", "1")]);
+    let path = format!("/trace-analyzer/session/{TRACE}");
+    let mut tries = 0;
+    while !whole(assistant.send("GET", &path, "")).starts_with("HTTP/1.1 404 ") {
+        tries += 1;
+        assert!(tries < 500, "the conversation is still there");
     }
 }

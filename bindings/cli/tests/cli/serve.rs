@@ -185,3 +185,17 @@ fn nothing_acknowledged_is_lost_when_the_server_is_killed_under_load() {
         }
     }
 }
+
+#[test]
+fn the_health_of_a_server_alone_says_that_conversations_are_kept() {
+    let scratch = Scratch::new();
+    let served = Served::start(&scratch);
+    let (status, body) = send(&served.address, "GET", "/healthz", "").unwrap();
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            "{\"status\":\"healthy\",\"session_service\":\"database\"}"
+        )
+    );
+}

@@ -14,6 +14,7 @@ use super::caller::Caller;
 use super::detail::Detail;
 use super::fields::Fields;
 use super::frame::Framer;
+use super::monitor::Asked;
 use super::routes::trace_name;
 use super::state::{Assist, WORKSPACE};
 use super::stream;
@@ -52,6 +53,21 @@ pub(super) async fn ask(
     } else {
         message
     };
+    let project = match assist.monitor().tells_conversations() {
+        // It was read already.
+        true => opened.source.trace(opened.id).await.ok().flatten(),
+        false => None,
+    };
+    let watch = assist.monitor().begin(
+        || Asked {
+            session: session.clone(),
+            workspace: caller.workspace().to_owned(),
+            trace: trace.to_owned(),
+            project: project.and_then(|trace| trace.project_name),
+            streaming,
+        },
+        &question,
+    );
     let mut state = Remembered::new();
     state.insert("trace_id".to_owned(), trace.into());
     state.insert(WORKSPACE.to_owned(), caller.workspace().into());
@@ -67,7 +83,18 @@ pub(super) async fn ask(
     if let Some(effort) = assist.config().effort {
         ask = ask.reasoning_effort(effort);
     }
-    let turn = assist.assistant().ask(ask).await.map_err(not_taken)?;
+    let turn = match assist.assistant().ask(ask).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            if let Some(watch) = watch {
+                watch.not_taken();
+            }
+            return Err(not_taken(error));
+        }
+    };
+    if let Some(watch) = watch {
+        assist.monitor().follow(watch, &turn, assist.assistant());
+    }
     Ok(listen(&assist, turn, 0, &headers))
 }
 

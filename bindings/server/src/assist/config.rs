@@ -6,6 +6,7 @@ use std::time::Duration;
 use opik_core::Secret;
 use opik_core::chat::ReasoningEffort;
 
+use super::monitor::MonitorConfig;
 use crate::config::ConfigError;
 
 /// Origins that the Python program allows.
@@ -42,15 +43,31 @@ pub enum Origins {
 /// | `RETRY_STATUSES` | `[502, 503, 504]` | answers of Opik after which a read is repeated |
 /// | `RETRY_MAX_ATTEMPTS` | `3` | attempts in all |
 /// | `RETRY_BACKOFF_FACTOR` | `0.5` | seconds before the second attempt, doubled for each further one |
-/// | `OPIK_INTERNAL_URL` | none | Opik server that thumbs are sent to, as scores of the thread that has the name of the conversation |
+/// | `OPIK_INTERNAL_URL` | none | Opik server that the assistant's own turns are recorded to, as traces of a thread that has the name of the conversation, and thumbs as scores of that thread |
 /// | `OPIK_INTERNAL_API_KEY` | none | key for it |
 /// | `OPIK_INTERNAL_WORKSPACE` | `default` | workspace there |
 /// | `OPIK_INTERNAL_PROJECT` | `opik-assist` | project there |
+/// | `ASSIST_RECORD_CONTENT` | `false` | whether questions and answers are recorded there too |
+/// | `ASSIST_KEEP_DAYS` | for ever | days after which a conversation that nobody went on with is deleted |
 /// | `ASSIST_GRACE_SECONDS` | `30` | how long a turn goes on when nobody listens |
 /// | `ASSIST_HEARTBEAT_SECONDS` | `15` | silence after which a comment is sent |
 /// | `ASSIST_CONTEXT_TOKENS` | `8000` | tokens of evidence that the model is given |
 /// | `ASSIST_TURNS_PER_MINUTE` | `60` | questions of one user in a minute; beyond, 429 |
 /// | `ASSIST_MAX_TURNS` | `1024` | turns that may run at once |
+/// | `SENTRY_DSN` | none | where failures and turns are reported, without anybody's words |
+/// | `SENTRY_ENVIRONMENT` | `development` | the environment there |
+/// | `SENTRY_TRACES_SAMPLE_RATE` | `1` | share of the turns that are reported when nothing failed |
+/// | `SENTRY_PROFILES_SAMPLE_RATE` | `1` | checked, and without meaning here |
+/// | `SENTRY_SEND_DEFAULT_PII` | `false` | whether reports name the user |
+/// | `SEGMENT_WRITE_KEY` | none | key for the three events of the Python program |
+/// | `SEGMENT_ENVIRONMENT` | `development` | the environment there |
+/// | `SEGMENT_HOST` | Segment | where they are sent instead |
+/// | `NEW_RELIC_LICENSE_KEY` | none | key for the turns as traces of New Relic |
+/// | `NEW_RELIC_OTLP_ENDPOINT` | by the key | where they are sent instead |
+/// | `OTEL_EXPORTER_OTLP_ENDPOINT` | none | receiver of OTLP over HTTP for the turns as traces; `/v1/traces` is added |
+/// | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | none | the same, as it is |
+/// | `OTEL_EXPORTER_OTLP_HEADERS` | none | `name=value` pairs for it, with commas between them |
+/// | `OTEL_SERVICE_NAME` | `opik-assist` | the name of the service there |
 #[derive(Debug, Clone)]
 pub struct AssistConfig {
     pub(crate) opik_url: Option<String>,
@@ -66,6 +83,8 @@ pub struct AssistConfig {
     pub(crate) retry_attempts: u32,
     pub(crate) retry_backoff: Duration,
     pub(crate) internal: Internal,
+    pub(crate) monitor: MonitorConfig,
+    pub(crate) keep_days: Option<u32>,
     pub(crate) grace: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) context_tokens: usize,
@@ -104,6 +123,8 @@ impl Default for AssistConfig {
                 workspace: "default".to_owned(),
                 project: "opik-assist".to_owned(),
             },
+            monitor: MonitorConfig::default(),
+            keep_days: None,
             grace: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             context_tokens: 8_000,
@@ -218,6 +239,8 @@ impl AssistConfig {
         if let Some(turns) = number("ASSIST_MAX_TURNS", 1)? {
             config.max_turns = usize::try_from(turns).unwrap_or(usize::MAX);
         }
+        config.keep_days = number("ASSIST_KEEP_DAYS", 1)?;
+        config.monitor = MonitorConfig::read(&get)?;
         if let Some(url) = get("OPIK_INTERNAL_URL") {
             config.internal.url = Some(address("OPIK_INTERNAL_URL", &url)?);
         }
@@ -247,6 +270,19 @@ impl AssistConfig {
     #[must_use]
     pub fn sessions(&self) -> Option<&Secret> {
         self.sessions.as_ref()
+    }
+
+    /// Days after which a conversation that nobody went on with is deleted; `None` keeps them.
+    #[must_use]
+    pub fn keep_days(&self) -> Option<u32> {
+        self.keep_days
+    }
+
+    /// Tells where conversations are kept when no variable does.
+    #[must_use]
+    pub fn keep_sessions_in(mut self, uri: Secret) -> Self {
+        self.sessions = Some(uri);
+        self
     }
 
     /// The path before all routes: empty, or with a slash in front.

@@ -14,6 +14,7 @@ use super::chat::{no_sessions, refused};
 use super::detail::{Detail, json_response};
 use super::fields::Fields;
 use super::internal::NotStored;
+use super::monitor::Asked;
 use super::routes::trace_name;
 use super::state::Assist;
 
@@ -39,11 +40,29 @@ async fn store(
     }
     let session = assist.session(caller, trace).await.map_err(no_sessions)?;
     let value = feedback.as_ref().map(|feedback| feedback.value);
+    let before = match assist.monitor().tells_conversations() {
+        true => assist.sessions().session(&session).await.ok().flatten(),
+        false => None,
+    };
     let stored = assist
         .assistant()
         .feedback(&session, feedback.as_ref())
         .await;
     let is_missing = |error: &SessionError| error.kind() == SessionErrorKind::NotFound;
+    if let (Ok(()), Some(before)) = (&stored, before) {
+        let again = before
+            .state
+            .get("feedback")
+            .is_some_and(|feedback| !feedback.is_null());
+        let asked = || Asked {
+            session: session.clone(),
+            workspace: caller.workspace().to_owned(),
+            trace: trace.to_owned(),
+            project: None,
+            streaming: false,
+        };
+        assist.monitor().feedback(asked, value, again);
+    }
     match (stored, assist.internal()) {
         (Ok(()), None) => Ok(()),
         (Ok(()), Some(internal)) => match internal.feedback(&session.id, value).await {

@@ -119,6 +119,12 @@ pub(super) async fn metrics(State(assist): State<Assist>) -> Response {
     if prometheus_client::encoding::text::encode(&mut text, &assist.metrics().registry).is_err() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    // Before the line that ends the text.
+    if let Some(end) = text.rfind("# EOF") {
+        text.truncate(end);
+    }
+    assist.monitor().write_counts(&mut text);
+    text.push_str("# EOF\n");
     let mut response = text.into_response();
     response.headers_mut().insert(
         header::CONTENT_TYPE,

@@ -11,6 +11,7 @@
 //! | [`detail`], [`fields`], [`scan`] | errors as FastAPI words them |
 //! | [`cors`], [`routes`] | origins, paths, redirects |
 //! | [`internal`] | the server that conversations are recorded to |
+//! | [`monitor`] | who is told about the assistant's own work |
 //! | [`server`] | beside a real Opik, without the recorder |
 //!
 //! With an address of an Opik server ([`AssistConfig::opik_url`]) traces are read there, with the
@@ -30,6 +31,7 @@ mod health;
 mod history;
 mod internal;
 mod metrics;
+mod monitor;
 mod python;
 mod routes;
 mod scan;

@@ -85,6 +85,7 @@ async fn noted(State(assist): State<Assist>, request: Request, next: Next) -> Re
     let response = next.run(request).await;
     let status = response.status().as_u16();
     assist.metrics().answered(method.as_str(), status);
+    assist.monitor().answered(method.as_str(), &path, status);
     let millis = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(target: "opik_server::access", %method, %path, status, millis, "answered");
     response
@@ -92,7 +93,9 @@ async fn noted(State(assist): State<Assist>, request: Request, next: Next) -> Re
 
 /// The assistant's endpoints for a router that serves more; under the prefix as well.
 pub(crate) fn standalone(assist: Assist, prefix: &str) -> Router {
-    let here = endpoints().layer(middleware::from_fn_with_state(assist.clone(), cors));
+    let here = endpoints()
+        .layer(middleware::from_fn_with_state(assist.clone(), cors))
+        .layer(middleware::from_fn_with_state(assist.clone(), noted));
     let all = match prefix {
         "" => here,
         prefix => here.clone().nest(prefix, here),

@@ -14,6 +14,7 @@ use super::backend::{Backend, LocalBackend, OpikBackend, OpikSettings};
 use super::chat::AGENT;
 use super::config::AssistConfig;
 use super::internal::Internal;
+use super::monitor::Monitor;
 use super::routes;
 use super::state::{AnsweringModel, Assist};
 
@@ -67,14 +68,22 @@ impl AssistServer {
             attempts: config.retry_attempts,
             backoff: config.retry_backoff,
         };
-        let http = client(&settings)?;
+        let http = client(settings.timeout, settings.url.starts_with("http://"))?;
         let internal = Internal::new(&http, &config.internal, config.backend_timeout);
+        let monitor = Monitor::start(&config.monitor, &config.internal, &http);
         let backend = OpikBackend::new(http, settings).map_err(|_| AssistServerError::NoOpik)?;
         let address = config.address();
         let refused = |source| AssistServerError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
-        let assist = state(config, Arc::new(backend), sessions, models, internal);
+        let assist = state(
+            config,
+            Arc::new(backend),
+            sessions,
+            models,
+            internal,
+            monitor,
+        );
         let service = routes::alone(assist.clone());
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -112,6 +121,10 @@ impl AssistServer {
         // Streams end with their turns; whoever does not read is cut off.
         drop(tokio::time::timeout(left, self.tasks.wait()).await);
         self.abort.abort();
+        let left = limit
+            .saturating_sub(begin.elapsed())
+            .max(Duration::from_millis(500));
+        self.assist.monitor().close(left).await;
         report
     }
 }
@@ -130,7 +143,25 @@ pub(crate) fn over_source(
     models: Arc<dyn AnsweringModel>,
 ) -> Assist {
     let backend = Arc::new(LocalBackend::new(source));
-    state(config, backend, sessions, models, None)
+    // Loading certificates takes its time, and most have nobody to tell.
+    let needs_http = config.monitor.is_on() || config.internal.url.is_some();
+    let http = needs_http
+        .then(|| client(config.backend_timeout, false))
+        .and_then(|client| match client {
+            Ok(client) => Some(client),
+            Err(error) => {
+                tracing::warn!(target: "opik_server", error = &error as &dyn std::error::Error, "monitoring is off");
+                None
+            }
+        });
+    let internal = http
+        .as_ref()
+        .and_then(|http| Internal::new(http, &config.internal, config.backend_timeout));
+    let monitor = match &http {
+        Some(http) => Monitor::start(&config.monitor, &config.internal, http),
+        None => Monitor::off(),
+    };
+    state(config, backend, sessions, models, internal, monitor)
 }
 
 fn state(
@@ -139,6 +170,7 @@ fn state(
     sessions: Arc<dyn SessionStore>,
     models: Arc<dyn AnsweringModel>,
     internal: Option<Internal>,
+    monitor: Monitor,
 ) -> Assist {
     let assistant = Assistant::builder(Arc::clone(&sessions))
         .app("trace-analyzer")
@@ -152,22 +184,23 @@ fn state(
         // The clients of opik-models repeat what may help.
         .model_retries(0)
         .build();
-    Assist::new(config, assistant, backend, sessions, models, internal)
+    Assist::new(
+        config, assistant, backend, sessions, models, internal, monitor,
+    )
 }
 
-fn client(settings: &OpikSettings) -> Result<reqwest::Client, AssistServerError> {
+/// `is_plain` tells that nothing but plain HTTP is needed.
+fn client(timeout: Duration, is_plain: bool) -> Result<reqwest::Client, AssistServerError> {
     let builder = || {
         reqwest::Client::builder()
             .user_agent(concat!("opik-rust/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10).min(settings.timeout))
+            .connect_timeout(Duration::from_secs(10).min(timeout))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
     };
     let built = match builder().build() {
         // An image without CA certificates can still talk to a server over plain HTTP.
-        Err(_) if settings.url.starts_with("http://") => {
-            builder().tls_certs_only(std::iter::empty()).build()
-        }
+        Err(_) if is_plain => builder().tls_certs_only(std::iter::empty()).build(),
         built => built,
     };
     built.map_err(|error| AssistServerError::Http(error.into()))

@@ -13,6 +13,7 @@ use super::caller::{Caller, hex};
 use super::config::AssistConfig;
 use super::internal::Internal;
 use super::metrics::Metrics;
+use super::monitor::Monitor;
 
 /// How long a confirmed right to a trace is believed.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -45,6 +46,7 @@ struct Shared {
     sessions: Arc<dyn SessionStore>,
     internal: Option<Internal>,
     metrics: Arc<Metrics>,
+    monitor: Monitor,
     in_memory: bool,
     models: Arc<dyn AnsweringModel>,
     confirmed: Mutex<HashMap<[u8; 32], Instant>>,
@@ -66,10 +68,12 @@ impl Assist {
         sessions: Arc<dyn SessionStore>,
         models: Arc<dyn AnsweringModel>,
         internal: Option<Internal>,
+        monitor: Monitor,
     ) -> Self {
         Self(Arc::new(Shared {
             internal,
             metrics: Arc::default(),
+            monitor,
             in_memory: config.sessions().is_none(),
             config,
             assistant,
@@ -99,6 +103,11 @@ impl Assist {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    /// Who is told about the assistant's own work.
+    pub(crate) fn monitor(&self) -> &Monitor {
+        &self.0.monitor
     }
 
     /// The server that conversations are recorded to, where there is one.

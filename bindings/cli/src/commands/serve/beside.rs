@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use opik_core::SessionStore;
 use opik_server::{AssistConfig, AssistServer};
-use opik_sessions::{MemorySessions, SessionOptions, Sessions};
+use opik_sessions::{SessionOptions, Sessions};
 use serde_json::json;
 
+use super::retention::Retained;
 use super::variables::Variables;
 use super::{Args, STOP_LIMIT, models, signal, unfit};
 use crate::context::Context;
@@ -29,12 +29,12 @@ pub(super) fn config(args: &Args, variables: &Variables) -> Result<AssistConfig,
 pub(super) async fn sessions(
     variables: &Variables,
     fallback: Option<String>,
-) -> Result<Arc<dyn SessionStore>, Failure> {
+) -> Result<Sessions, Failure> {
     let configured = opik_sessions::from_variables(|name| variables.get(name)).map_err(unfit)?;
     let (uri, options) = match (configured, fallback) {
         (Some(configured), _) => (configured.uri.expose().to_owned(), configured.options),
         (None, Some(uri)) => (uri, SessionOptions::new()),
-        (None, None) => return Ok(Arc::new(MemorySessions::new())),
+        (None, None) => ("memory:".to_owned(), SessionOptions::new()),
     };
     // A file is there or cannot be; a database server may come later, and is no reason not to start.
     let opened = if uri.starts_with("sqlite") {
@@ -42,14 +42,14 @@ pub(super) async fn sessions(
     } else {
         Sessions::lazy(&uri, options)
     };
-    Ok(Arc::new(opened.map_err(|error| {
+    opened.map_err(|error| {
         Failure::new(
             Code::Failed,
             "the database of conversations cannot be opened",
         )
         .cause(error)
         .hint("look at SESSION_SERVICE_URI")
-    })?))
+    })
 }
 
 /// Serves until it is told to stop.
@@ -70,7 +70,8 @@ pub(super) async fn serve(
     let model = answering.name();
     let is_kept = config.sessions().is_some();
     let sessions = sessions(variables, None).await?;
-    let server = AssistServer::bind(config, sessions, answering)
+    let retention = Retained::start(&sessions, config.keep_days());
+    let server = AssistServer::bind(config, Arc::new(sessions), answering)
         .await
         .map_err(|error| {
             Failure::new(Code::Failed, "the server cannot start")
@@ -97,6 +98,7 @@ pub(super) async fn serve(
     }
     signal().await?;
     let report = server.shutdown(STOP_LIMIT).await;
+    retention.stop().await;
     if report.cancelled + report.left_running > 0 {
         ctx.out.notice(&format!(
             "{} answers were cut off; what was said is stored\n",

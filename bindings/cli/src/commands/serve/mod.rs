@@ -3,13 +3,18 @@
 
 mod beside;
 mod check;
+mod logging;
 mod models;
+mod retention;
 mod variables;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use opik_core::Secret;
 use opik_server::{Running, Server, ServerConfig, ServerError};
+use retention::Retained;
 use serde_json::json;
 use variables::Variables;
 
@@ -71,6 +76,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
             check::check(config(args, &variables)?.address(), "/is-alive/ping")
         };
     }
+    logging::start(&variables, ctx.out.is_json())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("opik-rs-serve")
         .enable_all()
@@ -113,9 +119,15 @@ async fn alone(args: &Args, variables: &Variables, ctx: &Context) -> Outcome {
     let store = ctx.open_store()?;
     let path = ctx.store_path()?;
     let talks = path.with_extension("sessions.db");
-    let sessions = beside::sessions(variables, Some(format!("sqlite:{}", talks.display()))).await?;
+    let talks = format!("sqlite:{}", talks.display());
+    let sessions = beside::sessions(variables, Some(talks.clone())).await?;
+    let assist = match assist.sessions() {
+        Some(_) => assist,
+        None => assist.keep_sessions_in(Secret::new(talks)),
+    };
+    let retention = Retained::start(&sessions, assist.keep_days());
     let with_key = config.has_api_key();
-    let server = Server::bind_with_assistant(config, store, assist, sessions, answering)
+    let server = Server::bind_with_assistant(config, store, assist, Arc::new(sessions), answering)
         .await
         .map_err(not_started)?;
     let url = url(&server);
@@ -137,7 +149,9 @@ async fn alone(args: &Args, variables: &Variables, ctx: &Context) -> Outcome {
         ))?;
     }
     signal().await?;
-    if !server.shutdown(STOP_LIMIT).await.is_clean() {
+    let report = server.shutdown(STOP_LIMIT).await;
+    retention.stop().await;
+    if !report.is_clean() {
         ctx.out
             .notice("some requests were cut off; what was acknowledged is in the store\n");
     }
