@@ -51,6 +51,11 @@ fn wrong_settings_are_refused() {
         ("KLDivergence", json!({ "direction": "up" }), "direction"),
         ("METEOR", json!({ "alpha": 1.5 }), "alpha"),
         (
+            "Readability",
+            json!({ "language": "de_DE" }),
+            "can only be en_US",
+        ),
+        (
             "PromptInjection",
             json!({ "patterns": ["("] }),
             "regular expression",

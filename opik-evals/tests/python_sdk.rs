@@ -13,16 +13,94 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use opik_evals::heuristics::{by_name, names};
+use opik_evals::judge;
 use opik_evals::{Case, MetricError, MetricErrorKind, Score};
 use serde_json::{Map, Value};
 
 const TOLERANCE: f64 = 1e-9;
 
-/// Metrics of the file that are not here, and why.
-const SKIPPED: &[(&str, &str)] = &[(
-    "Readability",
-    "counts syllables with the CMU pronouncing dictionary, 3.6 MB that would go into every host",
-)];
+/// What `opik.evaluation.metrics` of the SDK exports.
+const SDK: &str = "\
+    AgentTaskCompletionJudge AgentToolCorrectnessJudge AggregatedMetric AnswerRelevance \
+    BERTScore BaseMetric ChrF ComplianceRiskJudge Contains ContextPrecision ContextRecall \
+    ConversationComplianceRiskMetric ConversationDegenerationMetric \
+    ConversationDialogueHelpfulnessMetric ConversationPromptUncertaintyMetric \
+    ConversationQARelevanceMetric ConversationSummarizationCoherenceMetric \
+    ConversationSummarizationConsistencyMetric ConversationThreadMetric \
+    ConversationalCoherenceMetric CorpusBLEU DemographicBiasJudge DialogueHelpfulnessJudge \
+    Equals GEval GEvalConversationMetric GEvalPreset GLEU GenderBiasJudge Hallucination \
+    IsJson JSDistance JSDivergence KLDivergence KnowledgeRetentionMetric LLMJuriesJudge \
+    LanguageAdherenceMetric LevenshteinRatio METEOR MetricComputationError Moderation \
+    PoliticalBiasJudge PromptInjection PromptUncertaintyJudge QARelevanceJudge ROUGE \
+    RagasMetricWrapper Readability RegexMatch RegionalBiasJudge ReligiousBiasJudge \
+    SentenceBLEU Sentiment SessionCompletenessQuality SpearmanRanking \
+    StructuredOutputCompliance SummarizationCoherenceJudge SummarizationConsistencyJudge \
+    SycEval Tone TrajectoryAccuracy Usefulness UserFrustrationMetric VADERSentiment \
+    conversation_types";
+
+/// What of that is not here under its name, and why.
+const NOT_HERE: &[(&str, &str)] = &[
+    ("AgentTaskCompletionJudge", GEVAL),
+    ("AgentToolCorrectnessJudge", GEVAL),
+    (
+        "AggregatedMetric",
+        "is `metric::Aggregated`, which takes a closure",
+    ),
+    (
+        "BERTScore",
+        "needs a model of some hundred MB on this machine",
+    ),
+    ("BaseMetric", "is the trait `Metric`"),
+    ("ComplianceRiskJudge", GEVAL),
+    ("ConversationComplianceRiskMetric", GEVAL),
+    ("ConversationDialogueHelpfulnessMetric", GEVAL),
+    ("ConversationPromptUncertaintyMetric", GEVAL),
+    ("ConversationQARelevanceMetric", GEVAL),
+    ("ConversationSummarizationCoherenceMetric", GEVAL),
+    ("ConversationSummarizationConsistencyMetric", GEVAL),
+    ("ConversationThreadMetric", "is a base class"),
+    (
+        "ConversationalCoherenceMetric",
+        "asks a question for each window of a conversation",
+    ),
+    ("DemographicBiasJudge", GEVAL),
+    ("DialogueHelpfulnessJudge", GEVAL),
+    ("GEvalConversationMetric", GEVAL),
+    ("GEvalPreset", GEVAL),
+    ("GenderBiasJudge", GEVAL),
+    (
+        "LLMJuriesJudge",
+        "is the mean of judges, which a run shows beside each other",
+    ),
+    (
+        "LanguageAdherenceMetric",
+        "needs a model of fastText on this machine",
+    ),
+    ("MetricComputationError", "is `MetricErrorKind::Input`"),
+    ("PoliticalBiasJudge", GEVAL),
+    ("PromptUncertaintyJudge", GEVAL),
+    ("QARelevanceJudge", GEVAL),
+    ("RagasMetricWrapper", "wraps another Python library"),
+    ("RegionalBiasJudge", GEVAL),
+    ("ReligiousBiasJudge", GEVAL),
+    (
+        "Sentiment",
+        "is VADERSentiment with a slightly different word list",
+    ),
+    ("SummarizationCoherenceJudge", GEVAL),
+    ("SummarizationConsistencyJudge", GEVAL),
+    (
+        "SycEval",
+        "asks four questions a case, the last about its own answers",
+    ),
+    (
+        "UserFrustrationMetric",
+        "asks a question for each window of a conversation",
+    ),
+    ("conversation_types", "is a module"),
+];
+
+const GEVAL: &str = "is GEval with criteria of its own, which are prompts of the SDK";
 
 /// Rows whose error has another kind here, and why.
 const OTHER_KIND: &[(&str, &str, &str)] = &[(
@@ -77,11 +155,7 @@ fn kind(row: &Row) -> Option<MetricErrorKind> {
 fn every_row_of_a_metric_agrees() {
     let mut checked: BTreeMap<String, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
-    let skipped: BTreeSet<_> = SKIPPED.iter().map(|(name, _)| *name).collect();
     for (i, row) in rows().iter().enumerate() {
-        if skipped.contains(row.metric.as_str()) {
-            continue;
-        }
         *checked.entry(row.metric.clone()).or_default() += 1;
         let agrees = match (score(row), kind(row)) {
             (Ok(score), None) => {
@@ -115,15 +189,21 @@ fn every_row_of_a_metric_agrees() {
 }
 
 #[test]
-fn what_is_skipped_is_not_there_and_has_a_reason() {
-    let known: BTreeSet<_> = names().collect();
-    let in_file: BTreeSet<_> = rows().into_iter().map(|row| row.metric).collect();
-    for (name, reason) in SKIPPED {
+fn every_metric_of_the_sdk_is_here_or_is_left_out_by_name_with_a_reason() {
+    let here: BTreeSet<&str> = names().chain(judge::names()).collect();
+    let left_out: BTreeMap<&str, &str> = NOT_HERE.iter().copied().collect();
+    assert_eq!(left_out.len(), NOT_HERE.len(), "each once");
+    let sdk: BTreeSet<&str> = SDK.split_whitespace().collect();
+    for name in &sdk {
+        let reason = left_out.get(name);
         assert!(
-            !known.contains(name),
-            "{name} is there, so it is not skipped"
+            here.contains(name) != reason.is_some_and(|reason| reason.len() > 10),
+            "{name} is here, or has a reason, and not both"
         );
-        assert!(in_file.contains(*name), "{name} is not in the file");
-        assert!(reason.len() > 3, "{name} is skipped without a reason");
     }
+    for name in here.iter().chain(left_out.keys()) {
+        assert!(sdk.contains(name), "{name} is none of the SDK");
+    }
+    // No row of the recorded file is passed over.
+    assert!(rows().iter().all(|row| here.contains(row.metric.as_str())));
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 
 use super::{
     Bleu, ChrF, Contains, ConversationDegeneration, Equals, Gleu, IsJson, JsDistance, JsDivergence,
-    KlDivergence, KnowledgeRetention, LevenshteinRatio, Meteor, PromptInjection, RegexMatch, Rouge,
-    SpearmanRanking, Tone, VaderSentiment,
+    KlDivergence, KnowledgeRetention, LevenshteinRatio, Meteor, PromptInjection, Readability,
+    RegexMatch, Rouge, SpearmanRanking, Tone, VaderSentiment,
 };
 use crate::metric::Parameters;
 use crate::{Metric, MetricError};
@@ -30,6 +30,7 @@ const CATALOG: &[(&str, Maker)] = &[
     ("METEOR", meteor),
     ("PromptInjection", prompt_injection),
     ("ROUGE", rouge),
+    ("Readability", readability),
     ("RegexMatch", regex_match),
     ("SentenceBLEU", sentence_bleu),
     ("SpearmanRanking", spearman),
@@ -96,6 +97,23 @@ fn contains(p: &mut Parameters<'_>) -> Made {
 fn regex_match(p: &mut Parameters<'_>) -> Made {
     let pattern = Parameters::needed("RegexMatch", "regex", p.text("regex")?)?;
     Ok(Box::new(RegexMatch::new(pattern)?))
+}
+
+fn readability(p: &mut Parameters<'_>) -> Made {
+    let least = p.number("min_grade")?;
+    let most = p.number("max_grade")?;
+    if p.text("language")?
+        .is_some_and(|language| language != "en_US")
+    {
+        return Err(MetricError::parameter(
+            "the parameter `language` can only be en_US",
+        ));
+    }
+    let metric = Readability::new();
+    Ok(match p.flag("enforce_bounds")? {
+        Some(true) => Box::new(metric.bounds(least, most)),
+        _ => Box::new(metric),
+    })
 }
 
 fn is_json(_: &mut Parameters<'_>) -> Made {

@@ -53,6 +53,14 @@ pub(super) fn word_runs(text: &str) -> Vec<&str> {
         .unwrap_or_default()
 }
 
+/// Whether a character is a letter or a number, as Python's `str.isalnum` says.
+pub(super) fn is_letter_or_number(c: char) -> bool {
+    static ONE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"[\p{L}\p{N}]"));
+    let text = &mut [0; 4];
+    let is_one = |one: &Regex| one.is_match(c.encode_utf8(text));
+    c.is_ascii_alphanumeric() || (!c.is_ascii() && ONE.as_ref().is_some_and(is_one))
+}
+
 /// How many letters there are, and how many of them are capitals.
 pub(super) fn letters(text: &str) -> (usize, usize) {
     static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\p{L}"));

@@ -294,6 +294,33 @@ fn tables_are_judged_and_rewritten_alike() {
     assert_eq!(functions.rows["validate_table_precision"].len(), 52);
 }
 
+#[test]
+fn words_are_rewritten_where_the_script_rewrites_nothing() {
+    let rows = &functions().rows["rewrite_to_neutral"];
+    let lexicon = "terms: [{word: revolutionary, severity: fail, replacement: notable}]";
+    let scanner = ToneScanner::new(&Lexicon::parse("l", lexicon).unwrap()).unwrap();
+    let mut rewritten = Vec::new();
+    for row in rows {
+        let text = row.get("text").unwrap().text().unwrap();
+        // Its pattern looks for a backslash, so it gives back what it was given.
+        assert_eq!(row.get("result").unwrap().text(), Some(text));
+        let neutral = scanner.neutralise(text);
+        if neutral != text {
+            rewritten.push(neutral);
+        }
+    }
+    assert_eq!(rows.len(), 8);
+    assert_eq!(
+        rewritten,
+        [
+            "non-notable counterrevolutionary revolutionary_x notable's",
+            "😀 notable",
+            // What is cited is no prose.
+            "notable [revolutionary2020] notable notable [a b]",
+        ]
+    );
+}
+
 /// Runs of `run_evals.py` that are not followed, and why.
 const NOT_SUMMARISED: &[(&str, &str)] = &[(
     "eval_timeout_float",

@@ -57,6 +57,11 @@ const ANSWER: &[Entry] = &[
     ("METEOR", "output reference", "alpha beta gamma"),
     ("PromptInjection", "output", "patterns keywords"),
     ("ROUGE", "output reference", "rouge_type use_stemmer"),
+    (
+        "Readability",
+        "output",
+        "min_grade max_grade enforce_bounds language",
+    ),
     ("RegexMatch", "output", "regex"),
     (
         "SentenceBLEU",
