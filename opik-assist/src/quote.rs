@@ -37,9 +37,13 @@ pub(crate) fn quoted(text: &str, max: usize) -> String {
     format!("\"{}\"", clean(text, max).replace('"', "'"))
 }
 
-/// Whether a character neither controls a terminal nor turns or hides writing.
+/// Whether a character neither controls a terminal nor turns or hides writing, and is one: the last
+/// two of each plane and a few more stand for none.
 pub(crate) fn is_harmless(character: char) -> bool {
+    let code = u32::from(character);
     !character.is_control()
+        && code & 0xfffe != 0xfffe
+        && !(0xfdd0..=0xfdef).contains(&code)
         && !matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -52,7 +56,10 @@ mod tests {
     #[test]
     fn escape_sequences_and_direction_marks_are_gone() {
         assert_eq!(
-            clean("\u{1b}[31mred\u{7}\u{202e} \r\n\t x\u{0}", 80),
+            clean(
+                "\u{1b}[31mred\u{7}\u{202e}\u{fffe}\u{1ffff} \r\n\t x\u{0}",
+                80
+            ),
             "[31mred x"
         );
     }

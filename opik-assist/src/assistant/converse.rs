@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::citation::Citer;
 use super::driver::{Driver, Stop};
-use super::event::{FailureKind, TurnEventKind, WholeMessage, millis};
+use super::event::{FailureKind, Outcome, TurnEventKind, WholeMessage, millis};
 use super::fresh_id;
 use super::log::SessionLog;
 use crate::check::{Check, Known};
-use crate::tools::Toolbox;
-use crate::turn::{Delta, Ended, Step, Turn, unanswered};
+use crate::tools::{Toolbox, told};
+use crate::turn::{Delta, Ended, Spent, Step, Turn, unanswered};
 
 /// Wait before a question to the model is repeated; doubled each time.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -34,14 +34,8 @@ pub(super) struct Talk<'t> {
 /// How the model's part went.
 pub(super) struct Reply {
     pub(super) ended: Ended,
-    /// Its last word, where it has one: text with no tool after it.
-    pub(super) said: Option<Said>,
-}
-
-/// A whole message that is stored.
-pub(super) struct Said {
-    pub(super) id: String,
-    pub(super) check: Check,
+    /// How the turn went, where it has a last word that is stored: text with no tool after it.
+    pub(super) said: Option<Outcome>,
 }
 
 impl Driver<'_> {
@@ -65,7 +59,10 @@ impl Driver<'_> {
                         Err(stop) => {
                             let rest = turn.stop(stop.ended());
                             let ended = Some(stop.ended());
-                            said = self.store_reply(talk, &mut citer, rest, ended).await?;
+                            let spent = turn.spent();
+                            said = self
+                                .store_reply(talk, &mut citer, rest, ended, spent)
+                                .await?;
                             continue;
                         }
                     };
@@ -85,12 +82,10 @@ impl Driver<'_> {
                         self.retry_after = None;
                     }
                     said = self
-                        .store_reply(talk, &mut citer, whole.message, whole.ended)
+                        .store_reply(talk, &mut citer, whole.message, whole.ended, turn.spent())
                         .await?;
                 }
                 Step::RunTools(calls) => {
-                    // What was said before the tools is not the answer.
-                    said = None;
                     let (results, times) = self.run_tools(talk.toolbox, &calls).await;
                     let message = match results {
                         Ok(results) => turn.answer_tools(results),
@@ -100,6 +95,7 @@ impl Driver<'_> {
                         },
                     };
                     tool_texts(&message, talk.known);
+                    talk.known.findings(&talk.toolbox.findings());
                     self.store_results(talk.log, message, &times).await?;
                 }
                 Step::Done(ended) => return Ok(Reply { ended, said }),
@@ -214,14 +210,16 @@ impl Driver<'_> {
         }
     }
 
-    /// Stores a reply and tells it, with the tools that it asks for.
+    /// Stores a reply and tells it, with the tools that it asks for. The last one is stored with how
+    /// the turn went, which is returned.
     async fn store_reply(
         &self,
         talk: &mut Talk<'_>,
         citer: &mut Citer,
         message: Option<Message>,
         ended: Option<Ended>,
-    ) -> Result<Option<Said>, SessionError> {
+        spent: &Spent,
+    ) -> Result<Option<Outcome>, SessionError> {
         let Some(mut message) = message else {
             return Ok(None);
         };
@@ -245,6 +243,15 @@ impl Driver<'_> {
             .with_message(message);
         event.error_code = ended.and_then(|ended| self.code(ended));
         let id = event.id.clone();
+        let outcome = ended.filter(|_| !text.is_empty()).map(|ended| {
+            let mut outcome = self.said_outcome(ended, spent.clone());
+            outcome.message_id = Some(id.clone());
+            outcome.unverified = check.unverified.len();
+            outcome
+        });
+        if let Some(outcome) = &outcome {
+            event.state_delta = self.kept(outcome);
+        }
         talk.log.append(&[event]).await?;
         let rest = citer.finish() + &addition;
         if !rest.is_empty() && self.ask.streaming {
@@ -253,7 +260,7 @@ impl Driver<'_> {
         let mut events = Vec::with_capacity(1 + calls.len());
         if !text.is_empty() {
             events.push(TurnEventKind::Message(WholeMessage {
-                event_id: id.clone(),
+                event_id: id,
                 author: self.config.agent.clone(),
                 text,
                 computed: false,
@@ -261,17 +268,16 @@ impl Driver<'_> {
                 is_cut,
                 spans: check.spans.clone(),
                 findings: check.findings.clone(),
-                check: Some(check.clone()),
+                check: Some(check),
             }));
         }
-        let has_text = !events.is_empty();
         events.extend(calls.into_iter().map(|call| TurnEventKind::ToolStarted {
             id: call.id,
             name: call.name,
             arguments: call.arguments,
         }));
         self.publish(events);
-        Ok(has_text.then_some(Said { id, check }))
+        Ok(outcome)
     }
 
     /// What is said at the end of a reply that breaks off, or that says what cannot be found.
@@ -354,6 +360,9 @@ pub(super) fn tool_texts(message: &Message, known: &mut Known) {
     for part in &message.parts {
         if let Part::ToolResult(result) = part {
             known.text(result.content.as_str());
+            for (id, _) in told(result) {
+                known.finding(id);
+            }
         }
     }
 }

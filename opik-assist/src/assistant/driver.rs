@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use opik_core::{ChatModel, Event, Message, Role, SessionError, Timestamp, TraceSource};
+use opik_core::{ChatModel, Event, Message, Part, Role, SessionError, Timestamp, TraceSource};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -18,7 +18,8 @@ use super::live::{Live, TurnHandle};
 use super::load::{self, Loaded};
 use super::log::SessionLog;
 use super::registry::Place;
-use super::{Assistant, answering, fresh_id, repair};
+use super::{Assistant, answering, fresh_id, record, repair};
+use crate::check::Known;
 use crate::tools::{Scene, Toolbox};
 use crate::turn::{Ended, Limit, Limits, Spent, Turn, TurnInput, conversation};
 
@@ -125,7 +126,7 @@ pub(super) struct Driver<'a> {
     pub(super) ask: &'a Ask,
     pub(super) live: &'a Arc<Live>,
     pub(super) limits: &'a Limits,
-    model: Option<Arc<dyn ChatModel>>,
+    pub(super) model: Option<Arc<dyn ChatModel>>,
     source: Option<Arc<dyn TraceSource>>,
     pub(super) begun: Instant,
     /// From the first question to the model to its first word.
@@ -338,11 +339,11 @@ impl<'a> Driver<'a> {
             return self.give_up(log, None, None).await;
         };
         let history = conversation(&events, &self.live.id, self.limits.history);
-        for message in &history {
-            known.text(&message.words());
-            tool_texts(message, &mut known);
-        }
         let toolbox = Toolbox::new(scene.clone(), self.limits.tool_result);
+        let toolbox = toolbox.numbered_after(known.last_finding());
+        for event in &others {
+            recall(event, &mut known, &toolbox);
+        }
         let mut turn = Turn::new(TurnInput {
             instructions: self
                 .config
@@ -366,6 +367,23 @@ impl<'a> Driver<'a> {
         let reply = self.converse(&mut turn, &mut talk).await?;
         self.conclude(talk.log, &scene, reply, turn.spent().clone())
             .await
+    }
+}
+
+/// Adds what an event of an earlier turn told the model. The model's own words tell it nothing: a
+/// figure that it made up does not become true by being said again.
+fn recall(event: &Event, known: &mut Known, toolbox: &Toolbox) {
+    let Some(message) = &event.message else {
+        return;
+    };
+    if message.role != Role::Assistant || record::is_computed(event) {
+        known.text(&message.words());
+    }
+    tool_texts(message, known);
+    for part in &message.parts {
+        if let Part::ToolResult(result) = part {
+            toolbox.recall(result);
+        }
     }
 }
 

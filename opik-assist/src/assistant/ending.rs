@@ -1,5 +1,6 @@
 //! The end of a turn: with an answer of the model, a computed one, or none.
 
+use opik_core::session::State;
 use opik_core::{Event, Message, Role, SessionError};
 
 use super::ask::WhenModelFails;
@@ -7,7 +8,7 @@ use super::converse::Reply;
 use super::driver::Driver;
 use super::event::{FailureKind, Outcome, TurnEnd, TurnEventKind, WholeMessage, millis};
 use super::log::SessionLog;
-use super::{answering, fresh_id};
+use super::{answering, fresh_id, record};
 use crate::answer::Answer;
 use crate::tools::Scene;
 use crate::turn::{Ended, Limit, Spent};
@@ -21,23 +22,26 @@ impl Driver<'_> {
         reply: Reply,
         spent: Spent,
     ) -> Result<Outcome, SessionError> {
-        let failure = FailureKind::of_end(reply.ended);
-        let Some(said) = reply.said else {
-            if self.live.cancel.is_cancelled() {
-                return self.give_up(log, Some(Ended::Cancelled), Some(spent)).await;
-            }
-            let may_compute = !matches!(reply.ended, Ended::Cancelled)
-                && (failure.is_none()
-                    || self.ask.fails.unwrap_or(self.config.fails)
-                        == WhenModelFails::ComputeAnswer);
-            return if may_compute {
-                self.answer_computed(log, scene, Some(reply.ended), spent)
-                    .await
-            } else {
-                self.give_up(log, Some(reply.ended), Some(spent)).await
-            };
-        };
-        let end = match reply.ended {
+        if let Some(outcome) = reply.said {
+            return Ok(outcome);
+        }
+        if self.live.cancel.is_cancelled() {
+            return self.give_up(log, Some(Ended::Cancelled), Some(spent)).await;
+        }
+        let may_compute = !matches!(reply.ended, Ended::Cancelled)
+            && (FailureKind::of_end(reply.ended).is_none()
+                || self.ask.fails.unwrap_or(self.config.fails) == WhenModelFails::ComputeAnswer);
+        if may_compute {
+            self.answer_computed(log, scene, Some(reply.ended), spent)
+                .await
+        } else {
+            self.give_up(log, Some(reply.ended), Some(spent)).await
+        }
+    }
+
+    /// How a turn went whose last word came from the model.
+    pub(super) fn said_outcome(&self, ended: Ended, spent: Spent) -> Outcome {
+        let end = match ended {
             Ended::Answered => TurnEnd::Answered,
             Ended::CutOff | Ended::Withheld => TurnEnd::CutOff,
             Ended::Limited(_) => TurnEnd::Limited,
@@ -47,12 +51,15 @@ impl Driver<'_> {
         let mut outcome = self.outcome(end, spent);
         outcome.failure = match end {
             TurnEnd::Cancelled => Some(self.live.reason()),
-            _ => failure,
+            _ => FailureKind::of_end(ended),
         };
-        outcome.limit = limit(reply.ended);
-        outcome.message_id = Some(said.id);
-        outcome.unverified = said.check.unverified.len();
-        Ok(outcome)
+        outcome.limit = limit(ended);
+        outcome
+    }
+
+    /// The change of state by which the last event of a turn keeps how it went.
+    pub(super) fn kept(&self, outcome: &Outcome) -> State {
+        record::state(self.model.as_ref().map(|model| model.name()), outcome)
     }
 
     /// Answers from the evidence.
@@ -87,13 +94,23 @@ impl Driver<'_> {
         let mut event = event.with_message(Message::text(Role::Assistant, &*text));
         event.error_code = ended.and_then(|ended| self.code(ended));
         let id = event.id.clone();
+        let end = match ended {
+            Some(Ended::Limited(_)) => TurnEnd::Limited,
+            _ => TurnEnd::Answered,
+        };
+        let mut outcome = self.outcome(end, spent);
+        outcome.computed = true;
+        outcome.failure = ended.and_then(FailureKind::of_end);
+        outcome.limit = ended.and_then(limit);
+        outcome.message_id = Some(id.clone());
+        event.state_delta = self.kept(&outcome);
         log.append(&[event]).await?;
         let mut events = Vec::new();
         if self.ask.streaming {
             events.push(TurnEventKind::Text { text: text.clone() });
         }
         events.push(TurnEventKind::Message(WholeMessage {
-            event_id: id.clone(),
+            event_id: id,
             author: self.config.agent.clone(),
             text,
             computed: true,
@@ -104,15 +121,6 @@ impl Driver<'_> {
             check: None,
         }));
         self.publish(events);
-        let end = match ended {
-            Some(Ended::Limited(_)) => TurnEnd::Limited,
-            _ => TurnEnd::Answered,
-        };
-        let mut outcome = self.outcome(end, spent);
-        outcome.computed = true;
-        outcome.failure = ended.and_then(FailureKind::of_end);
-        outcome.limit = ended.and_then(limit);
-        outcome.message_id = Some(id);
         Ok(outcome)
     }
 
@@ -145,10 +153,11 @@ impl Driver<'_> {
             .to_owned(),
         );
         event.error_message = Some(kind.message().to_owned());
-        log.append(&[event]).await?;
         let mut outcome = self.outcome(end, spent.unwrap_or_default());
         outcome.failure = (end != TurnEnd::Limited).then_some(kind);
         outcome.limit = (end == TurnEnd::Limited).then_some(Limit::Time);
+        event.state_delta = self.kept(&outcome);
+        log.append(&[event]).await?;
         Ok(outcome)
     }
 
@@ -168,7 +177,7 @@ impl Driver<'_> {
             message_id: None,
             unverified: 0,
             spent,
-            millis: 0,
+            millis: millis(self.begun.elapsed()),
             first_token_millis: self.first_token.map(millis),
             retry_after_millis: self.retry_after.map(millis),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use opik_core::chat::ModelErrorKind;
 use opik_core::session::SessionErrorKind;
 use opik_core::{Json, SessionKey, SpanId, Timestamp, TraceId, Usage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::finding::FindingId;
@@ -187,21 +187,21 @@ pub struct Failed {
 }
 
 /// How a turn went.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Outcome {
     /// How it ended.
     pub end: TurnEnd,
     /// What failed. Also set when the answer was computed because the model failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureKind>,
     /// The limit that was reached.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
     /// Whether the answer was computed from the evidence, without a model.
     pub computed: bool,
     /// The event of the answer in the session, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
     /// How many numbers and ids of the answer were not found in the evidence.
     pub unverified: usize,
@@ -210,15 +210,15 @@ pub struct Outcome {
     /// Milliseconds from the question to the end.
     pub millis: u64,
     /// Milliseconds from the first question to the model to its first word, note or tool call.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_millis: Option<u64>,
     /// How many milliseconds the provider asked to wait when it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_millis: Option<u64>,
 }
 
 /// How a turn ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TurnEnd {
@@ -235,7 +235,7 @@ pub enum TurnEnd {
 }
 
 /// Kinds of failure of a turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {

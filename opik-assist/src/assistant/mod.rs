@@ -41,6 +41,7 @@ mod event;
 mod live;
 mod load;
 mod log;
+mod record;
 mod registry;
 mod repair;
 mod sessions;
@@ -60,6 +61,7 @@ pub use event::{
     Failed, FailureKind, Outcome, Started, TurnEnd, TurnEvent, TurnEventKind, WholeMessage,
 };
 pub use live::{TurnEvents, TurnHandle};
+pub use record::TurnRecord;
 pub use sessions::Feedback;
 
 use builder::Config;

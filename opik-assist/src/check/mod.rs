@@ -1,7 +1,7 @@
 //! Whether what a model says about a trace can be found in what it was given.
 //!
 //! [`Known`] collects everything that the model was told: the evidence, the answers of its tools,
-//! the question, the conversation. [`Known::check`] takes an answer apart and looks up
+//! questions, computed answers. What it said itself does not count. [`Known::check`] takes an answer apart and looks up
 //!
 //! - every **span id**, whole (`01a1f87d-...`), short (`01a1f87d…3c`) or a part of eight digits or
 //!   more, or by its label (`s12`): it has to be a span of the trace, or to stand in what the model was
@@ -157,6 +157,17 @@ impl Known {
                 self.numbers.add_quantity(number);
             }
         }
+    }
+
+    /// Adds a finding whose text is added elsewhere.
+    pub(crate) fn finding(&mut self, id: FindingId) {
+        self.findings.insert(id);
+    }
+
+    /// The finding with the highest number; `F0` without any.
+    pub(crate) fn last_finding(&self) -> FindingId {
+        let last = self.findings.iter().max();
+        last.copied().unwrap_or(FindingId(0))
     }
 
     /// Adds a text: evidence, the answer of a tool, a message.

@@ -4,6 +4,7 @@ use opik_core::tree::NodeId;
 use serde_json::{Value, json};
 
 use super::args::Args;
+use super::made::Made;
 use super::{Scene, ToolError, bound, records};
 use crate::diff::diff_spans;
 use crate::errors::{ErrorRole, Outcome};
@@ -17,20 +18,16 @@ const FASTER: f64 = 0.3;
 const NAMED: usize = 8;
 
 /// How two spans differ.
-pub(super) fn compare_spans(scene: &Scene, args: &Args) -> Result<Value, ToolError> {
+pub(super) fn compare_spans(scene: &Scene, args: &Args, made: &Made) -> Result<Value, ToolError> {
     let (before, first) = args.span("first_span_id", scene)?;
     let (after, second) = args.span("second_span_id", scene)?;
     let diff = diff_spans(before, first, after, second);
-    let claims: Vec<Value> = diff
-        .findings()
-        .iter()
-        .map(|finding| json!(clean(&finding.claim, 1_000)))
-        .collect();
+    let (name, findings) = made.tell(&diff.findings());
     Ok(json!({
         "first": records::row(scene, before, first),
         "second": records::row(scene, after, second),
         "equal": diff.is_empty(),
-        "differences": claims,
+        name: findings,
     }))
 }
 

@@ -20,6 +20,9 @@
 //! | `compare_to_siblings` | how this trace compares to others of its name |
 //! | `get_thread` | the other turns of the conversation that the trace is a part of |
 //!
+//! What the two comparisons find is numbered behind the findings of the evidence, so that answers can
+//! cite it and are checked against it.
+//!
 //! What goes wrong (an unknown tool, bad arguments, a span that is not there, a source that fails)
 //! is answered in words for the model, without addresses, paths or backtraces.
 
@@ -27,6 +30,7 @@ mod args;
 mod bound;
 mod evidence;
 mod look;
+mod made;
 mod peers;
 mod records;
 mod specs;
@@ -43,10 +47,13 @@ use opik_core::tree::NodeId;
 use opik_core::{Json, SpanId, TraceSource, TraceTree};
 use serde_json::{Value, json};
 
+pub(crate) use made::told;
 pub use specs::specs;
 
 use crate::analysis::Evidence;
+use crate::finding::{Finding, FindingId};
 use args::Args;
+use made::Made;
 
 /// A trace with its evidence, and where more can be read.
 #[derive(Debug, Clone)]
@@ -137,16 +144,39 @@ pub struct Toolbox {
     scene: Arc<Scene>,
     /// Most characters of an answer.
     most: usize,
+    made: Arc<Made>,
 }
 
 impl Toolbox {
     /// Tools for this trace, whose answers have at most this many characters (at least 500).
     #[must_use]
     pub fn new(scene: Scene, characters: usize) -> Self {
+        let last = scene.evidence.findings.last();
         Self {
+            made: Arc::new(Made::after(last.map_or(FindingId(0), |last| last.id))),
             scene: Arc::new(scene),
             most: characters.max(500),
         }
+    }
+
+    /// Numbers what the tools find behind this finding, where that is behind the evidence.
+    pub(crate) fn numbered_after(mut self, last: FindingId) -> Self {
+        let own = self.scene.evidence.findings.last();
+        let last = own.map_or(last, |own| own.id.max(last));
+        self.made = Arc::new(Made::after(last));
+        self
+    }
+
+    /// Remembers the numbers of findings in an answer that a tool gave in an earlier turn.
+    pub(crate) fn recall(&self, result: &ToolResult) {
+        self.made.recall(result);
+    }
+
+    /// What the tools have found so far (`compare_to_siblings`, `compare_spans`), numbered behind the
+    /// evidence.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.made.findings()
     }
 
     /// What can be asked for.
@@ -179,12 +209,12 @@ impl Toolbox {
             "get_span_details" => records::span_details(scene, &args, self.most),
             "search_spans" => look::search_spans(scene, &args),
             "list_children" => look::list_children(scene, &args),
-            "compare_spans" => evidence::compare_spans(scene, &args),
+            "compare_spans" => evidence::compare_spans(scene, &args, &self.made),
             "critical_path" => evidence::critical_path(scene, &args),
             "error_chain" => evidence::error_chain(scene, &args),
             "find_loops" => evidence::find_loops(scene, &args),
             "cost_hotspots" => evidence::cost_hotspots(scene, &args),
-            "compare_to_siblings" => peers::compare_to_siblings(scene, &args).await,
+            "compare_to_siblings" => peers::compare_to_siblings(scene, &args, &self.made).await,
             "get_thread" => peers::thread(scene, &args).await,
             other => Err(ToolError::Unknown(crate::quote::clean(other, 64))),
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::evidence::round;
+use super::made::Made;
 use super::{Scene, ToolError, bound};
 use crate::figures::millis;
 use crate::peers::{PeerLimits, compare, fetch};
@@ -22,7 +23,11 @@ const FEWEST: usize = 5;
 const SCALE: f64 = 0.6745;
 
 /// How this trace compares to the newest others of its name in its project.
-pub(super) async fn compare_to_siblings(scene: &Scene, args: &Args) -> Result<Value, ToolError> {
+pub(super) async fn compare_to_siblings(
+    scene: &Scene,
+    args: &Args,
+    made: &Made,
+) -> Result<Value, ToolError> {
     let limit = args.number("limit", SIBLINGS, FEWEST, 200)?;
     let (tree, own) = (&*scene.tree, scene.tree.trace());
     let Some(name) = own.name.as_deref().filter(|name| !name.is_empty()) else {
@@ -57,10 +62,7 @@ pub(super) async fn compare_to_siblings(scene: &Scene, args: &Args) -> Result<Va
         measure("cost_usd", own_cost, &others, cost),
         measure("span_count", spans(tree), &others, spans),
     ];
-    let claims = compared
-        .findings
-        .iter()
-        .map(|finding| clean(&finding.claim, 600));
+    let (list, findings) = made.tell(&compared.findings);
     Ok(json!({
         "name": clean(name, 120),
         "siblings": others.len(),
@@ -69,7 +71,7 @@ pub(super) async fn compare_to_siblings(scene: &Scene, args: &Args) -> Result<Va
         "siblings_that_failed": failed,
         "this_trace_failed": own.error_info.is_some(),
         "figures": figures.into_iter().flatten().collect::<Vec<_>>(),
-        "differences": claims.collect::<Vec<_>>(),
+        list: findings,
     }))
 }
 

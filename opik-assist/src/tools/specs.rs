@@ -81,7 +81,7 @@ pub fn specs() -> Vec<ToolSpec> {
         ),
         spec(
             "compare_to_siblings",
-            "How duration, tokens, cost and span count compare to the newest other traces of the same name in the project.",
+            "How this trace compares to the newest others of its name in the project: duration, tokens, cost, spans that are slow, missing or new, and what failed or slow traces have in common.",
             &[],
             &json!({ "limit": number("How many other traces to look at.") }),
         ),

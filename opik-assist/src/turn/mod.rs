@@ -34,7 +34,7 @@ mod tests;
 use opik_core::chat::{ChatEvent, ChatRequest, ModelErrorKind, ReasoningEffort, ToolSpec};
 use opik_core::session::{ToolCall, ToolResult};
 use opik_core::{Json, Message, Part, Role, Usage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use history::conversation;
 pub use limits::{Limit, Limits, Prices};
@@ -112,7 +112,8 @@ pub struct Said {
 }
 
 /// What a turn has used up.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Spent {
     /// Questions to the model that were answered or failed.

@@ -161,7 +161,9 @@ fn explain(
         let sessions = opik_sessions::open("memory:", SessionOptions::new()).await;
         let sessions =
             sessions.map_err(|error| setup::unusable(error, "cannot keep the conversation"))?;
-        let assistant = setup::assistant(store, sessions).model(model).build();
+        let assistant = setup::assistant(store, sessions, &args.model)
+            .model(model)
+            .build();
         let key = assistant.session_key(setup::USER, "ask");
         let mut ask = Ask::new(key, tree.id(), question).streaming(!ctx.out.is_json());
         if let Some(other) = other {

@@ -22,6 +22,7 @@ use crate::talk::{setup, show};
 const HELP: &str = "  /span s12      show a span: by its label, the end of its id, or its name
   /evidence      list the findings
   /history       show the conversation so far
+  /usage         what each question used up
   /new           forget the conversation and begin again
   /help          this list
   /quit          leave; the conversation is kept
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let runtime = setup::runtime()?;
     runtime.block_on(async {
         let sessions = setup::sessions(args.sessions.as_deref(), &path).await?;
-        let mut builder = setup::assistant(store, sessions.clone());
+        let mut builder = setup::assistant(store, sessions.clone(), &args.model);
         let name = model.as_ref().map(|model| model.name().to_owned());
         if let Some(model) = model {
             builder = builder.model(model);
@@ -260,6 +261,16 @@ async fn obey(
                 }
             }
             Ok(())
+        }
+        "/usage" => {
+            let turns = assistant.turns(&subject.key).await;
+            let turns =
+                turns.map_err(|error| setup::unusable(error, "cannot read the conversation"))?;
+            let turns = turns.unwrap_or_default();
+            if ctx.out.is_json() {
+                return Ok(ctx.out.json_line(&turns)?);
+            }
+            Ok(ctx.out.text(&show::usage(&turns))?)
         }
         "/new" => {
             forget(assistant, subject).await?;

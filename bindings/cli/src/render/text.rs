@@ -27,8 +27,10 @@ pub(crate) fn clean_lines(text: &str) -> String {
 fn clean_char(char: char) -> char {
     match char {
         '\n' | '\r' | '\t' => ' ',
-        // Marks that turn the direction of text could make a line read as something else.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        // Marks that turn the direction of text or end a line could make it read as something else.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            '\u{fffd}'
+        }
         char if char.is_control() => '\u{fffd}',
         char => char,
     }

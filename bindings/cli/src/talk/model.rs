@@ -19,6 +19,17 @@ pub(crate) struct ModelArgs {
         hide_env_values = true
     )]
     pub(crate) model: Option<String>,
+
+    /// Tokens of evidence that the model is given with a question; it may read more with its tools
+    #[arg(
+        long,
+        value_name = "TOKENS",
+        env = "OPIK_ASSIST_CONTEXT_TOKENS",
+        default_value_t = 8_000,
+        value_parser = clap::value_parser!(u32).range(500..),
+        hide_env_values = true
+    )]
+    pub(crate) context_tokens: u32,
 }
 
 impl ModelArgs {

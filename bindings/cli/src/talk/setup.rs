@@ -12,6 +12,7 @@ use opik_sessions::{SessionOptions, Sessions};
 use opik_store::Store;
 use tokio::runtime::Runtime;
 
+use super::model::ModelArgs;
 use crate::exit::{Code, Failure};
 
 /// Who asks on this machine.
@@ -30,9 +31,11 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 }
 
 /// An assistant about the traces of this store. The models repeat failed questions themselves.
-pub(crate) fn assistant(store: Store, sessions: Sessions) -> AssistantBuilder {
+pub(crate) fn assistant(store: Store, sessions: Sessions, model: &ModelArgs) -> AssistantBuilder {
+    let tokens = usize::try_from(model.context_tokens).unwrap_or(usize::MAX);
     Assistant::builder(Arc::new(sessions))
         .source(Arc::new(store))
+        .context_tokens(tokens)
         .model_retries(0)
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use opik_assist::assistant::{
-    Outcome, TurnEnd, TurnEvent, TurnEventKind, TurnHandle, WholeMessage,
+    Outcome, TurnEnd, TurnEvent, TurnEventKind, TurnHandle, TurnRecord, WholeMessage,
 };
 use opik_assist::context::SpanLabel;
 use opik_core::TraceTree;
@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::render::numbers::{duration, things};
 use crate::render::style::{BAD, DIM, ID};
 use crate::render::text::{clean, clean_lines, short_id};
 
@@ -125,6 +126,49 @@ pub(crate) fn spans(message: &WholeMessage, tree: &TraceTree) -> String {
         ));
     }
     text
+}
+
+/// A line for each turn: how it went and what it used up.
+pub(crate) fn usage(turns: &[TurnRecord]) -> String {
+    let mut text = String::new();
+    for (number, turn) in (1..).zip(turns) {
+        text.push_str(&format!("{number:>3}  {}", clean(&used(turn))));
+        text.push('\n');
+    }
+    text
+}
+
+fn used(turn: &TurnRecord) -> String {
+    let Some(outcome) = &turn.outcome else {
+        return "no outcome is kept of it".to_owned();
+    };
+    let end = match outcome.end {
+        TurnEnd::Answered if outcome.computed => "computed",
+        TurnEnd::Answered => "answered",
+        TurnEnd::CutOff => "cut off",
+        TurnEnd::Limited => "ended at a limit",
+        TurnEnd::Cancelled => "cancelled",
+        _ => "failed",
+    };
+    let micros = outcome.millis.saturating_mul(1_000);
+    let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+    let mut parts = vec![format!("{end} in {}", duration(micros))];
+    let spent = &outcome.spent;
+    if spent.rounds > 0 {
+        parts.push(things(spent.rounds as u64, "question") + " to the model");
+        parts.push(things(spent.tool_calls as u64, "tool call"));
+    }
+    if spent.total_tokens > 0 {
+        let tokens = u64::try_from(spent.total_tokens).unwrap_or(0);
+        parts.push(things(tokens, "token"));
+    }
+    if outcome.unverified > 0 {
+        parts.push(format!("{} not found in the evidence", outcome.unverified));
+    }
+    if let Some(model) = &turn.model {
+        parts.push(model.clone());
+    }
+    parts.join(", ")
 }
 
 /// A turn that has no answer is a failure of the command.

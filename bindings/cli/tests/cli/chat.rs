@@ -1,15 +1,11 @@
 //! Conversations on the command line.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::command::{Run, Scratch, line};
+use crate::provider::{Asked, KEY, Provider, Say};
 
 fn with_trace() -> Scratch {
     let scratch = Scratch::new();
@@ -113,118 +109,39 @@ fn what_cannot_be_done_is_said_and_the_conversation_goes_on() {
     assert!(!bad.stderr.contains("secret"));
 }
 
-/// A server that speaks as OpenAI's does: it asks for a tool first, then answers.
-struct Provider {
-    address: String,
-    bodies: Arc<Mutex<Vec<Value>>>,
-    /// Whether answers after tools are kept back.
-    hangs: Arc<AtomicBool>,
+/// A model that asks for a tool first, then answers.
+fn provider() -> Provider {
+    Provider::start(tool_then_answer)
 }
 
-impl Provider {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/v1", listener.local_addr().unwrap());
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let hangs = Arc::new(AtomicBool::new(false));
-        let (seen, hanging) = (Arc::clone(&bodies), Arc::clone(&hangs));
-        let serve = move || {
-            let mut kept = Vec::new();
-            // It ends with the test's process.
-            for connection in listener.incoming().flatten() {
-                let body = request(&connection);
-                let last = body["messages"]
-                    .as_array()
-                    .and_then(|all| all.last())
-                    .cloned();
-                let answered = last.is_some_and(|message| message["role"] == "tool");
-                seen.lock().unwrap().push(body);
-                if answered && hanging.load(Ordering::SeqCst) {
-                    kept.push(connection);
-                } else {
-                    respond(connection, answered);
-                }
-            }
-        };
-        std::thread::Builder::new()
-            .name("provider".to_owned())
-            .spawn(serve)
-            .unwrap();
-        Self {
-            address,
-            bodies,
-            hangs,
-        }
-    }
-}
-
-fn request(connection: &TcpStream) -> Value {
-    let mut reader = BufReader::new(connection);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let line = line.trim_end().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    serde_json::from_slice(&body).unwrap()
-}
-
-fn respond(mut connection: TcpStream, answered: bool) {
-    let chunk = |delta: Value, finish: Option<&str>| {
-        let chunk = json!({"id": "1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-        format!("data: {chunk}\n\n")
-    };
-    let mut body = String::new();
-    if answered {
-        body += &chunk(json!({"content": "The tool failed "}), None);
-        body += &chunk(json!({"content": "[s2], 77 times."}), None);
-        body += &chunk(json!({}), Some("stop"));
+fn tool_then_answer(asked: &Asked) -> Say {
+    if asked.has_answers() {
+        Say::Words("The tool failed [s2], 77 times.".to_owned())
     } else {
-        let call = json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "error_chain", "arguments": "{}"}});
-        body += &chunk(json!({"content": "Let me see."}), None);
-        body += &chunk(json!({"tool_calls": [call]}), None);
-        body += &chunk(json!({}), Some("tool_calls"));
+        Say::tool("Let me see.", "error_chain")
     }
-    body += "data: [DONE]\n\n";
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-    );
-    connection.write_all((head + &body).as_bytes()).unwrap();
 }
 
 fn with_model(scratch: &Scratch, provider: &Provider, args: &[&str], input: &str) -> Run {
     let mut command = scratch.command(args);
-    command
-        .env("OPENAI_BASE_URL", &provider.address)
-        .env("OPENAI_API_KEY", "k3y-s3cr3t")
-        .env("OPIK_ASSIST_MODEL", "openai/gpt-test")
-        .stdin(Stdio::from(
-            std::fs::File::open(scratch.file("input", input)).unwrap(),
-        ));
+    provider.tell(&mut command, "openai/gpt-test");
+    let input = std::fs::File::open(scratch.file("input", input)).unwrap();
+    command.stdin(Stdio::from(input));
     let run = Run::of(command.output().unwrap());
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(!run.stdout.contains("s3cr3t") && !run.stderr.contains("s3cr3t"));
+    assert!(!run.stdout.contains(KEY) && !run.stderr.contains(KEY));
     run
 }
 
 #[test]
 fn a_model_explains_with_tools_and_its_figures_are_checked() {
     let scratch = with_trace();
-    let provider = Provider::start();
+    let provider = provider();
     let run = with_model(
         &scratch,
         &provider,
         &["chat", "last"],
-        "what failed?\nand why?\n",
+        "what failed?\nand why?\n/usage\n",
     );
     assert!(
         run.stdout.contains("answers by openai/gpt-test"),
@@ -236,72 +153,21 @@ fn a_model_explains_with_tools_and_its_figures_are_checked() {
     assert!(run.stdout.contains("The tool failed [s2], 77 times."));
     assert!(run.stdout.contains("Not found in the evidence: 77."));
     assert!(run.stdout.contains("lookup"), "the span is listed");
-    let bodies = provider.bodies.lock().unwrap().clone();
-    assert_eq!(bodies.len(), 4);
-    let roles: Vec<&str> = bodies[2]["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|message| message["role"].as_str())
-        .collect();
+    let used = "2 questions to the model, 1 tool call, 1,880 tokens, 1 not found in the evidence, openai/gpt-test";
+    assert_eq!(run.stdout.matches(used).count(), 2, "{}", run.stdout);
+    let asked = provider.asked();
+    assert_eq!(asked.len(), 4);
     assert_eq!(
-        roles,
+        asked[2].roles(),
         ["system", "user", "assistant", "tool", "assistant", "user"]
     );
-    assert_eq!(bodies[0]["tools"].as_array().unwrap().len(), 11);
-}
-
-#[test]
-fn a_conversation_that_is_killed_in_mid_turn_goes_on() {
-    let scratch = with_trace();
-    let provider = Provider::start();
-    provider.hangs.store(true, Ordering::SeqCst);
-    let mut child = scratch
-        .command(&["chat", "last"])
-        .env("OPENAI_BASE_URL", &provider.address)
-        .env("OPENAI_API_KEY", "k3y")
-        .env("OPIK_ASSIST_MODEL", "openai/gpt-test")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(b"what failed?\n").unwrap();
-    // Its second question to the model has the answer of the tool, which is stored by then.
-    let begun = Instant::now();
-    while provider.bodies.lock().unwrap().len() < 2 {
-        assert!(
-            begun.elapsed() < Duration::from_secs(120),
-            "the model is asked"
-        );
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    provider.hangs.store(false, Ordering::SeqCst);
-
-    let run = with_model(&scratch, &provider, &["chat", "last"], "and now?\n");
-    assert!(run.stdout.contains("1 question before"), "{}", run.stdout);
-    assert!(run.stdout.contains("The tool failed [s2]"));
-    let last = provider.bodies.lock().unwrap().pop().unwrap();
-    let messages = last["messages"].as_array().unwrap().clone();
-    let roles: Vec<&str> = messages
-        .iter()
-        .filter_map(|message| message["role"].as_str())
-        .collect();
-    let before = ["system", "user", "assistant", "tool", "assistant"];
-    assert_eq!(roles[..5], before);
-    assert_eq!(
-        messages[4]["content"],
-        "(This turn ended before an answer.)"
-    );
+    assert_eq!(asked[0].tools().len(), 11);
 }
 
 #[test]
 fn one_question_is_explained_in_text_and_in_json() {
     let scratch = with_trace();
-    let provider = Provider::start();
+    let provider = provider();
     let text = with_model(&scratch, &provider, &["ask", "last", "what failed?"], "");
     assert!(
         text.stdout.contains("The tool failed [s2]"),

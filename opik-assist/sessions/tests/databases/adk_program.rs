@@ -61,6 +61,12 @@ fn texts(session: &Value) -> Vec<String> {
         .collect()
 }
 
+/// How a turn went, as its last event keeps it.
+fn outcome(id: &str) -> Value {
+    let spent = json!({"rounds": 2, "total_tokens": 1280, "dollars": 0.25});
+    json!({"end": "answered", "computed": false, "message_id": id, "spent": spent})
+}
+
 /// A turn of ours with everything in it.
 fn turn() -> Vec<Event> {
     let call = ToolCall {
@@ -96,7 +102,10 @@ fn turn() -> Vec<Event> {
             "agent"
         };
         let mut event = Event::new(id, "turn 1", author, now).with_message(message);
-        event.state_delta = json!({ "last": id }).as_object().cloned().unwrap();
+        event.state_delta = json!({ "last": id, "turn": outcome(id) })
+            .as_object()
+            .cloned()
+            .unwrap();
         event
     });
     events.collect()
@@ -118,7 +127,7 @@ async fn adk_reads_what_we_wrote_and_goes_on() {
         let seen = talk(&python, "read", &place);
         assert_eq!(
             seen["state"],
-            json!({"trace_id": "1", "last": "a"}),
+            json!({"trace_id": "1", "last": "a", "turn": outcome("a")}),
             "{kind:?}"
         );
         let nul = if kind == Kind::Postgres {
