@@ -241,6 +241,45 @@ fn ask(name: &str, goal_us: f64, rounds: usize, mut act: impl FnMut(usize)) {
     println!("{name:<44} p50 {p50:>9.0} us   p99 {p99:>9.0} us   goal {goal_us:>6.0}  {verdict}");
 }
 
+/// How often this process has read from files, where Linux tells it.
+fn reads() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = io.lines().find_map(|line| line.strip_prefix("syscr: "));
+    line.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn last_traces(store: &Store, name: &str) {
+    ask(name, 200.0, 300, |round| {
+        let mut query = TraceQuery::default();
+        query.project = ProjectSelector::Name(format!("project {}", round as u64 % PROJECTS));
+        query.page = PageRequest::first(100);
+        query.without_content = true;
+        let page = block_on(store.search_traces(&query)).unwrap();
+        assert_eq!(page.items.len(), 100);
+    });
+}
+
+/// Waits until the store's threads have spent nothing on a CPU for half a second, two minutes at
+/// most.
+fn rest() {
+    let spent = || -> u64 {
+        let threads = cpu().into_iter();
+        let ours = threads.filter(|(name, _)| name.starts_with("opik-store-"));
+        ours.map(|(_, nanos)| nanos).sum()
+    };
+    let begin = Instant::now();
+    let mut before = spent();
+    while begin.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = spent();
+        if now - before < 5_000_000 {
+            return;
+        }
+        before = now;
+    }
+    println!("at rest       not after two minutes");
+}
+
 fn query(field: &str, operator: Operator, value: &str, project: usize) -> SpanQuery {
     let mut query = SpanQuery::default();
     query.project = ProjectSelector::Name(format!("project {}", project as u64 % PROJECTS));
@@ -386,6 +425,19 @@ fn main() {
         size(raw_size)
     );
 
+    // Segments of the text index are still merged after a load at full speed, on a core that may
+    // be the other half of the reader's.
+    last_traces(&store, "last 100 traces, while the index merges");
+    println!(
+        "at rest       after {:.1} s of merging",
+        timed(rest).as_secs_f64()
+    );
+    let before = reads();
+    last_traces(&store, "last 100 traces of a project with totals");
+    println!(
+        "              {:.1} reads of the file a list",
+        (reads() - before) as f64 / 320.0
+    );
     let long = source.long.clone();
     let pick = |round: usize| long[round * 7919 % (long.len() - 1)];
     ask("trace of 50 spans, all content", 500.0, 300, |round| {
@@ -394,21 +446,6 @@ fn main() {
         let page = block_on(store.spans(id, &PageRequest::first(500))).unwrap();
         assert_eq!(page.items.len(), 50);
     });
-    ask(
-        "last 100 traces of a project with totals",
-        200.0,
-        300,
-        |round| {
-            let mut query = TraceQuery::default();
-            query.project = ProjectSelector::Name(format!("project {}", round as u64 % PROJECTS));
-            query.page = PageRequest::first(100);
-            query.without_content = true;
-            assert_eq!(
-                block_on(store.search_traces(&query)).unwrap().items.len(),
-                100
-            );
-        },
-    );
     for (name, field, operator, value) in [
         (
             "page of 50 spans by model",

@@ -133,8 +133,12 @@ impl Store {
 
         let signals = Arc::new(Signals::default());
         let (writer, jobs) = channel();
-        let (log, copier) =
-            checkpoint::pair(schema::connect(&location, setup)?, options.busy_timeout);
+        let copying = schema::connect(&location, setup)?;
+        // Some builds of SQLite (`ENABLE_MEMORY_MANAGEMENT`) have one limit for the pages of all
+        // connections, the sum of theirs, and drop a reader's pages at once while a writer is over
+        // its own. This connection reads none; what it may keep is room for the others.
+        copying.pragma_update(None, "cache_size", -1_048_576)?;
+        let (log, copier) = checkpoint::pair(copying, options.busy_timeout);
         threads::start_copier(copier, &signals)?;
         let flusher = log.flusher();
         let recent = options.index_text.then(Arc::<Recent>::default);
