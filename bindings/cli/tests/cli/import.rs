@@ -1,10 +1,10 @@
 //! `opik-rs import` on good and on bad input.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::command::{Scratch, fixture, line};
+use crate::command::{Run, Scratch, fixture, line};
 use serde_json::Value;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -311,4 +311,66 @@ fn an_import_that_is_killed_leaves_whole_traces_only() {
     );
     let doctor = scratch.json(&["doctor"]);
     assert_ne!(doctor["status"], "fail", "{doctor}");
+}
+
+/// Needs Python, for a pseudo-terminal.
+#[cfg(unix)]
+#[test]
+fn at_a_terminal_a_bar_shows_how_far_it_is_and_in_a_pipe_there_is_none() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("at_a_terminal_a_bar_shows_how_far_it_is: skipped, there is no python3");
+        return;
+    }
+    let scratch = Scratch::new();
+    let script = scratch.file(
+        "terminal.py",
+        r#"
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+while True:
+    try:
+        data = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not data:
+        break
+    seen += data
+sys.stdout.buffer.write(seen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#,
+    );
+    let file = fixture("traces/who_and_when/opik.jsonl.gz");
+    let at_terminal = |args: &[&str]| {
+        let mut command = Command::new("python3");
+        command
+            .args([&script, env!("CARGO_BIN_EXE_opik-rs"), "import", &file])
+            .args(args)
+            .env_clear()
+            .env("HOME", scratch.path(""))
+            .env("OPIK_DB", scratch.path("traces.db"))
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("TERM", "xterm");
+        let run = Run::of(command.output().unwrap());
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        run.stdout
+    };
+    let is_bar = |text: &str| text.contains(" %  ") && text.contains("KiB of ");
+    let shown = at_terminal(&[]);
+    assert!(is_bar(&shown), "{shown:?}");
+    // It makes room for the report, which is the last thing that is seen.
+    let report = shown.rsplit('\r').next().unwrap_or_default();
+    assert!(!is_bar(report), "{shown:?}");
+    for quiet in ["--quiet", "--json"] {
+        let shown = at_terminal(&[quiet]);
+        assert!(!is_bar(&shown), "{quiet}: {shown:?}");
+    }
+    let piped = scratch.run(&["import", &file]);
+    assert!(
+        !is_bar(&piped.stdout) && !is_bar(&piped.stderr),
+        "{}",
+        piped.stderr
+    );
 }
