@@ -70,6 +70,13 @@ pub(super) struct Read {
     whole: u64,
 }
 
+/// A finished trial as a line of the file, which can be made wherever the trial ran.
+pub(super) fn trial_line(trial: &Trial) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&Writing::Trial(trial))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// Reads a file, and nothing of a last line that was cut off.
 pub(super) fn read(path: &Path) -> Result<Read, RunFileError> {
     let file = File::open(path).map_err(|error| RunFileError::io("open", path, error))?;
@@ -248,6 +255,12 @@ impl RunFile {
                 Ok(())
             })
             .and_then(|()| self.file.write_all(&text));
+        written.map_err(|error| RunFileError::io("write", &self.path, error))
+    }
+
+    /// Notes finished trials by their [lines](trial_line), all in one write.
+    pub(super) fn lines(&mut self, lines: io::Result<Vec<u8>>) -> Result<(), RunFileError> {
+        let written = lines.and_then(|lines| self.file.write_all(&lines));
         written.map_err(|error| RunFileError::io("write", &self.path, error))
     }
 

