@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
-use std::time::Instant;
 
 use opik_evals::dataset::{
     Input, ItemReader, Lexicon, PrecisionBuilder, ReadOptions, ToneBuilder, vyasa,
@@ -11,6 +10,7 @@ use opik_evals::dataset::{
 use serde_json::json;
 
 use crate::Row;
+use crate::clock::Clock;
 use crate::python::Python;
 
 const HARD: [&str; 4] = [
@@ -136,9 +136,9 @@ pub(crate) fn all(mut python: Option<&mut Python>, folder: &Path, records: u64) 
             None => Err("no Python".to_owned()),
         };
         let before = peak();
-        let began = Instant::now();
+        let began = Clock::now();
         let written = build(&from, &ours);
-        let own = began.elapsed().as_secs_f64() * 1e6 / records as f64;
+        let own = began.seconds() * 1e6 / records as f64;
         let grown = peak().saturating_sub(before);
         let mut remark = format!("{written} written, memory grew by {grown} MiB");
         let theirs_us = answer.map(|answer| {

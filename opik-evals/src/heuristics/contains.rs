@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
 /// 1 when the reference occurs in the output, else 0. Upper and lower case are the same by default.
@@ -59,9 +60,8 @@ impl Metric for Contains {
         let found = if self.case_sensitive {
             output.contains(reference.as_str())
         } else {
-            output
-                .to_lowercase()
-                .contains(reference.to_lowercase().as_str())
+            let (output, reference) = (words::lower(output), words::lower(reference));
+            memchr::memmem::find(output.as_bytes(), reference.as_bytes()).is_some()
         };
         Ok(Score::new(self.name(), f64::from(u8::from(found))))
     }

@@ -1,6 +1,6 @@
 //! Whether an assistant repeats itself or gives up.
 
-use std::collections::BTreeSet;
+use foldhash::HashSet;
 
 use super::conversation::messages;
 use super::ngrams::{Ngrams, real};
@@ -106,19 +106,19 @@ impl Metric for ConversationDegeneration {
         let answers: Vec<String> = messages(case)?
             .into_iter()
             .filter(|(role, _)| *role == "assistant")
-            .map(|(_, text)| text.to_lowercase())
+            .map(|(_, text)| words::lower(text))
             .collect();
         if answers.is_empty() {
             return Err(MetricError::input("the conversation has no answer"));
         }
         let mut worst: f64 = 0.0;
         // The last answer that had words: a wordless one must not hide a loop.
-        let mut previous: BTreeSet<&str> = BTreeSet::new();
+        let mut previous: HashSet<&str> = HashSet::default();
         for answer in &answers {
             let words = words::word_runs(answer);
             let (repeats, monotony) = self.sameness(&words);
             let gives_up = self.phrases.iter().any(|phrase| answer.contains(phrase));
-            let own: BTreeSet<&str> = words.into_iter().collect();
+            let own: HashSet<&str> = words.into_iter().collect();
             let common = own.intersection(&previous).count();
             let union = own.len() + previous.len() - common;
             let overlap = if common == 0 {

@@ -11,7 +11,7 @@ fn shares(case: &Case) -> Result<Vec<(f64, f64)>, MetricError> {
     let (output, reference) = (case.text("output")?, case.text("reference")?);
     words::not_blank(output, "output")?;
     words::not_blank(reference, "reference")?;
-    let texts = [output.to_lowercase(), reference.to_lowercase()];
+    let texts = [words::lower(output), words::lower(reference)];
     let grams = Ngrams::new(texts.iter().map(|text| words::split(text).collect()));
     let (p, q) = (grams.counts(0), grams.counts(1));
     Ok(p.iter()

@@ -37,7 +37,9 @@ impl Metric for Equals {
         let equal = if self.case_sensitive {
             output == reference
         } else {
-            output.to_lowercase() == reference.to_lowercase()
+            (output.is_ascii() && output.eq_ignore_ascii_case(&reference))
+                || (!(output.is_ascii() && reference.is_ascii())
+                    && output.to_lowercase() == reference.to_lowercase())
         };
         Ok(Score::new(self.name(), f64::from(u8::from(equal))))
     }

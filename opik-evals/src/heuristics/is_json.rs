@@ -187,9 +187,19 @@ impl Bytes<'_> {
     /// The rest of a string, whose quote is taken.
     fn string(&mut self) -> Option<()> {
         loop {
+            let plain = memchr::memchr2(b'"', b'\\', self.0)?;
+            let (plain, rest) = self.0.split_at_checked(plain)?;
+            // Control characters have to be escaped.
+            if plain
+                .iter()
+                .fold(false, |found, byte| found | (*byte < 0x20))
+            {
+                return None;
+            }
+            self.0 = rest;
             match self.next()? {
                 b'"' => return Some(()),
-                b'\\' => match self.next()? {
+                _ => match self.next()? {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
                     b'u' => {
                         for _ in 0..4 {
@@ -198,8 +208,6 @@ impl Bytes<'_> {
                     }
                     _ => return None,
                 },
-                0..=0x1f => return None,
-                _ => {}
             }
         }
     }

@@ -37,7 +37,15 @@ impl Metric for LevenshteinRatio {
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let (output, reference) = (case.text("output")?, case.text("reference")?);
-        let value = if self.case_sensitive {
+        // Letters of ASCII are their bytes.
+        let value = if output.is_ascii() && reference.is_ascii() {
+            if self.case_sensitive {
+                indel::normalized_similarity(output.bytes(), reference.bytes())
+            } else {
+                let lower = |text: &str| text.to_ascii_lowercase().into_bytes();
+                indel::normalized_similarity(lower(output), lower(reference))
+            }
+        } else if self.case_sensitive {
             indel::normalized_similarity(output.chars(), reference.chars())
         } else {
             let (output, reference) = (output.to_lowercase(), reference.to_lowercase());

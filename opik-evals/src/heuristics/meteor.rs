@@ -57,7 +57,7 @@ impl Meteor {
     }
 
     fn value(&self, output: &str, reference: &str) -> f64 {
-        let (output, reference) = (output.to_lowercase(), reference.to_lowercase());
+        let (output, reference) = (words::lower(output), words::lower(reference));
         let mut written: Vec<_> = place(words::split(&output));
         let mut expected: Vec<_> = place(words::split(&reference));
         let lengths = (real(written.len()), real(expected.len()));

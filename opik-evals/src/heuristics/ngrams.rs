@@ -7,6 +7,9 @@
 use foldhash::{HashMap, HashMapExt};
 use std::hash::Hash;
 
+/// Cells of a table for each gram, up to which it is quicker than hashing.
+const CELLS: usize = 64;
+
 /// Sequences of symbols, and the numbers of their grams of the current order.
 pub(super) struct Ngrams {
     symbols: Vec<Vec<u32>>,
@@ -40,6 +43,37 @@ impl Ngrams {
 
     /// Goes on to the next order.
     pub(super) fn advance(&mut self) {
+        let cells = self.distinct.saturating_mul(self.alphabet);
+        let length: usize = self.grams.iter().map(Vec::len).sum();
+        if cells <= length.saturating_mul(CELLS) {
+            self.advance_by_table(cells);
+        } else {
+            self.advance_by_hash();
+        }
+        self.order += 1;
+    }
+
+    /// A small alphabet: there is a cell for each pair, which holds its number plus 1.
+    fn advance_by_table(&mut self, cells: usize) {
+        let mut numbers = vec![0_u32; cells];
+        let mut last = 0;
+        for (grams, symbols) in self.grams.iter_mut().zip(&self.symbols) {
+            grams.truncate(symbols.len().saturating_sub(self.order));
+            for (gram, next) in grams.iter_mut().zip(symbols.iter().skip(self.order)) {
+                let cell = *gram as usize * self.alphabet + *next as usize;
+                if let Some(number) = numbers.get_mut(cell) {
+                    if *number == 0 {
+                        last += 1;
+                        *number = last;
+                    }
+                    *gram = *number - 1;
+                }
+            }
+        }
+        self.distinct = last as usize;
+    }
+
+    fn advance_by_hash(&mut self) {
         let mut numbers = HashMap::new();
         for (grams, symbols) in self.grams.iter_mut().zip(&self.symbols) {
             *grams = grams
@@ -49,7 +83,6 @@ impl Ngrams {
                 .collect();
         }
         self.distinct = numbers.len();
-        self.order += 1;
     }
 
     /// Goes back to order 1.
@@ -123,7 +156,10 @@ mod tests {
     proptest! {
         /// Against the plain way: a map from the list of symbols to its count.
         #[test]
-        fn numbered_grams_count_as_listed_ones(a in "[ab]{0,12}", b in "[abc]{0,12}") {
+        fn numbered_grams_count_as_listed_ones(
+            a in "[ab]{0,12}|\\PC{0,90}",
+            b in "[abc]{0,12}|\\PC{0,90}",
+        ) {
             let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
             let mut grams = Ngrams::new([a.clone(), b.clone()]);
             for n in 1..=5 {

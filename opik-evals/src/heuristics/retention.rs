@@ -1,6 +1,6 @@
 //! Whether the last answer still knows what the user said.
 
-use std::collections::BTreeSet;
+use foldhash::HashSet;
 
 use super::conversation::messages;
 use super::ngrams::real;
@@ -55,14 +55,15 @@ impl KnowledgeRetention {
 }
 
 fn asks(text: &str) -> bool {
-    text.contains('?') || words::split(&words::bare(text)).any(|word| ASKING.contains(&word))
+    text.contains('?')
+        || words::split(&words::bare(text)).any(|word| ASKING.binary_search(&word).is_ok())
 }
 
-fn terms(text: &str) -> BTreeSet<String> {
-    words::split(&words::bare(text))
-        .filter(|word| word.chars().count() >= MIN_LETTERS && !STOP_WORDS.contains(word))
-        .map(str::to_owned)
-        .collect()
+/// The words of a bare text that count.
+fn terms(bare: &str) -> impl Iterator<Item = &str> {
+    words::split(bare).filter(|word| {
+        word.chars().nth(MIN_LETTERS - 1).is_some() && STOP_WORDS.binary_search(word).is_err()
+    })
 }
 
 impl Metric for KnowledgeRetention {
@@ -76,16 +77,19 @@ impl Metric for KnowledgeRetention {
         let Some((_, answer)) = answer else {
             return Ok(Score::new(self.name(), 0.0).because("no answer"));
         };
-        let facts: BTreeSet<String> = messages
+        let statements: Vec<String> = messages
             .iter()
             .filter(|(role, text)| *role == "user" && !asks(text))
             .take(self.statements)
-            .flat_map(|(_, text)| terms(text))
+            .map(|(_, text)| words::bare(text))
             .collect();
+        let facts: HashSet<&str> = statements.iter().flat_map(|text| terms(text)).collect();
         if facts.is_empty() {
             return Ok(Score::new(self.name(), 1.0).because("nothing to retain"));
         }
-        let known = facts.intersection(&terms(answer)).count();
+        let answer = words::bare(answer);
+        let answer: HashSet<&str> = terms(&answer).collect();
+        let known = facts.intersection(&answer).count();
         let reason = format!("{known} of {} words", facts.len());
         Ok(Score::new(self.name(), real(known) / real(facts.len())).because(reason))
     }

@@ -1,6 +1,6 @@
 //! Whether a text keeps a friendly tone.
 
-use std::collections::BTreeSet;
+use foldhash::HashSet;
 
 use super::ngrams::real;
 use super::words;
@@ -20,8 +20,8 @@ pub struct Tone {
     min_sentiment: f64,
     max_capitals: f64,
     max_exclamations: usize,
-    positive: BTreeSet<String>,
-    negative: BTreeSet<String>,
+    positive: HashSet<String>,
+    negative: HashSet<String>,
     forbidden: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ impl Tone {
 
     fn sentiment(&self, words: &[&str]) -> f64 {
         let count =
-            |set: &BTreeSet<String>| real(words.iter().filter(|word| set.contains(**word)).count());
+            |set: &HashSet<String>| real(words.iter().filter(|word| set.contains(**word)).count());
         let (positive, negative) = (count(&self.positive), count(&self.negative));
         if positive + negative == 0.0 {
             return 0.0;
@@ -121,7 +121,7 @@ impl Metric for Tone {
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let output = case.text("output")?;
         words::not_blank(output, "output")?;
-        let text = output.to_lowercase();
+        let text = words::lower(output);
         let words = words::word_runs(&text);
         if words.is_empty() {
             return Err(MetricError::input("the output has no words"));

@@ -47,10 +47,17 @@ fn pattern(source: &str) -> Option<Regex> {
 /// The words of `\w+`: letters, numbers and `_`. Python counts no combining marks, unlike `\w` of
 /// the `regex` crate.
 pub(super) fn word_runs(text: &str) -> Vec<&str> {
-    static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"[\p{L}\p{N}_]+"));
-    WORD.as_ref()
-        .map(|word| word.find_iter(text).map(|found| found.as_str()).collect())
-        .unwrap_or_default()
+    let between = |c: char| !(c == '_' || is_letter_or_number(c));
+    text.split(between).filter(|run| !run.is_empty()).collect()
+}
+
+/// `str.lower()`.
+pub(super) fn lower(text: &str) -> String {
+    if text.is_ascii() {
+        text.to_ascii_lowercase()
+    } else {
+        text.to_lowercase()
+    }
 }
 
 /// Whether a character is a letter or a number, as Python's `str.isalnum` says.
@@ -63,6 +70,13 @@ pub(super) fn is_letter_or_number(c: char) -> bool {
 
 /// How many letters there are, and how many of them are capitals.
 pub(super) fn letters(text: &str) -> (usize, usize) {
+    if text.is_ascii() {
+        let count = |test: fn(&u8) -> bool| text.bytes().filter(test).count();
+        return (
+            count(u8::is_ascii_alphabetic),
+            count(u8::is_ascii_uppercase),
+        );
+    }
     static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\p{L}"));
     let is_letter = |c: char| match LETTER.as_ref() {
         Some(letter) if !c.is_ascii() => letter.is_match(c.encode_utf8(&mut [0; 4])),
@@ -82,7 +96,14 @@ pub(super) fn plain(text: &str) -> String {
     } else {
         text.nfkc().collect::<String>().to_lowercase()
     };
-    split(&lower).collect::<Vec<_>>().join(" ")
+    let mut plain = String::with_capacity(lower.len());
+    for word in split(&lower) {
+        if !plain.is_empty() {
+            plain.push(' ');
+        }
+        plain.push_str(word);
+    }
+    plain
 }
 
 /// [`plain`] text without punctuation and pictures.
@@ -90,7 +111,11 @@ pub(super) fn bare(text: &str) -> String {
     static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         pattern(r"[\p{So}\p{Sk}!-/:-@\[-`{-~\u{2010}-\u{2015}\u{2018}-\u{2027}\u{2030}-\u{2043}]")
     });
-    let text = plain(text);
+    let mut text = plain(text);
+    if text.is_ascii() {
+        text.retain(|c| !c.is_ascii_punctuation());
+        return text;
+    }
     match MARKS.as_ref() {
         Some(marks) => marks.replace_all(&text, "").into_owned(),
         None => text,

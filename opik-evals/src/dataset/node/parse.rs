@@ -1,6 +1,6 @@
 //! Reading.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::Node;
 
@@ -262,14 +262,19 @@ impl<'a> Parser<'a> {
         let mut text = String::new();
         let mut torn = false;
         loop {
-            let start = self.at;
-            while self
-                .peek()
-                .is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).unwrap_or(rest.len());
+            let plain = rest.get(..end).unwrap_or_default();
+            // Control characters have to be escaped.
+            if plain
+                .bytes()
+                .fold(false, |found, byte| found | (byte < 0x20))
             {
-                self.at += 1;
+                self.at += plain.bytes().position(|byte| byte < 0x20).unwrap_or(0);
+                return Err(self.wrong());
             }
-            text.push_str(self.text.get(start..self.at).unwrap_or_default());
+            text.push_str(plain);
+            self.at += end;
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

@@ -36,7 +36,7 @@ impl Node {
     }
 
     /// The depth is that of what was read, at most 500.
-    fn is_torn(&self) -> bool {
+    pub(crate) fn is_torn(&self) -> bool {
         match self {
             Self::Torn(_) => true,
             Self::List(items) => items.iter().any(Self::is_torn),
@@ -139,19 +139,27 @@ fn write_float(out: &mut String, number: f64) {
 /// A text as JSON.
 fn write_quoted(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\0'..='\u{1f}' => push(out, format_args!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
+    let mut rest = text;
+    // All that is escaped is one byte long.
+    while let Some((at, byte)) = rest
+        .bytes()
+        .enumerate()
+        .find(|(_, byte)| *byte < 0x20 || matches!(byte, b'"' | b'\\'))
+    {
+        out.push_str(rest.get(..at).unwrap_or_default());
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x8 => out.push_str("\\b"),
+            0xc => out.push_str("\\f"),
+            other => push(out, format_args!("\\u{other:04x}")),
         }
+        rest = rest.get(at + 1..).unwrap_or_default();
     }
+    out.push_str(rest);
     out.push('"');
 }
 

@@ -81,7 +81,7 @@ fn build(
         for element in records::elements(node, key) {
             let mut torn = false;
             make(&element, &mut |record| {
-                torn |= record.to_json_checked().is_none();
+                torn |= record.is_torn();
                 record.write_json(&mut text);
                 text.push('\n');
                 count += 1;

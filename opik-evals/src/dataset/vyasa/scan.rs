@@ -28,7 +28,7 @@ pub struct VyasaTerms {
     /// In the order of the pattern, by their folded characters.
     terms: Vec<Vec<char>>,
     /// Which terms begin with a character, in order.
-    starts: HashMap<char, Vec<usize>>,
+    starts: foldhash::HashMap<char, Vec<usize>>,
     severities: HashMap<String, Severity>,
     suggestions: HashMap<String, Option<String>>,
     /// There are terms, and all of them are blank.
@@ -78,7 +78,7 @@ impl VyasaTerms {
             .filter(|word| !word.is_empty())
             .map(|word| word.chars().map(lower).collect())
             .collect();
-        let mut starts: HashMap<char, Vec<usize>> = HashMap::new();
+        let mut starts: foldhash::HashMap<char, Vec<usize>> = foldhash::HashMap::default();
         for (index, term) in terms.iter().enumerate() {
             if let Some(first) = term.first() {
                 starts.entry(same(*first)).or_default().push(index);
@@ -137,10 +137,10 @@ pub fn scan_text(terms: &VyasaTerms, text: &str) -> Result<Vec<VyasaToneFlag>, R
     let text: Vec<char> = text.chars().collect();
     let mut at = 0;
     while let Some(first) = text.get(at) {
-        let hit = terms
-            .starts
-            .get(&same(lower(*first)))
+        // Borders are fewer than letters that a term begins with, and quicker to see.
+        let hit = Some(first)
             .filter(|_| is_border(&text, at))
+            .and_then(|first| terms.starts.get(&same(lower(*first))))
             .and_then(|starts| {
                 starts.iter().find_map(|index| {
                     let term = terms.terms.get(*index)?;

@@ -5,6 +5,7 @@
 //! the patterns see. Both are unpacked at first use, into a few MiB.
 //! `tests/fixtures/syllables.py` makes them.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::LazyLock;
@@ -15,14 +16,32 @@ use flate2::read::GzDecoder;
 /// No hyphen stands this close to either end of a word.
 const EDGE: usize = 2;
 
+/// Words whose parts a thread remembers; few texts have more different ones.
+const REMEMBERED: usize = 10_000;
+/// The longest word that is remembered, in bytes.
+const SHORT: usize = 40;
+
+thread_local! {
+    static SEEN: RefCell<HashMap<Box<str>, usize, foldhash::fast::FixedState>> = RefCell::default();
+}
+
 /// The number of syllables of a word in lower case.
 pub(super) fn of(word: &str) -> usize {
     static KNOWN: LazyLock<Known> = LazyLock::new(Known::read);
     static PATTERNS: LazyLock<Patterns> = LazyLock::new(Patterns::read);
-    match KNOWN.0.get(word) {
-        Some(count) => usize::from(*count),
-        None => PATTERNS.parts(word),
+    if let Some(count) = KNOWN.0.get(word) {
+        return usize::from(*count);
     }
+    SEEN.with_borrow_mut(|seen| {
+        if let Some(count) = seen.get(word) {
+            return *count;
+        }
+        let count = PATTERNS.parts(word);
+        if seen.len() < REMEMBERED && word.len() <= SHORT {
+            seen.insert(word.into(), count);
+        }
+        count
+    })
 }
 
 /// Texts of this crate, which tests unpack.
