@@ -274,6 +274,95 @@ impl Finding {
 mod tests {
     use super::*;
 
+    /// Every kind, with the words by which the guide introduces it.
+    fn in_the_guide(kind: FindingKind) -> &'static str {
+        use FindingKind as Kind;
+        match kind {
+            Kind::ErrorOrigin => "| error origin |",
+            Kind::SwallowedError => "| swallowed error |",
+            Kind::RecoveredError => "| recovered error |",
+            Kind::Culprit => "| culprit |",
+            Kind::TypedFailure => "| typed failure |",
+            Kind::CriticalPath => "**The critical path** is",
+            Kind::WhatIf => "**What if** says",
+            Kind::Uninstrumented => "**Uninstrumented** is",
+            Kind::AsyncTail => "**Async tail** is",
+            Kind::Parallel => "**Beside the path** lists",
+            Kind::Retry => "| retry |",
+            Kind::Loop => "| loop |",
+            Kind::NearLoop => "| near loop |",
+            Kind::ManySmallCalls => "| many small calls |",
+            Kind::DuplicateCall => "| duplicate calls |",
+            Kind::SimilarReplies => "| similar replies |",
+            Kind::Recursion => "| recursion |",
+            Kind::PingPong => "| ping-pong |",
+            Kind::CostHotSpot | Kind::TokenHotSpot => "**Hot spots** are",
+            Kind::ContextGrowth => "**Context growth** means",
+            Kind::CacheablePrompt => "**Cacheable prompts.**",
+            Kind::UnusedTools => "**Unused tools** are",
+            Kind::CostAfterError => "**Cost after the first error** is",
+            Kind::Outlier => "**Outliers** are",
+            Kind::DataQuality => "## Data quality",
+            Kind::Difference => "## Differences",
+            Kind::SlowAgainstPeers => "| slow against peers |",
+            Kind::StructureAgainstPeers => "| structure against peers |",
+            Kind::OverRepresented => "| over-represented |",
+            Kind::Overview => "**Overview** is",
+        }
+    }
+
+    #[test]
+    fn the_guide_explains_every_kind_and_says_where_each_can_be_wrong() {
+        use FindingKind as Kind;
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/src/analysis.md");
+        let guide = std::fs::read_to_string(path).unwrap();
+        let guide: String = guide.split_whitespace().collect::<Vec<_>>().join(" ");
+        let all = [
+            Kind::ErrorOrigin,
+            Kind::SwallowedError,
+            Kind::RecoveredError,
+            Kind::Culprit,
+            Kind::TypedFailure,
+            Kind::CriticalPath,
+            Kind::WhatIf,
+            Kind::Uninstrumented,
+            Kind::AsyncTail,
+            Kind::Parallel,
+            Kind::Retry,
+            Kind::Loop,
+            Kind::NearLoop,
+            Kind::ManySmallCalls,
+            Kind::DuplicateCall,
+            Kind::SimilarReplies,
+            Kind::Recursion,
+            Kind::PingPong,
+            Kind::CostHotSpot,
+            Kind::TokenHotSpot,
+            Kind::ContextGrowth,
+            Kind::CacheablePrompt,
+            Kind::UnusedTools,
+            Kind::CostAfterError,
+            Kind::Outlier,
+            Kind::DataQuality,
+            Kind::Difference,
+            Kind::SlowAgainstPeers,
+            Kind::StructureAgainstPeers,
+            Kind::OverRepresented,
+            Kind::Overview,
+        ];
+        for kind in all {
+            let words = in_the_guide(kind);
+            let (_, after) = guide
+                .split_once(words)
+                .unwrap_or_else(|| panic!("{kind:?}"));
+            // Within the same part of the guide.
+            let part = after.trim_start_matches('#');
+            let wrong = part.find("*Where it can be wrong.*").unwrap();
+            let next = part.find(" ## ").unwrap_or(part.len());
+            assert!(wrong < next, "{kind:?}");
+        }
+    }
+
     #[test]
     fn a_finding_is_json_with_units() {
         let finding = Finding::new(FindingKind::SwallowedError, "one error")

@@ -1,5 +1,7 @@
 //! Claims about repeated work.
 
+use opik_core::tree::NodeId;
+
 use super::{Claims, Rank};
 use crate::figures::{count, dollars, duration, millis, number, percent, real, time_share, whole};
 use crate::finding::{Confidence, Finding, FindingKind, Unit};
@@ -83,6 +85,30 @@ fn ping_pong(claims: &mut Claims<'_>, found: &PingPong) {
     claims.add(rank, finding);
 }
 
+/// A retry that is known from attributes.
+fn said(claims: &Claims<'_>, repetition: &Repetition, first: NodeId, cost: &str) -> String {
+    let (span, times) = (claims.labels.span(first), repetition.times);
+    let end = if repetition.progress {
+        "the last succeeded"
+    } else {
+        "the last failed"
+    };
+    match repetition.nodes.len() {
+        1 if repetition.progress => format!(
+            "{span} says that it took {} to succeed; how long the others took is not recorded.",
+            count(times, "attempt")
+        ),
+        1 => format!(
+            "{span} failed, and says that it was attempt {times}; the others are not recorded."
+        ),
+        _ => format!(
+            "{span} was tried {}, as the attempts say, and {end}; {}. {cost} before the outcome.",
+            count(times, "time"),
+            waits(repetition),
+        ),
+    }
+}
+
 fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
     let Some(&first) = repetition.nodes.first() else {
         return;
@@ -95,6 +121,11 @@ fn describe(claims: &mut Claims<'_>, repetition: &Repetition, more: usize) {
         .unwrap_or_default();
     let cost = waste(claims, repetition);
     let (kind, claim, confidence, method) = match repetition.kind {
+        RepetitionKind::Retry if repetition.said => {
+            let claim = said(claims, repetition, first, &cost);
+            let method = "attributes of the spans that count attempts (attempt, retry_count, http.request.resend_count and the like)";
+            (FindingKind::Retry, claim, Confidence::Medium, method)
+        }
         RepetitionKind::Retry => {
             let end = if repetition.progress {
                 "the last succeeded"

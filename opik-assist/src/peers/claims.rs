@@ -5,6 +5,7 @@ use opik_core::tree::NodeId;
 
 use super::Comparison;
 use super::attributes::{Attribute, Split};
+use super::edges::Edge;
 use super::slow::{Likeness, Slow, Standing, TooFew};
 use super::structure::{CountDifference, Difference};
 use crate::figures::{count, duration, millis, number, percent, share, whole};
@@ -24,6 +25,9 @@ pub(super) fn findings(tree: &TraceTree, comparison: &Comparison) -> Vec<Finding
     found.extend(comparison.duration.as_ref().map(of_trace));
     for slow in comparison.slow.iter().take(SLOW) {
         found.push(of_span(tree, &labels, slow));
+    }
+    for edge in comparison.edges.iter().take(SLOW) {
+        found.push(of_edge(tree, &labels, edge));
     }
     for difference in [
         Difference::Missing,
@@ -132,6 +136,23 @@ fn of_span(tree: &TraceTree, labels: &Labels<'_>, slow: &Slow) -> Finding {
         .span(tree.span(slow.node).id)
         .confidence(Confidence::Medium)
         .method(METHOD)
+}
+
+fn of_edge(tree: &TraceTree, labels: &Labels<'_>, edge: &Edge) -> Finding {
+    let standing = &edge.standing;
+    let claim = format!(
+        "{} passed between {} and its server {}, {:.1} times the median of {} at the same place in other traces ({}): network or queueing, and no work of the server.",
+        duration(standing.micros),
+        labels.span(edge.client),
+        labels.span(edge.server),
+        standing.ratio(),
+        count(standing.peers, "call"),
+        duration(standing.median),
+    );
+    with_standing(Finding::new(FindingKind::SlowAgainstPeers, claim), standing)
+        .spans([edge.client, edge.server].map(|node| tree.span(node).id))
+        .confidence(Confidence::Medium)
+        .method("duration of the client's span without that of its only child, the server's; robust z of its logarithm among at least 20 peers above 3.5, and an excess of 5 % of the trace")
 }
 
 fn of_counts(

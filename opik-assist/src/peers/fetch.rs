@@ -4,7 +4,7 @@ use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, Tra
 use opik_core::source::MAX_PAGE;
 use opik_core::{PageRequest, SourceError, Trace, TraceSource, TraceTree};
 
-use super::Peers;
+use super::{Peers, attempts};
 
 /// How much is read to find peers.
 ///
@@ -72,7 +72,13 @@ pub async fn fetch(
         return Ok(peers);
     };
     let mut left = limits.spans;
-    for mut trace in siblings(source, tree, &project, limits.traces).await? {
+    let found = siblings(source, tree, &project, limits.traces).await?;
+    let attempts = attempts::of_trace(tree.trace(), found.iter());
+    peers.attempts = attempts.len();
+    for mut trace in found {
+        if attempts.contains(&trace.id) {
+            continue;
+        }
         // Only the metadata of a trace is looked at.
         (trace.input, trace.output) = (None, None);
         let id = trace.id;

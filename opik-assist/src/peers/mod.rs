@@ -15,9 +15,18 @@
 //! token. With fewer than 20 peers nothing is called slow; the rank is told with its 95 % interval
 //! (Wilson).
 //!
+//! An attempt that failed and was made again at once is no peer: neither a failed span before its
+//! repetition, nor a trace with the same input that failed within two minutes before the next one.
+//!
+//! # Between client and server
+//!
+//! Where the metadata says that a span and its only child are client and server (`kind`, `span.kind`) or
+//! on different hosts (`host`, `host.name`), the duration of the one without that of the other is
+//! compared with that of peers at the same place, by the same rule.
+//!
 //! # Structure
 //!
-//! How often spans of a kind and name occur. Missing is what at least 95 % of at least 20 peers
+//! How often spans of a kind and name occur, the attempts of one call being one. Missing is what at least 95 % of at least 20 peers
 //! have, new what none of them has. More or fewer is a number outside of what any peer has, that a
 //! Poisson distribution with the peers' mean gives with a probability below 1 % over all names.
 //!
@@ -37,16 +46,19 @@
 //!
 //! [`TraceSource`]: opik_core::TraceSource
 
+mod attempts;
 mod attributes;
 mod claims;
+mod edges;
 mod fetch;
 mod slow;
 pub(crate) mod stats;
 mod structure;
 
-use opik_core::{TraceId, TraceTree};
+use opik_core::TraceTree;
 
 pub use attributes::{Attribute, Attributes, Split};
+pub use edges::Edge;
 pub use fetch::{PeerLimits, fetch};
 pub use slow::{Likeness, Share, Slow, Standing, TooFew};
 pub use structure::{CountDifference, Difference};
@@ -62,21 +74,28 @@ pub struct Peers {
     pub trees: Vec<TraceTree>,
     /// Traces that were found and left out, because their spans did not fit the limits.
     pub left_out: usize,
+    /// Traces that were found and left out, because they are attempts of the same thing.
+    pub attempts: usize,
 }
 
 impl Peers {
     /// Peers that are in memory already.
     #[must_use]
     pub fn new(trees: Vec<TraceTree>) -> Self {
-        Self { trees, left_out: 0 }
+        Self {
+            trees,
+            ..Self::default()
+        }
     }
 
-    /// All but the trace with this identifier.
-    fn without(&self, own: TraceId) -> Vec<&TraceTree> {
-        self.trees
-            .iter()
-            .filter(|tree| tree.id() != own && !tree.is_empty())
-            .collect()
+    /// All but this trace and other attempts of the same thing.
+    fn of(&self, own: &TraceTree) -> Vec<&TraceTree> {
+        let rows = self.trees.iter().map(TraceTree::trace);
+        let attempts = attempts::of_trace(own.trace(), rows);
+        let is_peer = |tree: &&TraceTree| {
+            tree.id() != own.id() && !tree.is_empty() && !attempts.contains(&tree.id())
+        };
+        self.trees.iter().filter(is_peer).collect()
     }
 }
 
@@ -92,6 +111,8 @@ pub struct Comparison {
     pub slow: Vec<Slow>,
     /// Spans that matter and have too few peers to be called slow.
     pub too_few: Vec<TooFew>,
+    /// Calls between processes that took long beside what the server did, the longest first.
+    pub edges: Vec<Edge>,
     /// Spans that are missing, new, more or fewer.
     pub counts: Vec<CountDifference>,
     /// What bad traces have in common.
@@ -123,13 +144,14 @@ pub struct Comparison {
 /// ```
 #[must_use]
 pub fn compare(tree: &TraceTree, evidence: &Evidence, peers: &Peers) -> Comparison {
-    let others = peers.without(tree.id());
+    let others = peers.of(tree);
     let (slow, too_few) = slow::slow(tree, evidence, &others);
     let mut comparison = Comparison {
         peers: others.len(),
         duration: slow::of_trace(tree, &others),
         slow,
         too_few,
+        edges: edges::edges(tree, &others),
         counts: structure::structure(tree, &others),
         attributes: attributes::attributes(tree, &others),
         findings: Vec::new(),

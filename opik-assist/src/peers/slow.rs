@@ -6,6 +6,7 @@ use opik_core::tree::NodeId;
 use opik_core::{Span, SpanType, TraceTree};
 use serde::Serialize;
 
+use super::attempts;
 use super::stats::{Robust, wilson};
 use crate::PerNode;
 use crate::analysis::Evidence;
@@ -18,7 +19,7 @@ const ENOUGH: usize = 20;
 const SCORE: f64 = 3.5;
 /// Excess over the median that matters, and share of the critical path that makes a span matter
 /// without it, in percent of the trace.
-const WORTH: f64 = 5.0;
+pub(super) const WORTH: f64 = 5.0;
 /// Spans that are told to have too few peers.
 const TOO_FEW: usize = 3;
 /// From this share of the ratio of durations on, one of two causes is the cause.
@@ -163,8 +164,8 @@ impl Groups {
     fn new(others: &[&TraceTree]) -> Self {
         let mut groups = Self::default();
         for tree in others {
-            let paths = paths(tree);
-            for node in tree.nodes() {
+            let (paths, repeated) = (paths(tree), attempts::repeated(tree));
+            for node in tree.nodes().filter(|&node| !repeated.at(node)) {
                 let span = tree.span(node);
                 let sample = Sample::of(span, tree.interval(node).micros());
                 for likeness in [Likeness::Path, Likeness::Model, Likeness::Name] {
@@ -195,7 +196,7 @@ impl Groups {
 }
 
 /// A hash of the kinds and names above every span.
-fn paths(tree: &TraceTree) -> PerNode<u64> {
+pub(super) fn paths(tree: &TraceTree) -> PerNode<u64> {
     let mut paths = PerNode::filled(tree, 0u64);
     for node in tree.nodes() {
         let Some(parent) = tree.parent(node) else {
@@ -225,7 +226,7 @@ fn key(span: &Span, path: u64, likeness: Likeness) -> u64 {
     mix.value()
 }
 
-fn standing(micros: i64, likeness: Likeness, samples: &[i64]) -> Option<Standing> {
+pub(super) fn standing(micros: i64, likeness: Likeness, samples: &[i64]) -> Option<Standing> {
     let robust = Robust::of(samples.iter().map(|&micros| real(micros)), 1.0)?;
     let no_longer = samples.iter().filter(|&&other| other <= micros).count();
     #[expect(

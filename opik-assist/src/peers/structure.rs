@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
+use super::attempts;
 use super::stats::poisson;
 use crate::figures::number;
 
@@ -134,9 +135,11 @@ pub(super) fn structure(tree: &TraceTree, others: &[&TraceTree]) -> Vec<CountDif
     found
 }
 
+/// The spans of each kind and name; attempts that were repeated are one with what came of them.
 fn by_name(tree: &TraceTree) -> BTreeMap<(&str, &str), Vec<NodeId>> {
     let mut counts: BTreeMap<(&str, &str), Vec<NodeId>> = BTreeMap::new();
-    for node in tree.nodes() {
+    let repeated = attempts::repeated(tree);
+    for node in tree.nodes().filter(|&node| !repeated.at(node)) {
         let span = tree.span(node);
         let name = span.name.as_deref().unwrap_or_default();
         counts

@@ -1,5 +1,5 @@
 use opik_core::query::ProjectSelector;
-use opik_core::{Batch, ErrorInfo, Exporter, Json, Span, SpanType, Trace, Usage};
+use opik_core::{Batch, ErrorInfo, Exporter, Json, Span, SpanType, Trace, TraceId, Usage};
 use opik_testkit::{MemoryStore, records};
 
 use super::*;
@@ -421,4 +421,128 @@ fn peers_are_read_within_limits_and_without_the_trace_itself() {
                 .is_empty()
         );
     });
+}
+
+#[test]
+fn attempts_of_one_call_are_neither_more_spans_nor_peers() {
+    let attempts = |number: u32, failed: usize, own: i64| {
+        let run = Run {
+            search: [vec![2_000; failed], vec![own]].concat(),
+            ..usual(number)
+        };
+        let (trace, mut spans) = rows(number, &run);
+        let searches = spans
+            .iter_mut()
+            .filter(|span| span.name.as_deref() == Some("search"));
+        for span in searches.take(failed) {
+            span.error_info = Some(ErrorInfo::new("Timeout", "no answer"));
+        }
+        TraceTree::build(trace, spans)
+    };
+    // Every peer needed three attempts; the successful one takes 100 ms.
+    let peers = Peers::new((1..41).map(|number| attempts(number, 3, 100)).collect());
+    let own = attempts(500, 0, 1_500);
+    let comparison = compare(&own, &analyse(&own), &peers);
+    let slow: Vec<_> = comparison
+        .slow
+        .iter()
+        .map(|slow| own.span(slow.node).name.clone())
+        .collect();
+    assert_eq!(slow, [Some("search".to_owned())]);
+    assert_eq!(comparison.slow[0].standing.median, 100_000);
+    assert_eq!(comparison.slow[0].standing.peers, 40);
+    assert_eq!(comparison.counts, [], "one call each");
+}
+
+#[test]
+fn a_trace_that_was_run_again_is_no_peer_of_itself() {
+    let with_input = |number: u32, failed: bool, input: &str| {
+        let (mut trace, spans) = rows(
+            number,
+            &Run {
+                failed,
+                ..usual(number)
+            },
+        );
+        trace.input = Some(Json::string(input));
+        TraceTree::build(trace, spans)
+    };
+    // Half a second each, a second apart: 7, 8 and 9 are attempts, 9 succeeded.
+    let mut all: Vec<TraceTree> = (1..7)
+        .map(|number| with_input(number, false, "same"))
+        .collect();
+    all.extend([7, 8].map(|number| with_input(number, true, "same")));
+    all.extend([
+        with_input(9, false, "same"),
+        with_input(10, false, "same"),
+        with_input(11, true, "other"),
+    ]);
+    let compared = |own: usize| {
+        let comparison = compare(
+            &all[own - 1],
+            &analyse(&all[own - 1]),
+            &Peers::new(all.clone()),
+        );
+        comparison.peers
+    };
+    assert_eq!([7, 8, 9].map(compared), [8, 8, 8]);
+    // Success ends a series; equal inputs alone make none.
+    assert_eq!([1, 6, 10].map(compared), [10, 10, 10]);
+    assert_eq!(compared(11), 10);
+}
+
+#[test]
+fn time_between_client_and_server_is_told_from_work_of_the_server() {
+    let call = |number: u32, server: i64, gap: i64| {
+        let mut trace = records::trace(number);
+        trace.name = Some("answer".to_owned());
+        let start = trace.start_time;
+        let span = |place: u32, name: &str, kind: &str, from: i64, millis: i64| {
+            let mut span = records::span(number, place);
+            span.name = Some(name.to_owned());
+            span.metadata = Json::parse(&format!(r#"{{"kind": "{kind}"}}"#)).ok();
+            span.start_time = start.plus_micros(from * 1_000);
+            span.end_time = Some(span.start_time.plus_micros(millis * 1_000));
+            span
+        };
+        let client = span(1, "GET /price", "client", 0, server + gap);
+        let mut at = span(2, "price", "server", gap / 2, server);
+        at.parent_span_id = Some(client.id);
+        trace.end_time = client.end_time;
+        TraceTree::build(trace, vec![client, at])
+    };
+    let peers: Vec<TraceTree> = (1..41)
+        .map(|number| {
+            // Peers are read without metadata where a source leaves it out.
+            let tree = call(number, 100, 10 + i64::from(number % 3));
+            let mut spans: Vec<Span> = tree.nodes().map(|node| tree.span(node).clone()).collect();
+            spans.iter_mut().for_each(|span| span.metadata = None);
+            TraceTree::build(tree.trace().clone(), spans)
+        })
+        .collect();
+    let peers = Peers::new(peers);
+    let far = call(500, 100, 900);
+    let comparison = compare(&far, &analyse(&far), &peers);
+    let [edge] = comparison.edges.as_slice() else {
+        panic!("{:?}", comparison.edges)
+    };
+    assert_eq!(
+        (edge.standing.micros, edge.standing.median),
+        (900_000, 11_000)
+    );
+    assert_eq!(far.span(edge.server).name.as_deref(), Some("price"));
+    let claims = claims(&comparison);
+    assert!(claims.contains("900 ms passed between"), "{claims}");
+    assert!(
+        claims.contains("network or queueing, and no work of the server"),
+        "{claims}"
+    );
+    // A server that is slow itself is no slow edge.
+    let busy = call(501, 990, 10);
+    let comparison = compare(&busy, &analyse(&busy), &peers);
+    assert!(comparison.edges.is_empty());
+    assert_eq!(
+        busy.span(comparison.slow[0].node).name.as_deref(),
+        Some("price")
+    );
 }

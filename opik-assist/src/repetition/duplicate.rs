@@ -41,6 +41,7 @@ pub(super) fn find(scene: &Scene<'_>, found: &mut Vec<Repetition>) {
             gaps: Vec::new(),
             progress: false,
             apart: false,
+            said: false,
             nodes,
         });
     }

@@ -9,7 +9,10 @@
 //! - **Retry**: siblings with equal exact signatures, one after the other in time, of which all but
 //!   the last failed. Wasted is everything before the last attempt began, or all of it when the last
 //!   failed too. With other calls between the attempts (`apart`), only spans with recorded input can
-//!   show it, and only the time of the attempts is wasted.
+//!   show it, and only the time of the attempts is wasted. A span may also say which attempt it is
+//!   (`attempt`, `retry_count`, `http.request.resend_count` and the like in its metadata, or one level
+//!   below): then siblings of one kind and name that count up are a retry whatever their content and
+//!   status, and so is a single span that was not the first attempt, of which nothing more is known.
 //! - **Loop**: the sequence of exact signatures repeats with a period of 1 to 64, at least three
 //!   times in a row; the smallest period counts. Only spans with recorded content can show it.
 //!   Wasted is every repetition after the first.
@@ -28,6 +31,7 @@
 
 mod backoff;
 mod duplicate;
+mod numbered;
 mod recursion;
 mod retry;
 pub(crate) mod similar;
@@ -88,6 +92,9 @@ pub struct Repetition {
     pub progress: bool,
     /// Whether other calls ran between the attempts (retries only).
     pub apart: bool,
+    /// Whether it is known because the spans say which attempt they are (retries only). Then `times`
+    /// is what they say, and may be more than the spans that were recorded.
+    pub said: bool,
 }
 
 impl Repetition {
@@ -131,6 +138,12 @@ pub(crate) fn repetitions(
     let sequences = sequences(tree);
     for sequence in &sequences {
         retry::find(&mut scene, sequence, &mut found);
+    }
+    if let Some(numbers) = numbered::Numbers::of(&scene) {
+        for sequence in &sequences {
+            numbers.find(&mut scene, sequence, &mut found);
+        }
+        numbers.find_alone(&mut scene, &mut found);
     }
     let actions = actions(tree);
     for exact in [true, false] {

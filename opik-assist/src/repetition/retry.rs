@@ -94,5 +94,6 @@ fn describe(scene: &mut Scene<'_>, group: &[NodeId], apart: bool) -> Option<Repe
             .collect(),
         progress: succeeded,
         apart,
+        said: false,
     })
 }

@@ -50,6 +50,7 @@ pub(super) fn find(scene: &mut Scene<'_>, found: &mut Vec<Repetition>) {
                 gaps: Vec::new(),
                 progress: false,
                 apart: false,
+                said: false,
                 nodes: run.clone(),
             });
             scene.take(&run);

@@ -53,6 +53,7 @@ pub(super) fn find(scene: &mut Scene<'_>, sequence: &[NodeId], found: &mut Vec<R
             gaps: Vec::new(),
             progress: true,
             apart: false,
+            said: false,
             nodes: group.clone(),
         });
         scene.take(&group);

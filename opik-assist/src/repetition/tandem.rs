@@ -124,5 +124,6 @@ fn describe(scene: &Scene<'_>, nodes: &[NodeId], period: usize, exact: bool) -> 
         gaps: Vec::new(),
         progress: !same_outputs,
         apart: false,
+        said: false,
     })
 }

@@ -288,3 +288,43 @@ fn a_call_below_itself_is_a_recursion() {
         (RepetitionKind::Recursion, vec![0, 2, 4], 996)
     );
 }
+
+#[test]
+fn attempts_that_say_which_one_they_are_need_no_error_and_no_input() {
+    let numbered = |metadata: &[&str]| {
+        let steps: Vec<Step<'_>> = metadata.iter().map(|_| tool("get", "")).collect();
+        let plain = tree(&steps);
+        let mut spans: Vec<Span> = plain.nodes().map(|node| plain.span(node).clone()).collect();
+        for (span, text) in spans.iter_mut().skip(1).zip(metadata) {
+            span.metadata = Json::parse(text).ok();
+        }
+        let tree = TraceTree::from_spans(plain.id(), spans);
+        let evidence = crate::analyse(&tree);
+        let retries = evidence.of_kind(crate::FindingKind::Retry);
+        let claims: Vec<String> = retries.map(|finding| finding.claim.clone()).collect();
+        let all = evidence.repetitions.iter();
+        let all = all.filter(|found| found.kind == RepetitionKind::Retry);
+        let all: Vec<_> = all
+            .map(|r| (r.nodes.len(), r.times, r.wasted_micros / 1_000, r.said))
+            .collect();
+        (all, claims)
+    };
+    let (found, claims) = numbered(&[
+        r#"{"attempt": 1}"#,
+        r#"{"attempt": 2}"#,
+        r#"{"attempt": 3}"#,
+    ]);
+    assert_eq!(found, [(3, 3, 204, true)]);
+    assert!(
+        claims[0].contains("was tried 3 times, as the attempts say, and the last succeeded"),
+        "{claims:?}"
+    );
+    let (found, claims) = numbered(&[r#"{"retry_count": 0}"#, r#"{"retry_count": 4}"#, "{}"]);
+    assert_eq!(found, [(1, 5, 0, true)]);
+    assert!(
+        claims[0].contains("says that it took 5 attempts to succeed"),
+        "{claims:?}"
+    );
+    assert_eq!(numbered(&[r#"{"attempt": 1}"#, r#"{"attempt": 1}"#]).0, []);
+    assert_eq!(numbered(&[r#"{"max_retries": 3}"#]).0, []);
+}

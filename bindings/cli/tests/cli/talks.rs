@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -117,6 +118,11 @@ impl Person {
         }
     }
 
+    /// Waits for the end of the command.
+    fn leaves(mut self) {
+        assert!(self.child.wait().unwrap().success(), "{}", self.seen);
+    }
+
     /// `kill` on Unix is SIGKILL.
     fn cut_off(mut self) -> String {
         self.child.kill().unwrap();
@@ -130,6 +136,58 @@ impl Drop for Person {
         // It may have ended before.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// The database goes away while the model thinks about the first question and the second, and is back
+/// at once or later.
+#[test]
+fn a_database_that_restarts_in_mid_turn_is_survived_and_one_that_is_down_is_said() {
+    let test = "a_database_that_restarts_in_mid_turn_is_survived_and_one_that_is_down_is_said";
+    for engine in [Engine::MariaDb, Engine::Postgres] {
+        let Some(server) = DatabaseServer::start(engine, test, &[]).unwrap() else {
+            continue;
+        };
+        let sessions = server.database().unwrap().uri();
+        let server = Arc::new(server);
+        let database = Arc::clone(&server);
+        let provider = Provider::start(move |asked: &Asked| {
+            let question = asked.lines().pop().unwrap().1;
+            if question != QUESTIONS[2] {
+                database.kill().unwrap();
+            }
+            if question == QUESTIONS[0] {
+                database.restart().unwrap();
+            }
+            Say::Words(format!("That is my answer to {question:?}"))
+        });
+        let desk = Desk::new(&sessions, Some(provider));
+        let mut person = Person::sits_down(&desk);
+        person.types(QUESTIONS[0]);
+        person.sees(&format!("That is my answer to {:?}", QUESTIONS[0]));
+        person.types(QUESTIONS[1]);
+        person.sees("The conversation cannot be stored. Try again later.");
+        server.restart().unwrap();
+        person.types(QUESTIONS[2]);
+        person.sees(&format!("That is my answer to {:?}", QUESTIONS[2]));
+        person.types("/quit");
+        person.leaves();
+
+        // Whole turns, once each; nothing of the answer that could not be stored.
+        let screen = desk.run("/history\n").stdout;
+        for (place, question) in QUESTIONS.iter().enumerate() {
+            assert_eq!(
+                screen.matches(&format!("> {question}")).count(),
+                1,
+                "{screen}"
+            );
+            let answer = format!("That is my answer to {question:?}");
+            assert_eq!(
+                screen.matches(&answer).count(),
+                usize::from(place != 1),
+                "{screen}"
+            );
+        }
     }
 }
 

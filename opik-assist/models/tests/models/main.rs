@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod cases;
 mod fake;
 mod fixture;
 mod hostile;
