@@ -51,6 +51,18 @@ pub enum StoreError {
     /// SQLite says that the file is malformed.
     #[error("the trace store is damaged")]
     Corrupt(#[source] Cause),
+    /// There is a file already where one was to be made.
+    #[error("{path} exists already")]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Somebody uses the store that was to be replaced.
+    #[error("the store {path} is in use; stop what uses it first")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The store was closed.
     #[error("the trace store is closed")]
     Closed,

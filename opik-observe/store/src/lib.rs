@@ -52,6 +52,7 @@
 //! [`StoreOptions`].
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod backup;
 mod block;
 mod catalog;
 mod checkpoint;
@@ -60,6 +61,7 @@ mod error;
 mod facet;
 mod options;
 mod pack;
+mod prune;
 mod read;
 mod recent;
 pub mod records;
@@ -70,6 +72,7 @@ mod text;
 mod threads;
 mod write;
 
+pub use backup::{BackupReport, RestoreReport, Upkeep};
 pub use error::StoreError;
-pub use options::{Durability, PruneReport, Retention, StoreOptions};
+pub use options::{Durability, PruneReport, Retention, StoreOptions, VacuumReport};
 pub use store::{Store, StoreStats};

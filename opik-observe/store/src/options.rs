@@ -106,7 +106,7 @@ impl StoreOptions {
 /// let keep = Retention::new().max_age(Duration::from_secs(30 * 24 * 3600)).max_bytes(1 << 30);
 /// # let _ = keep;
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 #[must_use]
 pub struct Retention {
     pub(crate) started_after: Option<Timestamp>,
@@ -137,6 +137,16 @@ impl Retention {
         self.max_bytes = Some(bytes);
         self
     }
+}
+
+/// What [`Store::vacuum`](crate::Store::vacuum) did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VacuumReport {
+    /// Size of the file before, in bytes.
+    pub bytes_before: u64,
+    /// Size of the file after, in bytes.
+    pub bytes_after: u64,
 }
 
 /// What [`Store::prune`](crate::Store::prune) did.

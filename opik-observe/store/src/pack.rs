@@ -71,6 +71,15 @@ pub(crate) struct Packed {
     pub(crate) rejected: Vec<Rejection>,
 }
 
+impl Packed {
+    /// About how much memory it takes, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let blocks: usize = self.blocks.iter().map(|block| block.raw.len()).sum();
+        let parts = self.traces.iter().flat_map(|trace| &trace.parts);
+        blocks + parts.map(|part| part.head.len()).sum::<usize>()
+    }
+}
+
 /// Numbers the projects of a batch.
 #[derive(Default)]
 struct Projects {

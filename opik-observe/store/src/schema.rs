@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     (2, V2),
     (3, crate::catalog::schema::TABLES),
     (4, V4),
+    (5, V5),
 ];
 
 const V1: &str = "
@@ -207,6 +208,19 @@ CREATE TABLE otlp_trace(
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// When those moments were last asked for, so that old ones can be forgotten, and what was last
+/// done to keep the store in order.
+const V5: &str = "
+ALTER TABLE otlp_trace ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+UPDATE otlp_trace SET used = unixepoch() * 1000000;
+CREATE INDEX otlp_trace_used ON otlp_trace(used);
+CREATE TABLE upkeep(
+    what TEXT PRIMARY KEY,
+    at INTEGER NOT NULL,
+    detail TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
 /// The newest version that this library knows.
 pub(crate) fn newest() -> u32 {
     STEPS.last().map_or(0, |step| step.0)
@@ -253,7 +267,7 @@ impl Location {
 }
 
 /// Creates an empty file that only its owner can read, unless there is one.
-fn create_private(path: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -266,6 +280,31 @@ fn is_sqlite_or_empty(path: &Path) -> std::io::Result<bool> {
     let mut head = Vec::new();
     std::fs::File::open(path)?.take(16).read_to_end(&mut head)?;
     Ok(head.is_empty() || head == b"SQLite format 3\0")
+}
+
+/// Whether a file begins like every SQLite file.
+pub(crate) fn is_sqlite(path: &Path) -> std::io::Result<bool> {
+    Ok(is_sqlite_or_empty(path)? && std::fs::metadata(path)?.len() > 0)
+}
+
+/// Whether a file is a store that this library can read.
+pub(crate) fn check_readable(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let (version, kind) = (
+        pragma(conn, "user_version")?,
+        pragma(conn, "application_id")?,
+    );
+    if kind != APPLICATION_ID {
+        return Err(StoreError::NotAStore {
+            path: path.to_owned(),
+        });
+    }
+    if version > newest() {
+        return Err(StoreError::NewerSchema {
+            found: version,
+            supported: newest(),
+        });
+    }
+    Ok(())
 }
 
 /// How connections are set up.

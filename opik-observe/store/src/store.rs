@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::block::Compression;
 use crate::checkpoint::{self, Flusher};
 use crate::error::StoreError;
-use crate::options::{PruneReport, Retention, StoreOptions};
+use crate::options::StoreOptions;
 use crate::pack;
 use crate::read::Reader;
 use crate::recent::Recent;
@@ -27,8 +27,11 @@ use crate::text::{self, TextIndex};
 use crate::threads::{self, ReadTask, Signals, WaitingBatch, WriteJob, lock};
 use crate::write::Writer;
 
-/// Batches that may wait for the writer.
-const MOST_WAITING: usize = 64;
+/// What may wait for the writer, in KiB. Whatever is smaller counts [`LEAST_WEIGHT`], so that no
+/// more than 64 batches and changes wait.
+const MOST_WAITING: u32 = 64 << 10;
+/// What a small batch or a change counts, in KiB.
+const LEAST_WEIGHT: u32 = 1 << 10;
 
 /// What a store holds and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +163,7 @@ impl Store {
             writer: Mutex::new(Some(writer)),
             flusher: Mutex::new(Some(flusher)),
             readers: Mutex::new(Some(readers)),
-            waiting: Arc::new(Semaphore::new(MOST_WAITING)),
+            waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)),
             signals,
         })))
     }
@@ -175,7 +178,7 @@ impl Store {
         Ok(wait)
     }
 
-    fn write<T: Send + 'static>(
+    pub(crate) fn write<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Writer) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -183,6 +186,10 @@ impl Store {
         let task: threads::WriteTask = Box::new(move |writer| drop(answer.send(act(writer))));
         self.0.submit(WriteJob::Task(task))?;
         wait.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    pub(crate) fn location(&self) -> &Location {
+        &self.0.location
     }
 
     fn read_task(&self, task: ReadTask) -> Result<(), StoreError> {
@@ -193,7 +200,7 @@ impl Store {
             .ok_or(StoreError::Closed)
     }
 
-    fn read<T: Send + 'static>(
+    pub(crate) fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -239,7 +246,7 @@ impl Store {
         let _permit = self
             .0
             .waiting
-            .acquire()
+            .acquire_many(LEAST_WEIGHT)
             .await
             .map_err(|_| StoreError::Closed)?;
         let wait = self.write_task(act)?;
@@ -296,15 +303,6 @@ impl Store {
     pub fn delete_traces(&self, ids: &[TraceId]) -> Result<u64, StoreError> {
         let ids = ids.to_vec();
         self.write(move |writer| writer.delete(&ids).map(|deleted| deleted.traces))
-    }
-
-    /// Deletes what a retention does not keep, oldest first, and gives the space back to the file
-    /// system. Other writers get their turn in between.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be written. Part of the traces may be gone then.
-    pub fn prune(&self, keep: Retention) -> Result<PruneReport, StoreError> {
-        self.write(move |writer| writer.prune(&keep))
     }
 
     /// Traces that changed after a number, with the number of their latest change, oldest change
@@ -443,8 +441,9 @@ impl Exporter for Store {
         let (packed, compression) =
             pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
         let closed = |_| StoreError::Closed.into_export();
+        let weight = u32::try_from(packed.bytes() >> 10).unwrap_or(MOST_WAITING);
         let permit = Arc::clone(&self.0.waiting)
-            .acquire_owned()
+            .acquire_many_owned(weight.clamp(LEAST_WEIGHT, MOST_WAITING))
             .await
             .map_err(closed)?;
         let (answer, wait) = oneshot::channel();

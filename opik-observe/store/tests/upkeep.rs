@@ -259,3 +259,198 @@ fn damage_inside_content_and_wrong_totals_are_found_by_the_deep_check() {
     let last = format!("trace {}: ", records::trace_id(19));
     assert!(deep.len() == 2 && deep[1].starts_with(&last), "{deep:?}");
 }
+
+#[test]
+fn a_copy_has_everything_is_private_and_whole_and_can_be_brought_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
+    let store = filled(&path, 20);
+    let report = store.backup(&copy).unwrap();
+    assert_eq!((report.traces, &report.path), (20, &copy));
+    assert!(
+        store
+            .upkeep()
+            .unwrap()
+            .backup
+            .is_some_and(|(_, to)| to == copy)
+    );
+    assert!(matches!(
+        store.backup(&copy),
+        Err(StoreError::Exists { .. })
+    ));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    store.delete_traces(&[records::trace_id(3)]).unwrap();
+
+    // Not while somebody uses the store, and not over a store without being told.
+    let error = Store::restore(&copy, &path, false).unwrap_err();
+    assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+    let error = Store::restore(&copy, &path, true).unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    assert!(store.close());
+    let report = Store::restore(&copy, &path, true).unwrap();
+    assert_eq!(report.traces, 20);
+
+    let store = Store::open(&path, StoreOptions::new()).unwrap();
+    assert_eq!(store.check_content().unwrap(), Vec::<String>::new());
+    assert!(
+        block_on(store.trace(records::trace_id(3)))
+            .unwrap()
+            .is_some()
+    );
+    // The text index is built again.
+    assert!(store.wait_for_text_index(Duration::from_secs(60)).unwrap());
+    let mut query = TraceQuery::default();
+    query.text = Some("secretword13".to_owned());
+    assert_eq!(
+        block_on(store.search_traces(&query)).unwrap().items.len(),
+        1
+    );
+    // What was there is kept.
+    let old = Store::open(report.kept.unwrap(), StoreOptions::new()).unwrap();
+    assert_eq!(old.stats().unwrap().traces, 19);
+}
+
+#[test]
+fn what_is_no_whole_copy_is_not_brought_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("store.db"), dir.path().join("copy.db"));
+    filled(&path, 30).backup(&copy).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let text = dir.path().join("notes.txt");
+    std::fs::write(&text, "notes").unwrap();
+    let error = Store::restore(&text, &path, true).unwrap_err();
+    assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    let mut bytes = std::fs::read(&copy).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&copy, bytes).unwrap();
+    let error = Store::restore(&copy, &path, true).unwrap_err();
+    assert!(
+        matches!(error, StoreError::Damaged(_) | StoreError::Corrupt(_)),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    assert!(Store::restore(dir.path().join("none"), &path, true).is_err());
+}
+
+/// Two writers note what was acknowledged while copies are made: each copy has what was
+/// acknowledged before it began, and is whole.
+#[test]
+fn a_copy_made_under_load_has_what_was_acknowledged_before() {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(&dir.path().join("store.db"), 10);
+    let (stop, acknowledged) = (
+        AtomicBool::new(false),
+        [AtomicU32::new(0), AtomicU32::new(0)],
+    );
+    let number_of = |writer: u32, at: u32| 1_000 + writer * 100_000 + at;
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (store, stop, acknowledged) = (&store, &stop, &acknowledged);
+            scope.spawn(move || {
+                let mut at = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let number = number_of(writer, at);
+                    let spans = (0..5)
+                        .map(|span| records::full_span(number, span))
+                        .collect();
+                    let batch = Batch::new(vec![records::full_trace(number)], spans);
+                    block_on(store.export(&batch)).unwrap();
+                    at += 1;
+                    acknowledged[writer as usize].store(at, Ordering::Release);
+                }
+            });
+        }
+        for copy in 0..3 {
+            // Something is written before and after each.
+            let goal = acknowledged[0].load(Ordering::Acquire) + 20;
+            while acknowledged[0].load(Ordering::Acquire) < goal {
+                std::thread::yield_now();
+            }
+            let before = [0, 1].map(|writer: usize| acknowledged[writer].load(Ordering::Acquire));
+            let path = dir.path().join(format!("copy-{copy}.db"));
+            store.backup(&path).unwrap();
+            let copy = Store::open(&path, StoreOptions::new()).unwrap();
+            for (writer, count) in (0..2).zip(before) {
+                for at in 0..count {
+                    let id = records::trace_id(number_of(writer, at));
+                    let trace = block_on(copy.trace(id)).unwrap();
+                    assert_eq!(trace.unwrap().span_count, Some(5));
+                }
+            }
+            assert_eq!(copy.check_content().unwrap(), Vec::<String>::new());
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn space_is_given_back_in_steps_or_all_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(&dir.path().join("store.db"), 100);
+    let gone: Vec<_> = (0..60).map(records::trace_id).collect();
+    store.delete_traces(&gone).unwrap();
+    assert!(store.upkeep().unwrap().free_bytes > 0);
+    let report = store.vacuum(false).unwrap();
+    assert!(report.bytes_after < report.bytes_before, "{report:?}");
+    assert_eq!(store.upkeep().unwrap().free_bytes, 0);
+    let report = store.vacuum(true).unwrap();
+    assert!(report.bytes_after <= report.bytes_before, "{report:?}");
+    assert_eq!(store.check_content().unwrap(), Vec::<String>::new());
+}
+
+/// While a retention works, batches of the same process are written in between.
+#[test]
+fn pruning_does_not_hold_up_those_who_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(&dir.path().join("store.db"), 800);
+    std::thread::scope(|scope| {
+        let pruned = scope.spawn(|| {
+            let keep = Retention::new().started_after(records::at(10_000_000));
+            store.prune(keep).unwrap()
+        });
+        let mut written = 0;
+        while !pruned.is_finished() {
+            let late = records::full_trace(20_000 + written);
+            block_on(store.export(&Batch::new(vec![late], Vec::new()))).unwrap();
+            written += 1;
+        }
+        assert_eq!(pruned.join().unwrap().traces, 800);
+        assert!(written > 2, "{written}");
+    });
+}
+
+#[test]
+fn the_beginning_of_a_foreign_trace_is_forgotten_when_nobody_asks_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = Store::open(&path, StoreOptions::new()).unwrap();
+    let ask = |name: &str, at: u32| {
+        let starts = [(name.to_owned(), records::at(at.into()))].into();
+        block_on(store.otlp_starts(starts)).unwrap()[name]
+    };
+    assert_eq!(ask("old", 1), records::at(1));
+    assert_eq!(ask("used", 2), records::at(2));
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.busy_timeout(Duration::from_secs(10)).unwrap();
+    let aged = "UPDATE otlp_trace SET used = used - 6 * 86400 * 1000000";
+    conn.execute(aged, []).unwrap();
+    assert_eq!(
+        ask("used", 9),
+        records::at(2),
+        "it is known, and used again"
+    );
+    conn.execute(aged, []).unwrap();
+    ask("new", 3);
+    let left: i64 = conn
+        .query_row("SELECT count(*) FROM otlp_trace", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 2, "what was asked for lately stays");
+    assert_eq!(ask("used", 9), records::at(2));
+    assert_eq!(ask("old", 9), records::at(9));
+}

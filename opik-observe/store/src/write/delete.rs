@@ -1,4 +1,4 @@
-//! Deleting traces, and pruning by age and size.
+//! Deleting traces, and giving space back.
 
 use opik_core::TraceId;
 use rusqlite::params;
@@ -9,16 +9,23 @@ use crate::codec::span;
 use crate::codec::trace::TraceRow;
 use crate::error::StoreError;
 use crate::facet::{self, Entity};
-use crate::options::{PruneReport, Retention};
 
 /// How many traces are deleted in one transaction, so that other writers get their turn.
-const CHUNK: usize = 200;
+pub(crate) const CHUNK: usize = 200;
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Deleted {
     pub(crate) traces: u64,
     pub(crate) spans: u64,
+}
+
+impl Deleted {
+    /// Counts more.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.traces += more.traces;
+        self.spans += more.spans;
+    }
 }
 
 impl Writer {
@@ -39,50 +46,8 @@ impl Writer {
         Ok(all)
     }
 
-    /// Forgets what a retention does not keep, and gives the space back.
-    pub(crate) fn prune(&mut self, keep: &Retention) -> Result<PruneReport, StoreError> {
-        let size = |writer: &Self| writer.file_size();
-        let bytes_before = size(self)?;
-        let mut deleted = Deleted::default();
-        let mut count = |some: Deleted| {
-            deleted.traces += some.traces;
-            deleted.spans += some.spans;
-        };
-        if let Some(moment) = keep.started_after {
-            loop {
-                let ids = self.oldest(moment.as_micros())?;
-                if ids.is_empty() {
-                    break;
-                }
-                count(self.delete(&ids)?);
-            }
-        }
-        if let Some(most) = keep.max_bytes {
-            while self.used_bytes()? > most {
-                let ids = self.oldest(i64::MAX)?;
-                if ids.is_empty() {
-                    break;
-                }
-                // Small steps, so that not much more goes than must.
-                for few in ids.chunks(CHUNK / 10) {
-                    count(self.delete(few)?);
-                    if self.used_bytes()? <= most {
-                        break;
-                    }
-                }
-            }
-        }
-        self.shrink()?;
-        Ok(PruneReport {
-            traces: deleted.traces,
-            spans: deleted.spans,
-            bytes_before,
-            bytes_after: size(self)?,
-        })
-    }
-
     /// Some traces that started before a moment, the oldest first.
-    fn oldest(&self, before: i64) -> Result<Vec<TraceId>, StoreError> {
+    pub(crate) fn oldest(&self, before: i64) -> Result<Vec<TraceId>, StoreError> {
         let mut statement = self.conn.prepare_cached(
             "SELECT id FROM trace WHERE start < ?1 ORDER BY start, key LIMIT 5000",
         )?;
@@ -102,20 +67,33 @@ impl Writer {
         Ok(self.pragma("page_count")? * self.pragma("page_size")?)
     }
 
-    fn used_bytes(&self) -> Result<u64, StoreError> {
+    pub(crate) fn used_bytes(&self) -> Result<u64, StoreError> {
         let used = self
             .pragma("page_count")?
             .saturating_sub(self.pragma("freelist_count")?);
         Ok(used * self.pragma("page_size")?)
     }
 
-    /// Gives free pages back to the file system.
-    fn shrink(&self) -> Result<(), StoreError> {
+    /// Gives some free pages back to the file system. Tells whether there are more.
+    pub(crate) fn shrink(&self, pages: u64) -> Result<bool, StoreError> {
         {
-            let mut statement = self.conn.prepare("PRAGMA incremental_vacuum")?;
+            let sql = format!("PRAGMA incremental_vacuum({pages})");
+            let mut statement = self.conn.prepare(&sql)?;
             let mut rows = statement.query([])?;
             while rows.next()?.is_some() {}
         }
+        Ok(self.pragma("freelist_count")? > 0)
+    }
+
+    /// Writes the whole file anew, which needs as much space again for a while.
+    pub(crate) fn rewrite(&self) -> Result<(), StoreError> {
+        self.conn.flush_prepared_statement_cache();
+        self.conn.execute_batch("VACUUM")?;
+        Ok(())
+    }
+
+    /// Empties the log.
+    pub(crate) fn empty_log(&self) -> Result<(), StoreError> {
         self.log.empty(&self.conn)
     }
 

@@ -29,6 +29,7 @@ use crate::recent::Recent;
 use blocks::Wipe;
 use spans::SpanCache;
 
+pub(crate) use delete::{CHUNK, Deleted};
 pub(crate) use spans::is_dead;
 
 /// What the writer remembers between transactions.
