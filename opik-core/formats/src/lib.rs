@@ -57,6 +57,7 @@ mod reader;
 mod record;
 mod sink;
 mod vyasa;
+mod vyasa_post;
 mod write;
 mod write_otlp;
 
@@ -64,5 +65,6 @@ pub use options::{Format, ReadOptions};
 pub use otlp_protobuf::{ProtobufError, otlp_from_protobuf, otlp_starts};
 pub use problem::{Problem, ReadError};
 pub use reader::{Item, Reader, Summary};
+pub use vyasa_post::{VyasaPost, VyasaStep};
 pub use write::write_opik_jsonl;
 pub use write_otlp::write_otlp_json;

@@ -25,7 +25,7 @@ use crate::sink::Sink;
 const MAX_WAITING: usize = 10_000;
 
 const NODE: &str = "node_execution";
-const CALL: &str = "llm_call_completed";
+pub(crate) const CALL: &str = "llm_call_completed";
 const FALLBACK: &str = "expert_fallback";
 const FAILURE: &str = "system_failure";
 const RETRY: &str = "retry";
@@ -167,7 +167,7 @@ impl Job {
     }
 }
 
-fn new_span(
+pub(crate) fn new_span(
     id: SpanId,
     trace: TraceId,
     (start, end): (Timestamp, Timestamp),
@@ -252,7 +252,7 @@ fn tokens(metadata: &Map<String, Value>, span: &mut Span) {
 }
 
 /// A date, or a number: seconds, or milliseconds when it is too large for seconds.
-fn moment(value: &Value) -> Option<Timestamp> {
+pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
     if let Some(text) = value.as_str() {
         return text.parse().ok();
     }
@@ -267,7 +267,7 @@ fn moment(value: &Value) -> Option<Timestamp> {
     Some(Timestamp::from_micros(rounded(seconds * 1e6)))
 }
 
-fn micros(millis: Option<&Value>) -> i64 {
+pub(crate) fn micros(millis: Option<&Value>) -> i64 {
     let number = millis.and_then(Value::as_f64).unwrap_or(0.0);
     rounded(number.clamp(0.0, 1e12) * 1e3)
 }
