@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use opik_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 
 use crate::config::ServerConfig;
+use crate::http::Limiter;
 
 /// Weights of bodies are counted in this many bytes.
 pub(crate) const WEIGHT_UNIT: usize = 1024;
@@ -19,6 +20,8 @@ struct Shared {
     store: Store,
     config: ServerConfig,
     room: Arc<Semaphore>,
+    limiter: Option<Limiter>,
+    vyasa: Mutex<()>,
 }
 
 impl App {
@@ -27,6 +30,8 @@ impl App {
         Self(Arc::new(Shared {
             store,
             room: Arc::new(Semaphore::new(units)),
+            limiter: config.rate_limited().cloned().map(Limiter::new),
+            vyasa: Mutex::new(()),
             config,
         }))
     }
@@ -37,6 +42,16 @@ impl App {
 
     pub(crate) fn config(&self) -> &ServerConfig {
         &self.0.config
+    }
+
+    /// Who counts what clients ask for, where there are limits.
+    pub(crate) fn limiter(&self) -> Option<&Limiter> {
+        self.0.limiter.as_ref()
+    }
+
+    /// Vyasa's events come one after the other: each looks at what the ones before wrote.
+    pub(crate) async fn vyasa_turn(&self) -> MutexGuard<'_, ()> {
+        self.0.vyasa.lock().await
     }
 
     /// Room for request bodies, in units of [`WEIGHT_UNIT`].

@@ -2,15 +2,21 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use opik_core::Secret;
+use opik_store::Retention;
+
+use crate::http::RateLimits;
 
 /// Where the official clients look for a local Opik.
 const DEFAULT_PORT: u16 = 5173;
 /// Bodies over this many bytes, after decompression, are refused with 413.
 const DEFAULT_MAX_BODY: usize = 256 << 20;
 /// Bytes of request bodies that may be in memory at once.
-const DEFAULT_BODY_MEMORY: usize = 512 << 20;
+const DEFAULT_BODY_MEMORY: usize = 128 << 20;
+/// How long a request with a body may take until its answer begins.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(60);
 /// Attachments over this many bytes are refused with 413.
 const DEFAULT_MAX_ATTACHMENT: usize = 256 << 20;
 
@@ -41,8 +47,14 @@ fn refused(variable: &'static str, problem: &'static str) -> ConfigError {
 /// | `OPIK_SERVER_ALLOW_NO_KEY` | `false` | listen on other than loopback addresses without a key |
 /// | `OPIK_SERVER_ANY_WORKSPACE` | `false` | accept workspaces other than `default` |
 /// | `OPIK_SERVER_MAX_BODY_MB` | `256` | largest body after decompression, in MiB |
-/// | `OPIK_SERVER_BODY_MEMORY_MB` | `512` | bodies in memory at once, in MiB; beyond, 429 |
+/// | `OPIK_SERVER_BODY_MEMORY_MB` | `128` | bodies in memory at once, in MiB; beyond, 429 |
+/// | `OPIK_SERVER_PATIENCE_SECONDS` | `60` | how long a request with a body may take; beyond, 429 |
 /// | `OPIK_SERVER_MAX_ATTACHMENT_MB` | `256` | largest attachment, in MiB |
+/// | `OPIK_SERVER_RATE_LIMIT` | `false` | limit how much clients may ask for in a minute |
+/// | `OPIK_SERVER_RATE_LIMITS` | see [`RateLimits`] | other limits, for example `user=100000,get-spans=300` |
+/// | `OPIK_SERVER_RETENTION_DAYS` | for ever | forget traces that started longer ago, every hour |
+/// | `OPIK_SERVER_MAX_STORE_MB` | no limit | forget the oldest traces until the store is no larger, every hour |
+/// | `OPIK_SERVER_VYASA` | `false` | serve Vyasa's `/api/traces`, `/api/evals` and `/api/prompts/{name}` |
 ///
 /// ```
 /// use opik_server::ServerConfig;
@@ -63,6 +75,11 @@ pub struct ServerConfig {
     max_body: usize,
     body_memory: usize,
     max_attachment: usize,
+    rate_limits: Option<RateLimits>,
+    retention_days: Option<u64>,
+    max_store: Option<u64>,
+    vyasa: bool,
+    patience: Duration,
 }
 
 impl Default for ServerConfig {
@@ -79,6 +96,11 @@ impl Default for ServerConfig {
             max_body: DEFAULT_MAX_BODY,
             body_memory: DEFAULT_BODY_MEMORY,
             max_attachment: DEFAULT_MAX_ATTACHMENT,
+            rate_limits: None,
+            retention_days: None,
+            max_store: None,
+            vyasa: false,
+            patience: DEFAULT_PATIENCE,
         }
     }
 }
@@ -136,6 +158,32 @@ impl ServerConfig {
         };
         flag("OPIK_SERVER_ALLOW_NO_KEY", &mut config.allow_no_key)?;
         flag("OPIK_SERVER_ANY_WORKSPACE", &mut config.any_workspace)?;
+        flag("OPIK_SERVER_VYASA", &mut config.vyasa)?;
+        let mut is_limited = false;
+        flag("OPIK_SERVER_RATE_LIMIT", &mut is_limited)?;
+        config.rate_limits = is_limited.then(RateLimits::default);
+        if let Some(text) = get("OPIK_SERVER_RATE_LIMITS") {
+            let limits = RateLimits::default().read(&text);
+            config.rate_limits = Some(limits.ok_or_else(|| {
+                refused(
+                    "OPIK_SERVER_RATE_LIMITS",
+                    "it is not a list like user=100,get-spans=5",
+                )
+            })?);
+        }
+        let count = |name: &'static str| -> Result<Option<u64>, ConfigError> {
+            let number = get(name).map(|text| text.parse::<u64>());
+            match number.transpose() {
+                Ok(Some(0)) | Err(_) => Err(refused(name, "it is not a whole number above 0")),
+                Ok(number) => Ok(number),
+            }
+        };
+        if let Some(seconds) = count("OPIK_SERVER_PATIENCE_SECONDS")? {
+            config.patience = Duration::from_secs(seconds);
+        }
+        config.retention_days = count("OPIK_SERVER_RETENTION_DAYS")?;
+        config.max_store =
+            count("OPIK_SERVER_MAX_STORE_MB")?.map(|size| size.saturating_mul(1 << 20));
         let size = |name: &'static str, to: &mut usize| -> Result<(), ConfigError> {
             if let Some(text) = get(name) {
                 let number: usize = text
@@ -222,6 +270,42 @@ impl ServerConfig {
         self
     }
 
+    /// Limits how much clients may ask for.
+    #[must_use]
+    pub fn rate_limits(mut self, limits: RateLimits) -> Self {
+        self.rate_limits = Some(limits);
+        self
+    }
+
+    /// Forgets traces that started longer ago than so many days, every hour.
+    #[must_use]
+    pub fn retention_days(mut self, days: u64) -> Self {
+        self.retention_days = Some(days);
+        self
+    }
+
+    /// Forgets the oldest traces until the store's file has no more bytes than this, every hour.
+    #[must_use]
+    pub fn max_store(mut self, bytes: u64) -> Self {
+        self.max_store = Some(bytes);
+        self
+    }
+
+    /// Serves the endpoints that Vyasa calls: `/api/traces`, `/api/evals`, `/api/prompts/{name}`.
+    #[must_use]
+    pub fn vyasa(mut self, on: bool) -> Self {
+        self.vyasa = on;
+        self
+    }
+
+    /// Tells clients to come back whose request with a body is not answered after this time, for
+    /// example because the disk is stuck.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// Where the server is to listen.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -263,6 +347,33 @@ impl ServerConfig {
 
     pub(crate) fn memory_for_bodies(&self) -> usize {
         self.body_memory
+    }
+
+    pub(crate) fn rate_limited(&self) -> Option<&RateLimits> {
+        self.rate_limits.as_ref()
+    }
+
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.patience
+    }
+
+    pub(crate) fn serves_vyasa(&self) -> bool {
+        self.vyasa
+    }
+
+    /// What the store keeps, seen from now; `None` when it keeps everything.
+    pub(crate) fn retention(&self) -> Option<Retention> {
+        if self.retention_days.is_none() && self.max_store.is_none() {
+            return None;
+        }
+        let mut keep = Retention::new();
+        if let Some(days) = self.retention_days {
+            keep = keep.max_age(Duration::from_secs(days.saturating_mul(86_400)));
+        }
+        if let Some(bytes) = self.max_store {
+            keep = keep.max_bytes(bytes);
+        }
+        Some(keep)
     }
 
     pub(crate) fn largest_attachment(&self) -> usize {
@@ -309,12 +420,18 @@ mod tests {
             ("OPIK_SERVER_API_KEY", "k"),
             ("OPIK_SERVER_ANY_WORKSPACE", "true"),
             ("OPIK_SERVER_MAX_BODY_MB", "2"),
+            ("OPIK_SERVER_RATE_LIMITS", "user=7"),
+            ("OPIK_SERVER_RETENTION_DAYS", "30"),
+            ("OPIK_SERVER_VYASA", "on"),
         ])
         .unwrap();
         assert_eq!(config.address().to_string(), "0.0.0.0:8081");
         assert_eq!(config.prefix(), "/observe");
         assert_eq!(config.largest_body(), 2 << 20);
-        assert!(config.takes_any_workspace());
+        assert!(config.takes_any_workspace() && config.serves_vyasa());
+        let limits = RateLimits::default().limit("user", 7).unwrap();
+        assert_eq!(config.rate_limited(), Some(&limits));
+        assert!(config.retention().is_some() && of(&[]).unwrap().retention().is_none());
         assert!(!config.is_open_to_others());
         assert!(!format!("{config:?}").contains("\"k\""));
     }
@@ -327,6 +444,9 @@ mod tests {
             ("URL_PREFIX", "/a b"),
             ("OPIK_SERVER_ANY_WORKSPACE", "maybe"),
             ("OPIK_SERVER_MAX_BODY_MB", "0"),
+            ("OPIK_SERVER_RATE_LIMITS", "nobody=5"),
+            ("OPIK_SERVER_RETENTION_DAYS", "-1"),
+            ("OPIK_SERVER_MAX_STORE_MB", "0"),
         ] {
             assert_eq!(of(&[(name, value)]).unwrap_err().variable, name);
         }

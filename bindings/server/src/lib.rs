@@ -29,7 +29,9 @@ mod config;
 mod http;
 mod recorder;
 mod server;
+mod upkeep;
 
 pub use assist::{AnsweringModel, AssistConfig, AssistServer, AssistServerError, Origins};
 pub use config::{ConfigError, ServerConfig};
+pub use http::{RateLimits, UnknownLimit};
 pub use server::{Running, Server, ServerError, ShutdownReport};

@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::assist::{self, AnsweringModel, Assist, AssistConfig};
 use crate::config::ServerConfig;
 use crate::http::router;
+use crate::upkeep;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +94,7 @@ impl Server {
             .map_err(ServerError::Store)?;
         let app = App::new(config, store.clone());
         let prefix = app.config().prefix().to_owned();
+        let config = app.config().clone();
         let mut service = router(app);
         if let Some(assist) = &assist {
             service = service.merge(assist::standalone(assist.clone(), &prefix));
@@ -105,6 +107,9 @@ impl Server {
                 .with_graceful_shutdown(stopped.cancelled_owned())
                 .await
         });
+        if config.retention().is_some() {
+            tasks.spawn(upkeep::run(config, store.clone(), stop.clone()));
+        }
         tasks.close();
         Ok(Running {
             local_addr,

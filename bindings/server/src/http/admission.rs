@@ -9,7 +9,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::ApiError;
+use super::{ApiError, refuse};
 use crate::app::{App, WEIGHT_UNIT};
 
 /// How long a request waits for room before its client is told to come back.
@@ -37,11 +37,11 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
         .largest_body()
         .max(app.config().largest_attachment());
     if length.is_some_and(|length| length > limit) {
-        return ApiError::message(
+        let error = ApiError::message(
             StatusCode::PAYLOAD_TOO_LARGE,
             format!("the request body is over the limit of {limit} bytes"),
-        )
-        .into_response();
+        );
+        return refuse(request, error).await;
     }
     let mut bytes = length.unwrap_or(UNKNOWN);
     if request.headers().contains_key(header::CONTENT_ENCODING) {
@@ -52,9 +52,16 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     let units = u32::try_from(units).unwrap_or(u32::MAX);
     let room = Arc::clone(app.room()).acquire_many_owned(units);
     match tokio::time::timeout(PATIENCE, room).await {
-        Ok(Ok(_held)) => next.run(request).await,
+        // What is not done by then may be done all the same; sending it again changes nothing.
+        Ok(Ok(_held)) => {
+            match tokio::time::timeout(app.config().longest_wait(), next.run(request)).await {
+                Ok(response) => response,
+                Err(_) => ApiError::too_many("the store is slow; send it again", 5).into_response(),
+            }
+        }
         _ => {
-            ApiError::too_many("the server has as many requests as it can hold", 2).into_response()
+            let error = ApiError::too_many("the server has as many requests as it can hold", 2);
+            refuse(request, error).await
         }
     }
 }

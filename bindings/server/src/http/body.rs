@@ -8,11 +8,14 @@
 //! - Unknown fields are ignored. `null` means absent, which types say with `Option`.
 
 use std::io::Read as _;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use flate2::read::MultiGzDecoder;
+use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -87,6 +90,28 @@ pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError>
         }
         unreadable("the body ended too early")
     })
+}
+
+/// How much of the body of a refused request is read and thrown away, and for how long.
+const MOST_DRAINED: usize = 32 << 20;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Answers a request without looking at its body. The body is taken off the line first, as far as
+/// it is not too large: a client that is still sending would see a broken connection, not the answer.
+pub(crate) async fn refuse(request: Request, error: ApiError) -> Response {
+    let mut parts = request.into_body().into_data_stream();
+    let drain = async {
+        let mut left = MOST_DRAINED;
+        while let Some(Ok(part)) = parts.next().await {
+            left = left.saturating_sub(part.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // What is left after that closes the connection.
+    drop(tokio::time::timeout(DRAIN_TIME, drain).await);
+    error.into_response()
 }
 
 /// Whether the body is gzip; other encodings are refused.

@@ -3,9 +3,9 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
-use super::ApiError;
+use super::{ApiError, refuse};
 use crate::app::App;
 
 /// The only workspace there is, unless the configuration says otherwise.
@@ -27,7 +27,7 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(error) => error.into_response(),
+        Err(error) => refuse(request, error).await,
     }
 }
 

@@ -4,6 +4,7 @@
 //! clients include one of them, or none.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::Request;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use opik_core::TraceId;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use super::{ApiError, admission, caller};
+use super::{ApiError, admission, caller, limits};
 use crate::app::App;
 use crate::recorder;
 
@@ -23,18 +24,23 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Everything that a server serves.
 pub(crate) fn router(app: App) -> Router {
-    let private = recorder::private_routes()
-        .layer(middleware::from_fn_with_state(
-            app.clone(),
-            admission::admit,
-        ))
-        .layer(middleware::from_fn_with_state(app.clone(), caller::check));
+    let private = guarded(recorder::private_routes(), &app);
     let api = recorder::public_routes().nest("/v1/private", private);
     let mut all = Router::new();
-    for base in BASES {
+    let own = BASES.map(|base| format!("{}{base}", app.config().prefix()));
+    // A prefix may be one of the paths that are there anyway.
+    let bases: BTreeSet<&str> = BASES
+        .into_iter()
+        .chain(own.iter().map(String::as_str))
+        .collect();
+    for base in bases {
         all = mount(all, base, &api);
+    }
+    if app.config().serves_vyasa() {
+        all = all.merge(guarded(recorder::vyasa_routes(""), &app));
         if !app.config().prefix().is_empty() {
-            all = mount(all, &format!("{}{base}", app.config().prefix()), &api);
+            let own = recorder::vyasa_routes(app.config().prefix());
+            all = all.merge(guarded(own, &app));
         }
     }
     all.fallback(async || ApiError::no_such_path())
@@ -47,6 +53,17 @@ pub(crate) fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(middleware::from_fn(request_id))
         .with_state(app)
+}
+
+/// Lets those in who may ask, as often as they may, while there is room.
+fn guarded(routes: Router<App>, app: &App) -> Router<App> {
+    routes
+        .layer(middleware::from_fn_with_state(
+            app.clone(),
+            admission::admit,
+        ))
+        .layer(middleware::from_fn_with_state(app.clone(), limits::meter))
+        .layer(middleware::from_fn_with_state(app.clone(), caller::check))
 }
 
 fn mount(all: Router<App>, base: &str, api: &Router<App>) -> Router<App> {

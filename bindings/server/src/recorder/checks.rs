@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use opik_core::{ExportReport, TraceId};
 
-use crate::http::ApiError;
+use crate::http::{ApiError, charge};
 
 /// Most items of a batch.
 pub(crate) const MOST_ITEMS: usize = 1_000;
@@ -31,10 +31,12 @@ pub(crate) fn absent_or_not_blank(field: &str, value: Option<&str>) -> Result<()
     }
 }
 
-/// The items of a batch: from 1 to 1,000 of them, 422 else.
+/// The items of a batch: from 1 to 1,000 of them, 422 else, and 429 where a rate limit does not
+/// allow as many.
 pub(crate) fn batch<T>(field: &str, items: Option<Vec<T>>) -> Result<Vec<T>, ApiError> {
     let items = items.unwrap_or_default();
     if (1..=MOST_ITEMS).contains(&items.len()) {
+        charge(items.len())?;
         Ok(items)
     } else {
         Err(ApiError::invalid(format!(

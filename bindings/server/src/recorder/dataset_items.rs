@@ -16,7 +16,7 @@ use super::catalog::{
 };
 use super::{checks, datasets, experiment_items};
 use crate::app::App;
-use crate::http::{ApiError, JsonBody, Params, PathId, no_content};
+use crate::http::{ApiError, JsonBody, Params, PathId, charge, no_content};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -39,6 +39,7 @@ async fn write(
     State(app): State<App>,
     JsonBody(items): JsonBody<PutItems>,
 ) -> Result<Response, ApiError> {
+    charge(items.items.len())?;
     app.store().put_items(items).await?;
     Ok(no_content())
 }

@@ -71,6 +71,9 @@ mod system;
 mod threads;
 mod traces;
 mod views;
+mod vyasa;
+
+pub(crate) use vyasa::routes as vyasa_routes;
 
 use axum::Router;
 

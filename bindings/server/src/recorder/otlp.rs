@@ -15,7 +15,7 @@ use opik_formats::{Format, Item, ReadOptions, Reader, otlp_from_protobuf, otlp_s
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::http::{ApiError, collect, from_bytes, gunzip, is_gzip};
+use crate::http::{ApiError, charge, collect, from_bytes, gunzip, is_gzip};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -77,6 +77,7 @@ async fn traces(State(app): State<App>, request: Request) -> Result<Response, Ap
                     reason.get_or_insert(problem.reason);
                 }
                 Item::Batch(mut batch) => {
+                    charge(batch.spans.len())?;
                     for span in &mut batch.spans {
                         prices::estimate(span);
                     }

@@ -3,6 +3,7 @@
 
 mod catalog_replay;
 mod catalog_sdk;
+mod limits;
 mod merging;
 mod otlp;
 mod reading;
@@ -10,3 +11,4 @@ mod records_sdk;
 mod replay;
 mod running;
 mod system;
+mod vyasa;

@@ -1,0 +1,664 @@
+//! The server beside raw SQLite rows, in one run, batch by batch in turn.
+//!
+//! `cargo bench -p opik-server --bench http` starts the server as a process of its own, sends it
+//! 1,000,000 spans of about 1 KB (`OPIK_BENCH_SPANS` for another number) as JSON in batches of 1,000
+//! over one connection, waits for each answer, which comes after the commit, and asks the usual
+//! questions over HTTP. The peer is what SQLite itself can do: a table with a rowid and one TEXT column,
+//! 4 KiB pages, WAL, `synchronous=NORMAL`, one transaction a batch, texts made beforehand.
+//!
+//! `OPIK_BENCH_FILL_GIB=10` then fills the store with files up to that size and starts it again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "a benchmark: it prints, counts in floats and stops at the first problem"
+)]
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use opik_core::{SpanId, Timestamp, TraceId};
+use opik_server::{Server, ServerConfig};
+use opik_store::{Store, StoreOptions};
+
+const BATCH: usize = 1_000;
+const PROJECTS: u64 = 10;
+
+/// SplitMix64: the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// Small numbers are more frequent, as words are.
+    fn zipf(&mut self, n: u64) -> u64 {
+        let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;
+        ((n as f64).powf(unit) - 1.0) as u64
+    }
+
+    fn text(&mut self, bytes: usize, to: &mut String) {
+        let end = to.len() + bytes;
+        while to.len() < end {
+            let word = self.zipf(20_000);
+            let syllable = ["re", "tion", "al", "con", "is"][(word % 5) as usize];
+            write!(to, "{syllable}{word:x} ").unwrap();
+        }
+    }
+}
+
+/// Spans as an SDK writes them, trace by trace, a tenth of the traces with 50.
+struct Source {
+    random: Random,
+    clock: i64,
+    left: u64,
+    trace: TraceId,
+    parent: Option<SpanId>,
+    project: u64,
+    /// Rows of traces that go with the next spans.
+    traces: Vec<String>,
+    long: Vec<(TraceId, u64)>,
+}
+
+impl Source {
+    fn new() -> Self {
+        let trace = TraceId::from_parts(Timestamp::from_micros(0), 0);
+        Self {
+            random: Random(7),
+            clock: 1_790_000_000_000_000,
+            left: 0,
+            trace,
+            parent: None,
+            project: 0,
+            traces: Vec::new(),
+            long: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.clock += 3_000;
+        let at = Timestamp::from_micros(self.clock);
+        self.trace = TraceId::from_parts(at, self.random.next());
+        self.project = self.random.below(PROJECTS);
+        self.left = if self.random.below(10) == 0 {
+            50
+        } else {
+            1 + self.random.below(12)
+        };
+        if self.left == 50 {
+            self.long.push((self.trace, self.project));
+        }
+        self.parent = None;
+        let mut row = format!(
+            r#"{{"id":"{}","project_name":"project {}","name":"agent {}","start_time":"{at}","end_time":"{}","input":{{"question":""#,
+            self.trace,
+            self.project,
+            self.random.zipf(20),
+            at.plus_micros(900_000),
+        );
+        self.random.text(300, &mut row);
+        write!(
+            row,
+            r#""}},"metadata":{{"job":{}}},"last_updated_at":"{}"}}"#,
+            self.random.below(100_000),
+            at.plus_micros(900_000)
+        )
+        .unwrap();
+        self.traces.push(row);
+    }
+
+    fn span(&mut self) -> String {
+        if self.left == 0 {
+            self.begin();
+        }
+        self.left -= 1;
+        self.clock += 40;
+        let (at, random) = (Timestamp::from_micros(self.clock), &mut self.random);
+        let id = SpanId::from_parts(at, random.next());
+        let kind = ["general", "tool", "llm"][random.below(3) as usize];
+        let mut row = String::with_capacity(1_400);
+        write!(
+            row,
+            r#"{{"id":"{id}","project_name":"project {}","trace_id":"{}","name":"step {}","type":"{kind}","start_time":"{at}","end_time":"{}","#,
+            self.project, self.trace, random.zipf(60), at.plus_micros(20_000),
+        ).unwrap();
+        match self.parent {
+            Some(parent) => write!(row, r#""parent_span_id":"{parent}","#).unwrap(),
+            None => self.parent = Some(id),
+        }
+        if kind == "llm" {
+            let (prompt, reply) = (random.below(4_000), random.below(900));
+            write!(
+                row,
+                r#""model":"model-{}","provider":"openai","usage":{{"prompt_tokens":{prompt},"completion_tokens":{reply},"total_tokens":{}}},"total_estimated_cost":0.00{},"#,
+                random.zipf(12), prompt + reply, random.below(10_000),
+            ).unwrap();
+        }
+        if random.below(1_000) == 0 {
+            row.push_str(r#""tags":["rare"],"#);
+        }
+        if random.below(100) == 0 {
+            row.push_str(r#""error_info":{"exception_type":"TimeoutError","message":"late","traceback":"at step"},"#);
+        }
+        row.push_str(r#""input":{"messages":[{"role":"user","content":""#);
+        random.text(350, &mut row);
+        row.push_str(r#""}]},"output":{"text":""#);
+        random.text(250, &mut row);
+        write!(
+            row,
+            r#""}},"metadata":{{"attempt":{},"region":"eu-{}"}},"last_updated_at":"{}"}}"#,
+            random.below(3),
+            random.below(4),
+            at.plus_micros(20_000)
+        )
+        .unwrap();
+        row
+    }
+
+    /// The rows of a batch of spans, and the traces that began in it.
+    fn batch(&mut self) -> (Vec<String>, Vec<String>) {
+        let spans = (0..BATCH).map(|_| self.span()).collect();
+        (spans, std::mem::take(&mut self.traces))
+    }
+}
+
+fn body(kind: &str, rows: &[String]) -> Vec<u8> {
+    format!(r#"{{"{kind}":[{}]}}"#, rows.join(",")).into_bytes()
+}
+
+/// A connection that stays.
+struct Http {
+    socket: BufReader<TcpStream>,
+    body: Vec<u8>,
+}
+
+impl Http {
+    fn new(address: &str) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Self {
+            socket: BufReader::with_capacity(64 << 10, socket),
+            body: Vec::new(),
+        }
+    }
+
+    /// Sends a request; gives the status. The body of the answer is in `self.body`.
+    fn send(&mut self, method: &str, path: &str, encoding: &str, body: &[u8]) -> u16 {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{encoding}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        let socket = self.socket.get_mut();
+        socket.write_all(head.as_bytes()).unwrap();
+        socket.write_all(body).unwrap();
+        let mut line = String::new();
+        self.socket.read_line(&mut line).unwrap();
+        let status = line.split(' ').nth(1).unwrap().parse().unwrap();
+        let (mut length, mut chunked) = (0, false);
+        loop {
+            line.clear();
+            self.socket.read_line(&mut line).unwrap();
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            chunked |= lower.starts_with("transfer-encoding:") && lower.contains("chunked");
+            if line == "\r\n" {
+                break;
+            }
+        }
+        self.body.clear();
+        if !chunked {
+            self.body.resize(length, 0);
+            self.socket.read_exact(&mut self.body).unwrap();
+            return status;
+        }
+        loop {
+            line.clear();
+            self.socket.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            let at = self.body.len();
+            self.body.resize(at + size + 2, 0);
+            self.socket.read_exact(&mut self.body[at..]).unwrap();
+            self.body.truncate(at + size);
+            if size == 0 {
+                return status;
+            }
+        }
+    }
+
+    fn post(&mut self, path: &str, body: &[u8]) {
+        let status = self.send("POST", &format!("/v1/private{path}"), "", body);
+        assert!(
+            status < 300,
+            "{path}: {status} {}",
+            String::from_utf8_lossy(&self.body)
+        );
+    }
+
+    fn get(&mut self, path: &str) -> usize {
+        let status = self.send("GET", &format!("/v1/private{path}"), "", b"");
+        assert_eq!(
+            status,
+            200,
+            "{path}: {}",
+            String::from_utf8_lossy(&self.body)
+        );
+        self.body.len()
+    }
+}
+
+/// The server in a process of its own.
+struct Served {
+    child: Child,
+    address: String,
+}
+
+impl Served {
+    fn start(store: &Path) -> (Self, Duration) {
+        let begin = Instant::now();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env("OPIK_BENCH_SERVE", store)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut address)
+            .unwrap();
+        let served = Self {
+            child,
+            address: address.trim().to_owned(),
+        };
+        let mut http = Http::new(&served.address);
+        assert_eq!(http.send("GET", "/is-alive/ready", "", b""), 200);
+        (served, begin.elapsed())
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
+    }
+
+    /// Resident memory in MiB, now and at its highest.
+    fn memory(&self) -> (f64, f64) {
+        let status = self.file("status");
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            number.unwrap_or(0.0) / 1_024.0
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    /// CPU time in seconds: of everything, and of the thread that fills the text index.
+    fn cpu(&self) -> (f64, f64) {
+        let ticks = |stat: &str| {
+            let (_, after) = stat.rsplit_once(')').unwrap_or_default();
+            let fields: Vec<&str> = after.split_whitespace().collect();
+            let number = |at: usize| {
+                fields
+                    .get(at)
+                    .and_then(|it| it.parse::<f64>().ok())
+                    .unwrap_or(0.0)
+            };
+            (number(11) + number(12)) / 100.0
+        };
+        let mut index = 0.0;
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        for task in tasks.flatten() {
+            let path = task.path();
+            let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+            if name.starts_with("opik-store-inde") {
+                index += ticks(&std::fs::read_to_string(path.join("stat")).unwrap_or_default());
+            }
+        }
+        (ticks(&self.file("stat")), index)
+    }
+
+    fn stop(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+fn serve(path: &str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let store = Store::open(path, StoreOptions::default()).unwrap();
+        let server = Server::bind(ServerConfig::default().port(0), store)
+            .await
+            .unwrap();
+        println!("{}", server.local_addr());
+        let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
+        end.await.unwrap().unwrap();
+        server.shutdown(Duration::from_secs(30)).await;
+    });
+}
+
+fn raw(path: &Path) -> rusqlite::Connection {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    conn.pragma_update(None, "page_size", 4096).unwrap();
+    conn.pragma_update(None, "journal_mode", "WAL").unwrap();
+    conn.pragma_update(None, "synchronous", "NORMAL").unwrap();
+    conn.execute_batch("CREATE TABLE span(body TEXT NOT NULL)")
+        .unwrap();
+    conn
+}
+
+/// Median and 99th of a hundred, in milliseconds.
+fn spread(times: &mut [Duration]) -> (f64, f64) {
+    times.sort_unstable();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e3;
+    (at(0.5), at(0.99))
+}
+
+fn timed(rounds: usize, mut act: impl FnMut(usize)) -> (f64, f64) {
+    act(0);
+    let mut times: Vec<Duration> = (0..rounds)
+        .map(|round| {
+            let begin = Instant::now();
+            act(round);
+            begin.elapsed()
+        })
+        .collect();
+    spread(&mut times)
+}
+
+type Ask = Box<dyn Fn(usize) -> String>;
+
+fn ask(http: &mut Http, long: &[(TraceId, u64)], served: &Served) {
+    let filters = |field: &str, operator: &str, key: &str, value: &str| {
+        let json = format!(
+            r#"[{{"field":"{field}","operator":"{operator}","key":"{key}","value":"{value}"}}]"#
+        );
+        let escaped: String = json.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        format!("&filters={escaped}")
+    };
+    let project = |number: usize| format!("project_name=project%20{}", number as u64 % PROJECTS);
+    let spans =
+        |number: usize, more: &str| format!("/spans?{}&page=1&size=50{more}", project(number));
+    let questions: Vec<(&str, usize, Ask)> = vec![
+        (
+            "last 100 traces of a project, with totals",
+            200,
+            Box::new(|n| format!("/traces?{}&page=1&size=100", project(n))),
+        ),
+        (
+            "page of 50 spans by model",
+            100,
+            Box::new(|n| spans(n, &filters("model", "=", "", "model-3"))),
+        ),
+        (
+            "page of 50 spans by tag",
+            100,
+            Box::new(|n| spans(n, &filters("tags", "contains", "", "rare"))),
+        ),
+        (
+            "page of 50 spans by error",
+            100,
+            Box::new(|n| spans(n, &filters("error_info", "is_not_empty", "", ""))),
+        ),
+        (
+            "page of 50 spans by metadata key",
+            20,
+            Box::new(|n| spans(n, &filters("metadata", "=", "region", "eu-2"))),
+        ),
+        (
+            "page of 50 traces by a rare metadata key",
+            20,
+            Box::new(|n| {
+                format!(
+                    "/traces?{}&page=1&size=50{}",
+                    project(n),
+                    filters("metadata", "=", "job", "4711")
+                )
+            }),
+        ),
+        (
+            "page of 50 spans by a word",
+            100,
+            Box::new(|n| spans(n, &format!("&search=re{:x}", 500 + n % 50 * 5))),
+        ),
+        (
+            "page of 50 traces by a word",
+            100,
+            Box::new(|n| {
+                format!(
+                    "/traces?{}&page=1&size=50&search=re{:x}",
+                    project(n),
+                    500 + n % 50 * 5
+                )
+            }),
+        ),
+        (
+            "trace by identifier",
+            200,
+            Box::new(|n| format!("/traces/{}", long[n * 7 % long.len()].0)),
+        ),
+    ];
+    for (name, rounds, path) in &questions {
+        let mut bytes = 0;
+        let before = served.cpu().0;
+        let (p50, p99) = timed(*rounds, |n| bytes = http.get(&path(n)));
+        let cpu = (served.cpu().0 - before) * 1e3 / (*rounds + 1) as f64;
+        println!(
+            "{name:<44} p50 {p50:>8.2} ms  p99 {p99:>8.2} ms  cpu {cpu:>7.2} ms  {bytes} bytes"
+        );
+    }
+}
+
+/// Traces of 50 spans, whole, while batches are written.
+fn traces_while_writing(served: &Served, source: &mut Source, long: &[(TraceId, u64)]) {
+    let stop = AtomicBool::new(false);
+    let bodies: Vec<Vec<u8>> = (0..60).map(|_| body("spans", &source.batch().0)).collect();
+    let (times, written) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut http = Http::new(&served.address);
+            let mut written = 0;
+            for body in bodies.iter().cycle() {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                http.post("/spans/batch", body);
+                written += 1;
+            }
+            written
+        });
+        let mut http = Http::new(&served.address);
+        let times = timed(2_000, |n| {
+            let (trace, project) = long[n * 13 % long.len()];
+            let ask = format!(
+                r#"{{"project_name":"project {project}","trace_id":"{trace}","limit":100}}"#
+            );
+            http.post("/spans/search", ask.as_bytes());
+            assert!(http.body.len() > 40_000, "{} bytes", http.body.len());
+        });
+        stop.store(true, Ordering::Relaxed);
+        (times, writer.join().unwrap())
+    });
+    let (p50, p99) = times;
+    println!(
+        "{:<44} p50 {p50:>8.2} ms  p99 {p99:>8.2} ms  beside {written} batches",
+        "trace of 50 spans while writing"
+    );
+}
+
+fn main() {
+    if let Ok(path) = std::env::var("OPIK_BENCH_SERVE") {
+        return serve(&path);
+    }
+    let number = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|text| text.parse::<usize>().ok())
+    };
+    let spans = number("OPIK_BENCH_SPANS").unwrap_or(1_000_000);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("traces.db");
+    let (served, started) = Served::start(&path);
+    println!(
+        "start with an empty store {:.1} ms, idle {:.1} MiB",
+        started.as_secs_f64() * 1e3,
+        served.memory().0
+    );
+
+    let conn = raw(&dir.path().join("raw.db"));
+    let mut http = Http::new(&served.address);
+    let mut source = Source::new();
+    let (mut ours, mut theirs, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
+    let before = served.cpu();
+    let mut slowest = Vec::new();
+    for _ in 0..spans / BATCH {
+        let (rows, traces) = source.batch();
+        let (rows_body, traces_body) = (body("spans", &rows), body("traces", &traces));
+        bytes += rows_body.len();
+        let begin = Instant::now();
+        conn.execute_batch("BEGIN").unwrap();
+        let mut insert = conn.prepare_cached("INSERT INTO span VALUES (?1)").unwrap();
+        for row in &rows {
+            insert.execute([row]).unwrap();
+        }
+        conn.execute_batch("COMMIT").unwrap();
+        theirs += begin.elapsed();
+        let begin = Instant::now();
+        http.post("/spans/batch", &rows_body);
+        let took = begin.elapsed();
+        ours += took;
+        slowest.push(took);
+        // Traces are a tenth of what is sent, and take their part of the time.
+        let begin = Instant::now();
+        http.post("/traces/batch", &traces_body);
+        ours += begin.elapsed();
+    }
+    let after = served.cpu();
+    let per = |seconds: f64| seconds * 1e6 / spans as f64;
+    let rate = |time: Duration| spans as f64 / time.as_secs_f64();
+    println!("{spans} spans of {} bytes", bytes / spans);
+    println!("raw SQLite rows           {:>9.0} a second", rate(theirs));
+    println!(
+        "HTTP JSON, with traces    {:>9.0} a second, {:.2} of raw",
+        rate(ours),
+        theirs.as_secs_f64() / ours.as_secs_f64()
+    );
+    let (p50, p99) = spread(&mut slowest);
+    println!("batch p50 {p50:.1} ms, p99 {p99:.1} ms");
+    println!(
+        "CPU a span {:.2} us, of which the text index meanwhile {:.2} us",
+        per(after.0 - before.0),
+        per(after.1 - before.1)
+    );
+    println!(
+        "memory {:.0} MiB, at most {:.0} MiB",
+        served.memory().0,
+        served.memory().1
+    );
+    // The index catches up.
+    let mut last = -1.0;
+    while served.cpu().0 > last + 0.02 {
+        last = served.cpu().0;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    println!(
+        "text index in the end {:.2} us a span",
+        per(served.cpu().1 - before.1)
+    );
+
+    let count = 200_000.min(spans);
+    let packed: Vec<(Vec<u8>, usize)> = (0..count / BATCH)
+        .map(|_| {
+            let plain = body("spans", &source.batch().0);
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            gzip.write_all(&plain).unwrap();
+            (gzip.finish().unwrap(), plain.len())
+        })
+        .collect();
+    let before = served.cpu();
+    let begin = Instant::now();
+    for (packed, _) in &packed {
+        let status = http.send(
+            "POST",
+            "/v1/private/spans/batch",
+            "content-encoding: gzip\r\n",
+            packed,
+        );
+        assert_eq!(status, 204);
+    }
+    let took = begin.elapsed();
+    let after = served.cpu();
+    let wire: usize = packed.iter().map(|it| it.0.len()).sum();
+    println!(
+        "gzip {:.0} a second, {:.0} bytes a span on the wire, CPU {:.2} us a span without the index",
+        count as f64 / took.as_secs_f64(),
+        wire as f64 / count as f64,
+        ((after.0 - before.0) - (after.1 - before.1)) * 1e6 / count as f64,
+    );
+
+    let long = std::mem::take(&mut source.long);
+    let long = &long[..long.len() / 2];
+    traces_while_writing(&served, &mut source, long);
+    std::thread::sleep(Duration::from_secs(3));
+    ask(&mut http, long, &served);
+    println!(
+        "memory {:.0} MiB, at most {:.0} MiB",
+        served.memory().0,
+        served.memory().1
+    );
+    served.stop();
+    let store = Store::open(&path, StoreOptions::default()).unwrap();
+    let stats = store.stats().unwrap();
+    println!(
+        "{} spans, {:.0} bytes a span, text index {:.0} bytes a span",
+        stats.spans,
+        stats.file_bytes as f64 / stats.spans as f64,
+        stats.text_bytes as f64 / stats.spans as f64
+    );
+    drop(store);
+    let starts = || {
+        let mut times: Vec<Duration> = (0..5)
+            .map(|_| {
+                let (served, took) = Served::start(&path);
+                served.stop();
+                took
+            })
+            .collect();
+        spread(&mut times).0
+    };
+    println!("start with this store {:.1} ms", starts());
+    if let Some(gib) = number("OPIK_BENCH_FILL_GIB") {
+        let fill = rusqlite::Connection::open(&path).unwrap();
+        let size = || std::fs::metadata(&path).map_or(0, |data| data.len());
+        while size() < (gib as u64) << 30 {
+            fill.execute_batch(
+                "CREATE TABLE IF NOT EXISTS filling(data BLOB);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 64)
+                 INSERT INTO filling SELECT randomblob(4 << 20) FROM n;
+                 PRAGMA wal_checkpoint(TRUNCATE);",
+            )
+            .unwrap();
+        }
+        drop(fill);
+        println!("start with a store of {gib} GiB {:.1} ms", starts());
+    }
+}
