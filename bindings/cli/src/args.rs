@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    ask, chat, completions, configure, diff, doctor, evals, export, import, man, serve, show,
-    stats, tail, traces,
+    ask, chat, completions, configure, diff, doctor, evals, export, import, keep, man, serve, show,
+    stack, stats, tail, traces,
 };
 use crate::demo;
 
@@ -128,10 +128,20 @@ pub(crate) enum Command {
     /// Record what Opik's SDKs send: a local Opik server in one program
     #[command(visible_alias = "up")]
     Serve(serve::Args),
+    /// Vyasa's services with Opik beside them, or the recorder alone
+    Stack(stack::Args),
     /// Build datasets and evaluate with them, out of band
     Evals(evals::Args),
     /// Write down which Opik server programs record to
     Configure(configure::Args),
+    /// Copy the store into one file, while it is used
+    Backup(keep::backup::Args),
+    /// Bring a copy of the store back
+    Restore(keep::restore::Args),
+    /// Forget old traces
+    Prune(keep::prune::Args),
+    /// Give the space of what was deleted back
+    Vacuum(keep::vacuum::Args),
     /// Check the store, the disk, the configuration, the server and the clock
     Doctor(doctor::Args),
     /// Print a completion script for a shell

@@ -24,6 +24,8 @@ use crate::render::text::clean;
 const LITTLE: u64 = 1 << 30;
 /// Free space below which writing will fail, in bytes.
 const TOO_LITTLE: u64 = 64 << 20;
+/// Free space inside the file that is worth giving back, in bytes.
+const MUCH_FREE: u64 = 64 << 20;
 /// How far ahead of the clock a trace may be, in microseconds.
 const AHEAD: i64 = 5 * 60 * 1_000_000;
 
@@ -213,6 +215,7 @@ fn check_store(path: &Path, deep: bool, checks: &mut Vec<Check>) -> Option<Store
     );
     checks.push(Check::new("store", Status::Ok, size));
     checks.push(check_integrity(&store, deep));
+    checks.push(check_upkeep(&store));
     Some(store)
 }
 
@@ -236,6 +239,38 @@ fn check_integrity(store: &Store, deep: bool) -> Check {
             ))
         }
         Err(error) => damaged(chain(&error)),
+    }
+}
+
+/// When the store was last copied, and how much of it is free.
+fn check_upkeep(store: &Store) -> Check {
+    let (upkeep, size) = match (store.upkeep(), store.stats()) {
+        (Ok(upkeep), Ok(stats)) => (upkeep, stats.file_bytes),
+        (Err(error), _) | (_, Err(error)) => {
+            return Check::new("upkeep", Status::Warn, chain(&error));
+        }
+    };
+    let now = Timestamp::now();
+    let copied = match &upkeep.backup {
+        None => "never copied".to_owned(),
+        Some((at, to)) => {
+            let ago = duration(now.micros_since(*at).max(0));
+            let gone = if to.exists() { "" } else { ", which is gone" };
+            format!("copied {ago} ago to {}{gone}", to.display())
+        }
+    };
+    let pruned = upkeep.prune.map_or_else(String::new, |at| {
+        format!(", pruned {} ago", duration(now.micros_since(at).max(0)))
+    });
+    let free = upkeep.free_bytes;
+    let text = format!("{copied}{pruned}; {} of the file are free", bytes(free));
+    if free > MUCH_FREE && free > size / 4 {
+        return Check::new("upkeep", Status::Warn, text).hint("opik-rs vacuum gives it back");
+    }
+    let check = Check::new("upkeep", Status::Ok, text);
+    match &upkeep.backup {
+        Some((_, to)) if to.exists() => check,
+        _ => check.hint("opik-rs backup <FILE> makes a copy, also while a server runs"),
     }
 }
 

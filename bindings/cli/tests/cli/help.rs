@@ -2,7 +2,7 @@
 
 use crate::command::Scratch;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "import",
     "export",
@@ -14,8 +14,13 @@ const COMMANDS: [&str; 16] = [
     "stats",
     "tail",
     "serve",
+    "stack",
     "evals",
     "configure",
+    "backup",
+    "restore",
+    "prune",
+    "vacuum",
     "doctor",
     "completions",
     "man",

@@ -13,11 +13,14 @@ mod help;
 mod hostile;
 mod import;
 mod judges;
+mod keep;
 mod limits;
 mod provider;
 mod serve;
 mod server;
 mod show;
+#[cfg(unix)]
+mod stack;
 mod tail;
 mod talks;
 mod vyasa;

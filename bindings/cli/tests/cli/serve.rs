@@ -1,5 +1,6 @@
 //! `opik-rs serve`: starting, stopping, and being killed under load.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use opik_core::{SpanId, TraceId};
+use opik_core::{PageRequest, SpanId, TraceId, TraceSource as _};
+use opik_store::{Store, StoreOptions};
 use serde_json::Value;
 
 use crate::command::Scratch;
@@ -20,8 +22,12 @@ struct Served {
 
 impl Served {
     fn start(scratch: &Scratch) -> Self {
+        Self::run(scratch, &["serve", "--port", "0", "--json"])
+    }
+
+    fn run(scratch: &Scratch, args: &[&str]) -> Self {
         let mut child = scratch
-            .command(&["serve", "--port", "0", "--json"])
+            .command(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -198,4 +204,113 @@ fn the_health_of_a_server_alone_says_that_conversations_are_kept() {
             "{\"status\":\"healthy\",\"session_service\":\"database\"}"
         )
     );
+}
+
+/// Keeps four clients writing with a ledger while `during` runs; gives the ledger.
+fn with_clients(
+    served: &Served,
+    during: impl FnOnce(&Mutex<Vec<Acknowledged>>),
+) -> Vec<Acknowledged> {
+    let ledger = Mutex::new(Vec::new());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let trace = TraceId::generate();
+                    let spans: Vec<SpanId> = (0..20).map(|_| SpanId::generate()).collect();
+                    let body = batch(trace, &spans);
+                    match send(
+                        &served.address,
+                        "POST",
+                        "/api/v1/private/spans/batch",
+                        &body,
+                    ) {
+                        Some((204, _)) => ledger.lock().unwrap().push((trace, spans)),
+                        Some((status, body)) => assert_eq!(status, 204, "{body}"),
+                        None => break,
+                    }
+                }
+            });
+        }
+        during(&ledger);
+        stop.store(true, Ordering::Relaxed);
+    });
+    ledger.into_inner().unwrap()
+}
+
+fn wait_for(ledger: &Mutex<Vec<Acknowledged>>, more: usize) -> usize {
+    let goal = ledger.lock().unwrap().len() + more;
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let count = ledger.lock().unwrap().len();
+        if count >= goal {
+            return count;
+        }
+        assert!(Instant::now() < end, "the server is too slow");
+        std::thread::yield_now();
+    }
+}
+
+/// How many of the acknowledged batches are not wholly in a store.
+fn missing(scratch: &Scratch, db: &str, ledger: &[Acknowledged]) -> usize {
+    let store = Store::open(scratch.path(db), StoreOptions::new()).unwrap();
+    let lost = |(trace, spans): &&Acknowledged| {
+        let page = pollster::block_on(store.spans(*trace, &PageRequest::first(100))).unwrap();
+        let known: HashSet<SpanId> = page.items.iter().map(|span| span.id).collect();
+        spans.iter().any(|id| !known.contains(id))
+    };
+    ledger.iter().filter(lost).count()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_graceful_stop_under_load_loses_nothing_acknowledged() {
+    let scratch = Scratch::new();
+    let mut served = Served::start(&scratch);
+    let pid = served.child.id().to_string();
+    let ledger = with_clients(&served, |ledger| {
+        wait_for(ledger, 40);
+        let told = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert!(told.success());
+    });
+    let end = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        if let Some(status) = served.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < end, "the server does not stop");
+        std::thread::yield_now();
+    };
+    assert!(status.success(), "{status}");
+    assert_eq!(missing(&scratch, "traces.db", &ledger), 0);
+}
+
+#[test]
+fn a_copy_made_while_a_server_is_written_to_has_what_was_acknowledged_before() {
+    let scratch = Scratch::new();
+    let served = Served::start(&scratch);
+    let mut before = 0;
+    let ledger = with_clients(&served, |ledger| {
+        before = wait_for(ledger, 40);
+        scratch.ok(&["backup", "copy.db"]);
+        wait_for(ledger, 10);
+        // And a copy cannot be brought back under the server's feet.
+        let run = scratch.run(&["restore", "copy.db", "--replace"]);
+        assert_eq!(run.code, 5, "{}", run.stderr);
+        assert!(run.stderr.contains("in use"), "{}", run.stderr);
+    });
+    assert_eq!(missing(&scratch, "copy.db", &ledger[..before]), 0);
+    assert_eq!(missing(&scratch, "traces.db", &ledger), 0);
+}
+
+#[test]
+fn the_switch_for_vyasa_is_a_flag_too() {
+    let scratch = Scratch::new();
+    let args = ["serve", "--port", "0", "--json", "--vyasa"];
+    let served = Served::run(&scratch, &args);
+    let body = r#"{"project": "vyasa", "run_type": "node_start", "metadata": {"job_id": "j", "node_name": "critic"}}"#;
+    let (status, body) = send(&served.address, "POST", "/api/traces", body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert!(scratch.ok(&["show", "last"]).contains("critic"));
 }

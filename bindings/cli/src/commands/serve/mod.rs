@@ -31,6 +31,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 Examples:
   opik-rs serve                listen where SDKs look for a local Opik
   opik-rs serve --port 8081    somewhere else
+  opik-rs serve --vyasa        for an unmodified Vyasa too
   opik-rs serve --host 0.0.0.0
                                for other machines too; set
                                OPIK_SERVER_API_KEY, which clients then send
@@ -55,6 +56,11 @@ pub(crate) struct Args {
     /// Port to listen on, 0 for any that is free [default: PORT, else 5173]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+
+    /// Also serve what Vyasa calls: /api/traces, /api/evals and /api/prompts/NAME
+    /// [default: OPIK_SERVER_VYASA]
+    #[arg(long)]
+    vyasa: bool,
 
     /// Ask the server that runs with this configuration whether it is well, and end
     #[arg(long)]
@@ -96,6 +102,9 @@ fn config(args: &Args, variables: &Variables) -> Result<ServerConfig, Failure> {
     }
     if let Some(port) = args.port {
         config = config.port(port);
+    }
+    if args.vyasa {
+        config = config.vyasa(true);
     }
     Ok(config)
 }
