@@ -386,7 +386,7 @@ fn timed(rounds: usize, mut act: impl FnMut(usize)) -> (f64, f64) {
     spread(&mut times)
 }
 
-type Ask = Box<dyn Fn(usize) -> String>;
+type Ask<'a> = Box<dyn Fn(usize) -> String + 'a>;
 
 fn ask(http: &mut Http, long: &[(TraceId, u64)], served: &Served) {
     let filters = |field: &str, operator: &str, key: &str, value: &str| {
@@ -399,7 +399,7 @@ fn ask(http: &mut Http, long: &[(TraceId, u64)], served: &Served) {
     let project = |number: usize| format!("project_name=project%20{}", number as u64 % PROJECTS);
     let spans =
         |number: usize, more: &str| format!("/spans?{}&page=1&size=50{more}", project(number));
-    let questions: Vec<(&str, usize, Ask)> = vec![
+    let questions: Vec<(&str, usize, Ask<'_>)> = vec![
         (
             "last 100 traces of a project, with totals",
             200,
