@@ -1,9 +1,9 @@
 //! Lists that are longer than what is read at a time.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
 
 mod support;
 
-use opik_core::query::{Entity, Filter, Operator, TraceQuery};
+use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, TraceQuery};
 use opik_core::{Batch, Exporter, PageRequest, TraceId, TraceSource};
 use opik_store::Store;
 use opik_testkit::records;
@@ -42,7 +42,7 @@ fn every_trace_of_a_project_is_in_one_page_newest_first() {
     block_on(store.export(&Batch::new(vec![other], Vec::new()))).unwrap();
 
     let mut query = TraceQuery::default();
-    query.project = opik_core::query::ProjectSelector::Name("one".to_owned());
+    query.project = ProjectSelector::Name("one".to_owned());
     for limit in [7, 62, 100, 510, 600] {
         assert_eq!(pages(&store, query.clone(), limit), all, "by {limit}");
     }
@@ -52,4 +52,89 @@ fn every_trace_of_a_project_is_in_one_page_newest_first() {
     for limit in [7, 100] {
         assert_eq!(pages(&store, query.clone(), limit), some, "by {limit}");
     }
+}
+
+/// Totals are counted apart from pages, and found spans by part of a tag; both have to agree with
+/// what a search finds, also among replaced spans and several projects.
+#[test]
+fn totals_of_span_lists_are_those_of_a_search() {
+    let store = Store::open_in_memory().unwrap();
+    let id = |number: u32, span: u32| records::full_span(number, span).id;
+    for number in 0..60 {
+        let mut spans: Vec<_> = (0..7)
+            .map(|span| records::full_span(number, span))
+            .collect();
+        for (at, span) in spans.iter_mut().enumerate() {
+            span.project_name = Some(if number % 3 == 0 { "one" } else { "two" }.to_owned());
+            span.model = Some(["Alpha", "beta"][at % 2].to_owned());
+            span.tags = match at {
+                0 => vec!["Rare one".to_owned(), "rare two".to_owned()],
+                1 => vec!["common".to_owned()],
+                _ => Vec::new(),
+            };
+            if at != 2 {
+                span.error_info = None;
+            }
+        }
+        block_on(store.export(&Batch::new(Vec::new(), spans.clone()))).unwrap();
+        // One is replaced, and has another model now.
+        let mut again = spans.swap_remove(3);
+        again.model = Some("gamma".to_owned());
+        again.last_updated_at = Some(records::at(900_000_000));
+        block_on(store.export(&Batch::new(Vec::new(), vec![again]))).unwrap();
+    }
+    let filter = |field: &str, operator, value: &str| {
+        vec![Filter::new(Entity::Span, field, operator, None, value).unwrap()]
+    };
+    let questions = [
+        (Vec::new(), 420),
+        (filter("model", Operator::Equal, "ALPHA"), 240),
+        (filter("model", Operator::Equal, "beta"), 120),
+        (filter("model", Operator::Equal, "gamma"), 60),
+        (filter("tags", Operator::Contains, "rare"), 60),
+        (filter("tags", Operator::Contains, "none"), 0),
+        (filter("error_info", Operator::IsNotEmpty, ""), 60),
+        (filter("name", Operator::Contains, "span"), 420),
+        (
+            [
+                filter("model", Operator::Equal, "alpha"),
+                filter("tags", Operator::Contains, "RARE"),
+            ]
+            .concat(),
+            60,
+        ),
+    ];
+    for (filters, expected) in questions {
+        for (project, part) in [(None, 1.0), (Some("one"), 1.0 / 3.0)] {
+            let mut query = SpanQuery::default();
+            query.filters.clone_from(&filters);
+            if let Some(name) = project {
+                query.project = ProjectSelector::Name(name.to_owned());
+            }
+            let (items, total) = block_on(store.list_spans(query.clone(), 0, 1_000)).unwrap();
+            assert_eq!(
+                total as f64,
+                f64::from(expected) * part,
+                "{filters:?} in {project:?}"
+            );
+            assert_eq!(items.len() as u64, total, "{filters:?}");
+            let (items, again) = block_on(store.list_spans(query, 5, 3)).unwrap();
+            assert_eq!(
+                (again, items.len() as u64),
+                (total, total.saturating_sub(5).min(3))
+            );
+        }
+    }
+    // A span is found among the parts of all projects.
+    for number in [0, 1, 31, 59] {
+        for span in [0, 3, 6] {
+            let found = block_on(store.span(id(number, span))).unwrap().unwrap();
+            assert_eq!(found.id, id(number, span));
+        }
+    }
+    assert!(
+        block_on(store.span(opik_core::SpanId::from_bytes([1; 16])))
+            .unwrap()
+            .is_none()
+    );
 }

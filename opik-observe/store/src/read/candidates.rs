@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 use super::Reader;
 use crate::codec::prefix;
 use crate::error::StoreError;
-use crate::facet::{Entity, Facet};
+use crate::facet::{Entity, Facet, Kind};
 use crate::text::{self, Words};
 
 /// How many postings are fetched at a time.
@@ -73,18 +73,34 @@ impl Candidates {
                 row.get(0)
             })?
             .collect::<Result<Vec<i64>, _>>()?;
-        let stream = |fid| Stream {
-            fid,
-            last: Candidate {
-                bound: highest,
-                key: i64::MAX,
-            },
-            ready: VecDeque::new(),
-            size: FIRST,
-            fetched: 0,
-            done: false,
-        };
-        Ok(Self::Postings(fids.into_iter().map(stream).collect()))
+        let streams = fids.into_iter().map(|fid| Stream::new(fid, highest));
+        Ok(Self::Postings(streams.collect()))
+    }
+
+    /// The rows one of whose tags contains a text, in one project or all. There may be more than
+    /// match.
+    pub(super) fn with_tag_part(
+        reader: &Reader,
+        entity: Entity,
+        project: Option<i64>,
+        part: &str,
+        highest: i64,
+    ) -> Result<Self, StoreError> {
+        let mut statement = reader.conn.prepare_cached(
+            "SELECT fid, value FROM facet_name
+             WHERE entity = ?1 AND kind = ?2 AND (?3 IS NULL OR project = ?3)",
+        )?;
+        let tags = statement
+            .query_map(params![entity.code(), Kind::Tag.code(), project], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
+            .collect::<Result<Vec<(i64, String)>, _>>()?;
+        let fits = tags
+            .into_iter()
+            .filter(|(_, tag)| tag.to_lowercase().contains(part));
+        Ok(Self::Postings(
+            fits.map(|(fid, _)| Stream::new(fid, highest)).collect(),
+        ))
     }
 
     /// The parts of one trace.
@@ -204,21 +220,20 @@ impl Candidates {
                 Ok(found)
             }
             Self::Postings(streams) => {
-                let mut best: Option<(Candidate, usize)> = None;
-                for (number, stream) in streams.iter_mut().enumerate() {
-                    if let Some(head) = stream.head(reader)?
-                        && best.is_none_or(|(known, _)| head > known)
-                    {
-                        best = Some((head, number));
+                let mut best: Option<Candidate> = None;
+                for stream in streams.iter_mut() {
+                    best = best.max(stream.head(reader)?);
+                }
+                if best.is_none() {
+                    return Ok(None);
+                }
+                // A row may have several of the facets.
+                for stream in streams {
+                    if stream.ready.front().copied() == best {
+                        stream.ready.pop_front();
                     }
                 }
-                let Some((candidate, number)) = best else {
-                    return Ok(None);
-                };
-                if let Some(stream) = streams.get_mut(number) {
-                    stream.ready.pop_front();
-                }
-                Ok(Some(candidate))
+                Ok(best)
             }
         }
     }
@@ -234,6 +249,20 @@ fn next_match(
 }
 
 impl Stream {
+    fn new(fid: i64, highest: i64) -> Self {
+        Self {
+            fid,
+            last: Candidate {
+                bound: highest,
+                key: i64::MAX,
+            },
+            ready: VecDeque::new(),
+            size: FIRST,
+            fetched: 0,
+            done: false,
+        }
+    }
+
     fn head(&mut self, reader: &Reader) -> Result<Option<Candidate>, StoreError> {
         if self.ready.is_empty() && !self.done {
             let mut statement = reader.conn.prepare_cached(

@@ -29,6 +29,31 @@ pub(super) fn facet(filters: &[Filter], all: &[(Kind, &str, Operator)]) -> Facet
     (Kind::All, String::new())
 }
 
+/// A text that one of a record's tags has to contain, as far as filters say so.
+pub(super) fn tag_part(filters: &[Filter]) -> Option<String> {
+    let fits = |filter: &&Filter| {
+        filter.field().name() == "tags"
+            && filter.operator() == Operator::Contains
+            && !filter.value().is_empty()
+    };
+    filters
+        .iter()
+        .find(fits)
+        .map(|filter| filter.value().to_lowercase())
+}
+
+/// Whether having a facet is all that a filter asks for.
+pub(super) fn tells((kind, value): &Facet, filter: &Filter) -> bool {
+    let known = OF_SPANS.iter().find(|(known, ..)| known == kind);
+    // Labels are compared in other ways than their facets.
+    *kind != Kind::Tag
+        && known.is_some_and(|(_, field, operator)| {
+            filter.field().name() == *field
+                && filter.operator() == *operator
+                && (*kind == Kind::Error || facet::fold(*kind, filter.value()) == *value)
+        })
+}
+
 /// The facets that a search for spans can use.
 pub(super) const OF_SPANS: &[(Kind, &str, Operator)] = &[
     (Kind::Tag, "tags", Operator::Equal),

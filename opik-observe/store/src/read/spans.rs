@@ -1,7 +1,10 @@
 //! Reading and searching spans.
 
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
 use opik_core::model::ScoreTarget;
-use opik_core::query::{Sort, SpanQuery, matches};
+use opik_core::query::{Filter, Sort, SpanQuery, matches};
 use opik_core::{Page, PageRequest, Span, SpanId, TraceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -28,23 +31,64 @@ struct Search<'q> {
     facet: Facet,
 }
 
+/// How many parts of a project are looked up at a time.
+const AT_ONCE: i64 = 16;
+
+/// Parts of one project from a bound on, oldest first.
+struct Upwards {
+    list: i64,
+    ready: VecDeque<(i64, i64)>,
+    last: (i64, i64),
+    done: bool,
+}
+
+impl Upwards {
+    fn head(&mut self, conn: &Connection) -> Result<Option<(i64, i64)>, StoreError> {
+        if self.ready.is_empty() && !self.done {
+            let mut statement = conn.prepare_cached(
+                "SELECT hi, ref FROM facet WHERE fid = ?1 AND (hi, ref) > (?2, ?3)
+                 ORDER BY hi, ref LIMIT ?4",
+            )?;
+            let (hi, key) = self.last;
+            let rows = statement.query_map(params![self.list, hi, key, AT_ONCE], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+            for row in rows {
+                self.ready.push_back(row?);
+            }
+            self.done = self.ready.len() < usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
+            self.last = self.ready.back().copied().unwrap_or(self.last);
+        }
+        Ok(self.ready.front().copied())
+    }
+}
+
 /// The part that holds a span. Parts are in the order of their newest span, so the one that is
-/// looked for is among the first that may have it.
+/// looked for is among the first that may have it, over all projects.
 fn part_of_span(conn: &Connection, id: SpanId) -> Result<Option<i64>, StoreError> {
     let mut lists =
         conn.prepare_cached("SELECT fid FROM facet_name WHERE entity = ?1 AND kind = ?2")?;
-    let lists: Vec<i64> = lists
-        .query_map([Entity::Part.code(), Kind::All.code()], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut parts = conn.prepare_cached(
-        "SELECT part.key, part.dead, part.head FROM facet JOIN part ON part.key = facet.ref
-         WHERE facet.fid = ?1 AND facet.hi >= ?2 ORDER BY facet.hi, facet.ref",
-    )?;
-    for list in lists {
-        let mut rows = parts.query(params![list, crate::codec::prefix(id.as_bytes())])?;
-        while let Some(row) = rows.next()? {
-            let dead: Option<Vec<u8>> = row.get(1)?;
-            let head = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+    let below = (crate::codec::prefix(id.as_bytes()), i64::MIN);
+    let mut lists = lists
+        .query_map([Entity::Part.code(), Kind::All.code()], |row| {
+            Ok(Upwards {
+                list: row.get(0)?,
+                ready: VecDeque::new(),
+                last: below,
+                done: false,
+            })
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut parts = conn.prepare_cached("SELECT dead, head FROM part WHERE key = ?1")?;
+    let mut heads = BinaryHeap::new();
+    for (number, list) in lists.iter_mut().enumerate() {
+        heads.extend(list.head(conn)?.map(|head| Reverse((head, number))));
+    }
+    while let Some(Reverse(((_, key), number))) = heads.pop() {
+        let mut rows = parts.query([key])?;
+        if let Some(row) = rows.next()? {
+            let dead: Option<Vec<u8>> = row.get(0)?;
+            let head = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
             let is_here =
                 crate::codec::span::decode(head)?
                     .iter()
@@ -53,8 +97,12 @@ fn part_of_span(conn: &Connection, id: SpanId) -> Result<Option<i64>, StoreError
                         row.id == id && !is_dead(dead.as_deref().unwrap_or_default(), number)
                     });
             if is_here {
-                return Ok(Some(row.get(0)?));
+                return Ok(Some(key));
             }
+        }
+        if let Some(list) = lists.get_mut(number) {
+            list.ready.pop_front();
+            heads.extend(list.head(conn)?.map(|head| Reverse((head, number))));
         }
     }
     Ok(None)
@@ -182,20 +230,7 @@ impl Reader {
 
     /// A page of the spans that match.
     pub(crate) fn search_spans(&mut self, query: &SpanQuery) -> Result<Page<Span>, StoreError> {
-        let words = query
-            .text
-            .as_deref()
-            .map(Words::of)
-            .filter(|words| !words.is_empty());
-        let search = Search {
-            query,
-            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
-            made: Made::within(query.from, query.to),
-            words,
-            project: self.selected(&query.project)?,
-            trace: plan::trace_of(query.trace, &query.filters),
-            facet: plan::facet(&query.filters, plan::OF_SPANS),
-        };
+        let search = self.span_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_spans(&search)?,
             Some(sort) => self.sorted_spans(&search, sort)?,
@@ -204,12 +239,68 @@ impl Reader {
         Ok(Page { items, next })
     }
 
+    fn span_search<'q>(&self, query: &'q SpanQuery) -> Result<Search<'q>, StoreError> {
+        let words = query
+            .text
+            .as_deref()
+            .map(Words::of)
+            .filter(|words| !words.is_empty());
+        Ok(Search {
+            query,
+            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
+            made: Made::within(query.from, query.to),
+            words,
+            project: self.selected(&query.project)?,
+            trace: plan::trace_of(query.trace, &query.filters),
+            facet: plan::facet(&query.filters, plan::OF_SPANS),
+        })
+    }
+
+    /// How many spans match, whatever page is asked for. Looks at the columns of candidates, and
+    /// makes spans of them only where a condition needs that.
+    pub(crate) fn count_spans(&mut self, query: &SpanQuery) -> Result<u64, StoreError> {
+        let mut unsorted = query.clone();
+        unsorted.sort = None;
+        let mut search = self.span_search(&unsorted)?;
+        let is_told = |filter: &Filter| plan::tells(&search.facet, filter);
+        search.conditions.cheap.retain(|filter| !is_told(filter));
+        let is_simple = search.conditions.cheap.is_empty()
+            && search.conditions.dear.is_empty()
+            && search.words.is_none();
+        let only = plan::only(&query.filters).map(|id| crate::codec::prefix(&id));
+        let lowest = search.made.lowest().max(only.unwrap_or(i64::MIN));
+        let mut candidates = self.span_candidates(&search, i64::MAX)?;
+        let mut count = 0;
+        while let Some(candidate) = candidates.next(self)? {
+            if candidate.bound < lowest {
+                break;
+            }
+            let Some(part) = self.candidate_part(&search, candidate.key)? else {
+                continue;
+            };
+            for (_, row) in &part.rows()? {
+                let fits = if is_simple {
+                    search.made.has(row.id.timestamp()) && plan::row_has(&search.facet, row)
+                } else {
+                    self.matching_span(&search, &part, row)?.is_some()
+                };
+                count += u64::from(fits);
+            }
+        }
+        Ok(count)
+    }
+
     fn span_candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
         if let Some(trace) = search.trace {
             return Candidates::of_trace(self, trace);
         }
         if let Some(words) = &search.words {
             return Candidates::with_words(self, Entity::Part, words, highest);
+        }
+        if search.facet.0 == Kind::All
+            && let Some(part) = plan::tag_part(&search.query.filters)
+        {
+            return Candidates::with_tag_part(self, Entity::Part, search.project, &part, highest);
         }
         Candidates::with_facet(self, Entity::Part, search.project, &search.facet, highest)
     }

@@ -13,7 +13,7 @@ use super::plan::{self, Conditions, Made};
 use super::records::{TRACE_BY_ID, TRACE_BY_KEY, TraceRecord};
 use super::together::Together;
 use crate::error::StoreError;
-use crate::facet::Entity;
+use crate::facet::{Entity, Kind};
 use crate::records::{checks, comments};
 use crate::text::Words;
 
@@ -151,6 +151,11 @@ impl Reader {
             return Candidates::one_trace(self, &id);
         }
         let facet = plan::facet(&search.query.filters, plan::OF_TRACES);
+        if facet.0 == Kind::All
+            && let Some(part) = plan::tag_part(&search.query.filters)
+        {
+            return Candidates::with_tag_part(self, Entity::Trace, search.project, &part, highest);
+        }
         Candidates::with_facet(self, Entity::Trace, search.project, &facet, highest)
     }
 

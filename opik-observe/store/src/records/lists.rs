@@ -93,8 +93,10 @@ impl Store {
         take: usize,
     ) -> Result<(Vec<Span>, u64), StoreError> {
         self.look(move |reader| {
+            let mut walk = Walk::new(skip, take);
+            walk.total = Some(reader.count_spans(&query)?);
             let mut query = query;
-            Walk::new(skip, take).all(|page, skipped| {
+            walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
