@@ -2,9 +2,10 @@
 
 They are not Vyasa's scripts, which are under another licence: they are written from a description of what
 those do. Asked {"builder", "input", "output", "lexicon": {"hard": [...], "soft": [...]}} as a line of JSON,
-it reads and writes the files and answers {"records", "seconds"}, in seconds of the processor.
+it reads and writes the files (at most "most" records) and answers {"records", "seconds"}, in seconds of the processor.
 """
 import hashlib
+import itertools
 import json
 import re
 import sys
@@ -34,6 +35,23 @@ def tone_vyasa(ask):
     for block in lines(ask["input"]):
         text = block.get("content", "")
         flags = [severity.get(found.group(0).lower(), "soft") for found in terms.finditer(text)]
+        yield {"text": text, "label": "sensational" if "hard" in flags else "neutral", "job_id": block.get("job_id"),
+               "block_id": block.get("block_id"), "rigor_level": block.get("rigor_level", "exploratory")}
+
+
+def tone_each(ask):
+    """As the script does it: the lexicon is read from its file for each block."""
+    import yaml
+
+    with open(ask["output"] + ".yaml", "w", encoding="utf-8") as file:
+        yaml.safe_dump({"hard_ban": ask["lexicon"]["hard"], "soft_ban": ask["lexicon"]["soft"]}, file)
+    for block in lines(ask["input"]):
+        with open(ask["output"] + ".yaml", encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        severity = {word.lower(): "hard" for word in config["hard_ban"]}
+        severity |= {word.lower(): "soft" for word in config["soft_ban"]}
+        text = block.get("content", "")
+        flags = [severity.get(found.group(0).lower(), "soft") for found in pattern(severity).finditer(text)]
         yield {"text": text, "label": "sensational" if "hard" in flags else "neutral", "job_id": block.get("job_id"),
                "block_id": block.get("block_id"), "rigor_level": block.get("rigor_level", "exploratory")}
 
@@ -101,14 +119,14 @@ def items(ask):
         yield {"id": hashlib.sha256(text.encode()).hexdigest(), "data": record}
 
 
-BUILDERS = {"tone": tone, "precision": precision, "tone, as Vyasa": tone_vyasa,
+BUILDERS = {"tone": tone, "precision": precision, "tone, as Vyasa": tone_vyasa, "tone, lexicon for each": tone_each,
             "precision, as Vyasa": precision_vyasa, "items": items}
 
 for line in sys.stdin:
     ask = json.loads(line)
     began, count = time.process_time(), 0
     with open(ask["output"], "w", encoding="utf-8") as output:
-        for record in BUILDERS[ask["builder"]](ask):
+        for record in itertools.islice(BUILDERS[ask["builder"]](ask), ask["most"]):
             output.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
     print(json.dumps({"records": count, "seconds": time.process_time() - began}), flush=True)

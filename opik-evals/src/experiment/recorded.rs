@@ -17,16 +17,28 @@ use crate::dataset::Item;
 /// (in its field `trace_id`, else by its identifier), what it cost and how long it took. Nothing runs
 /// again.
 ///
-/// A trace with an error is a failed trial, and so is one that is gone.
+/// A trace with an error is a failed trial unless [`with_failed`](Self::with_failed) says otherwise,
+/// and so is one that is gone.
 pub struct RecordedTask {
     source: Arc<dyn TraceSource>,
+    with_failed: bool,
 }
 
 impl RecordedTask {
     /// Answers from that source.
     #[must_use]
     pub fn new(source: Arc<dyn TraceSource>) -> Self {
-        Self { source }
+        Self {
+            source,
+            with_failed: false,
+        }
+    }
+
+    /// Whether traces that ended with an error are answers too, so that metrics of traces score them.
+    #[must_use]
+    pub fn with_failed(mut self, on: bool) -> Self {
+        self.with_failed = on;
+        self
     }
 }
 
@@ -40,7 +52,7 @@ impl Task for RecordedTask {
             .ok_or_else(|| {
                 TaskError::of(TaskErrorKind::Source, format!("there is no trace {id}"))
             })?;
-        if let Some(error) = &trace.error_info {
+        if let Some(error) = trace.error_info.as_ref().filter(|_| !self.with_failed) {
             let kind = error.exception_type.as_str();
             return Err(TaskError::new(format!("the trace ended with {kind}")));
         }
@@ -65,6 +77,7 @@ impl fmt::Debug for RecordedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecordedTask")
             .field("source", &self.source)
+            .field("with_failed", &self.with_failed)
             .finish()
     }
 }

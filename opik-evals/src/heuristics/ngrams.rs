@@ -22,7 +22,10 @@ pub(super) struct Ngrams {
 impl Ngrams {
     /// Numbers the symbols of each sequence: grams of order 1.
     pub(super) fn new<T: Hash + Eq>(sequences: impl IntoIterator<Item = Vec<T>>) -> Self {
-        let mut numbers = HashMap::new();
+        let sequences: Vec<Vec<T>> = sequences.into_iter().collect();
+        let longest = sequences.iter().map(Vec::len).max().unwrap_or(0);
+        // Most texts have fewer different symbols than that, and a map that grows hashes again.
+        let mut numbers = HashMap::with_capacity(longest.min(256));
         let symbols: Vec<Vec<u32>> = sequences
             .into_iter()
             .map(|sequence| {

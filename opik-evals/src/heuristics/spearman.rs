@@ -22,18 +22,28 @@ impl SpearmanRanking {
     }
 }
 
-/// The items as JSON text, which can be compared and hashed.
-fn items(case: &Case, field: &'static str) -> Result<Vec<String>, MetricError> {
+/// An item, which can be compared and hashed: a text, or the JSON of something else.
+#[derive(PartialEq, Eq, Hash)]
+enum Ranked<'a> {
+    Text(&'a str),
+    Json(String),
+}
+
+fn items<'a>(case: &'a Case, field: &'static str) -> Result<Vec<Ranked<'a>>, MetricError> {
+    let ranked = |item: &'a Value| match item {
+        Value::String(text) => Ranked::Text(text),
+        other => Ranked::Json(other.to_string()),
+    };
     match case.require(field)? {
-        Value::Array(items) => Ok(items.iter().map(Value::to_string).collect()),
+        Value::Array(items) => Ok(items.iter().map(ranked).collect()),
         _ => Err(MetricError::input(format!("`{field}` is not a list"))),
     }
 }
 
-fn places(items: &[String]) -> Result<HashMap<&str, usize>, MetricError> {
+fn places<'a>(items: &'a [Ranked<'a>]) -> Result<HashMap<&'a Ranked<'a>, usize>, MetricError> {
     let mut places = HashMap::with_capacity(items.len());
     for (place, item) in items.iter().enumerate() {
-        if places.insert(item.as_str(), place).is_some() {
+        if places.insert(item, place).is_some() {
             return Err(MetricError::input("a ranking has an item twice"));
         }
     }
@@ -58,7 +68,7 @@ impl Metric for SpearmanRanking {
         let mut squares = 0.0;
         for (place, item) in output.iter().enumerate() {
             let expected = expected
-                .get(item.as_str())
+                .get(item)
                 .ok_or_else(|| MetricError::input("the rankings are not of the same items"))?;
             squares += real(place.abs_diff(*expected)).powi(2);
         }

@@ -524,6 +524,30 @@ fn recorded_traces_are_scored_by_how_they_came_about() {
 }
 
 #[test]
+fn traces_that_failed_are_scored_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    scratch.file("traces.jsonl", [line(1, "a"), line(2, "b")].concat());
+    scratch.ok(&["import", "traces.jsonl"]);
+    let args = ["evals", "run", "--traces", "-m", "TraceErrors"];
+    let without = scratch.json(&args);
+    assert_eq!(without["summary"]["failed"], 2);
+    assert_eq!(mean(&without, "trace_error_spans"), None);
+    let args = [
+        "evals",
+        "run",
+        "--traces",
+        "-m",
+        "TraceErrors",
+        "--with-failed",
+        "--name",
+        "all",
+    ];
+    let with = scratch.json(&args);
+    assert_eq!(with["summary"]["failed"], 0);
+    assert_eq!(mean(&with, "trace_error_spans"), Some(1.0));
+}
+
+#[test]
 fn a_field_that_tells_a_trace_is_not_needed_for_other_metrics() {
     let scratch = Scratch::new();
     scratch.file("traces.jsonl", line(1, "a"));

@@ -20,7 +20,7 @@ Examples:
             --task-version 7 --cache cache --repeats 3 -- ./answer
   opik-rs evals run --traces --project shop -m IsJson --gate gates.toml
   opik-rs evals run --traces --since 24h -m 'ToolUsed={\"tool\":\"search\"}' \\
-            -m 'TraceErrors={\"at_most\":0}' -m TraceCriticalPath
+            -m TraceErrors -m TraceLoops --with-failed
   opik-rs evals run qa.jsonl --field answer --map input=question -m AnswerRelevance \\
             --model openai/gpt-4.1-mini --judge-budget 0.50
   opik-rs evals run tone.jsonl -m Equals --field label \\
@@ -55,6 +55,10 @@ pub(crate) struct Args {
     /// Evaluate the recorded traces of the store: their outputs are the answers
     #[arg(long, conflicts_with = "files")]
     pub(super) traces: bool,
+
+    /// Traces that ended with an error are answers too, for metrics of traces, and no failed trials
+    #[arg(long, requires = "traces")]
+    pub(super) with_failed: bool,
 
     #[command(flatten)]
     pub(super) selection: Selection,

@@ -70,9 +70,14 @@ pub(super) fn experiment(
     let version;
     experiment = match (&store, &args.field, args.program.split_first()) {
         (Some(store), ..) if args.traces => {
-            version = Some("recorded traces".to_owned());
+            let which = if args.with_failed {
+                "recorded traces, also failed ones"
+            } else {
+                "recorded traces"
+            };
+            version = Some(which.to_owned());
             let source: Arc<Store> = Arc::clone(store);
-            experiment.task(RecordedTask::new(source))
+            experiment.task(RecordedTask::new(source).with_failed(args.with_failed))
         }
         (_, Some(field), _) => {
             version = Some(format!("the field {field}"));
