@@ -45,6 +45,7 @@ pub mod query;
 #[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
 pub mod rest;
 mod secret;
+pub mod series;
 pub mod session;
 pub mod settings;
 pub mod source;

@@ -403,6 +403,8 @@ pub struct ItemChanges {
     pub change_description: Option<String>,
     /// Labels of the new version.
     pub tags: Option<Vec<String>>,
+    /// What its author notes about the new version.
+    pub metadata: Option<Json>,
     /// How its items are judged.
     pub evaluators: Option<Json>,
     /// How often its items run.

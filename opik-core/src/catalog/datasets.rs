@@ -129,6 +129,9 @@ pub struct DatasetVersion {
     /// What changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_description: Option<String>,
+    /// What its author notes about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Json>,
     /// How its items are judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluators: Option<Json>,
@@ -167,6 +170,7 @@ impl DatasetVersion {
             items_modified: 0,
             items_deleted: 0,
             change_description: None,
+            metadata: None,
             evaluators: before.and_then(|before| before.evaluators.clone()),
             execution_policy: before.and_then(|before| before.execution_policy.clone()),
             audit: Audit::new(at),

@@ -28,12 +28,14 @@
 
 mod audit;
 mod bulk;
+mod columns;
 mod dataset_items;
 mod datasets;
 mod entries;
 mod experiment_items;
 mod experiments;
 mod filter;
+mod groups;
 mod listing;
 mod optimizations;
 mod prompts;
@@ -43,6 +45,7 @@ mod template;
 
 pub use audit::{Audit, USER};
 pub use bulk::{BulkItem, BulkUpload, record_bulk};
+pub use columns::{Column, columns_of};
 pub use dataset_items::{
     DatasetItem, DeleteItems, ItemBatchUpdate, ItemChanges, ItemEdit, ItemQuery, ItemUpdate,
     NewItem, PutItems,
@@ -64,6 +67,7 @@ pub use experiments::{
     Percentiles, PromptLink,
 };
 pub use filter::{Condition, FieldKind, Fields, Order};
+pub use groups::{ExperimentGroup, GroupBy, GroupTotals, group_experiments};
 pub use listing::{Found, Listing, Numbered, ProjectChoice};
 pub use optimizations::{
     NewOptimization, Optimization, OptimizationCatalog, OptimizationQuery, OptimizationUpdate,

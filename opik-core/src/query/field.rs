@@ -160,6 +160,7 @@ const TRACE_ONLY: &[(&str, FieldType)] = &[
     ("span_count", Number),
     ("span_feedback_scores", FeedbackScores),
     ("thread_id", StringExact),
+    ("guardrails", String),
     ("visibility_mode", Enum),
     ("annotation_queue_ids", List),
     ("experiment_id", StringExact),

@@ -136,7 +136,9 @@ pub enum FilterError {
 
 impl Filter {
     /// Checks a condition by Opik's table of operators. `key` is the path or score name of the
-    /// fields that have parts; an empty one is none, and other fields ignore it.
+    /// fields that have parts; an empty one is none, and other fields ignore it. The field
+    /// `custom` stands for the one that its key begins with: `input.a.b` is a path into the input,
+    /// `input` alone is its text.
     ///
     /// Two rules are wider than the real server's: a moment may be in any spelling that
     /// [`Timestamp`] reads, and values are taken as they are, without the server's extra
@@ -163,6 +165,10 @@ impl Filter {
         key: Option<&str>,
         value: &str,
     ) -> Result<Self, FilterError> {
+        let (field, key) = match field {
+            "custom" => custom(key.unwrap_or_default()),
+            _ => (field, key),
+        };
         let field = Field::find(entity, field)
             .ok_or_else(|| FilterError::UnknownField(field.to_owned()))?;
         let filter = Self {
@@ -296,6 +302,16 @@ impl Filter {
     }
 }
 
+/// The field that the key of a `custom` condition begins with, and the rest of the key.
+fn custom(key: &str) -> (&str, Option<&str>) {
+    match key.split_once('.') {
+        Some(("input", path)) => ("input_json", Some(path)),
+        Some(("output", path)) => ("output_json", Some(path)),
+        Some(("metadata", path)) => ("metadata", Some(path)),
+        _ => (key, None),
+    }
+}
+
 #[derive(Deserialize)]
 struct WireFilter {
     field: String,
@@ -342,6 +358,26 @@ mod tests {
         for none in ["", " ", "null", "\"\"", "[]"] {
             assert_eq!(Filter::parse_list(Entity::Trace, none), Ok(Vec::new()));
         }
+    }
+
+    #[test]
+    fn a_custom_condition_is_one_on_the_field_that_its_key_begins_with() {
+        let custom = |key, operator| Filter::new(Entity::Trace, "custom", operator, Some(key), "x");
+        let path = custom("input.a.b", Operator::Equal).unwrap();
+        let plain = Filter::new(
+            Entity::Trace,
+            "input_json",
+            Operator::Equal,
+            Some("a.b"),
+            "x",
+        );
+        assert_eq!(Ok(path), plain);
+        let whole = custom("output", Operator::Contains).unwrap();
+        let plain = Filter::new(Entity::Trace, "output", Operator::Contains, None, "x");
+        assert_eq!(Ok(whole), plain);
+        assert!(custom("nothing.a", Operator::Equal).is_err());
+        assert!(custom("", Operator::Equal).is_err());
+        assert!(custom("custom", Operator::Equal).is_err());
     }
 
     #[test]

@@ -14,6 +14,8 @@
 //!   [`text_at`].
 //! - A score is found by name in any case; without one, only `is_empty` holds. Of several, one
 //!   that fits is enough.
+//! - `guardrails` is `failed` when any check failed, `passed` when all did not, and the empty text
+//!   without checks.
 //! - A span without a type is `general`, a trace without a visibility is `default`.
 
 use std::borrow::Cow;

@@ -93,6 +93,7 @@ pub(super) fn of_trace(trace: &Trace, field: Field) -> Value<'_> {
         "llm_span_count" => Value::count(as_count(trace.llm_span_count)),
         "span_count" => Value::count(as_count(trace.span_count)),
         "thread_id" => Value::text(trace.thread_id.as_deref()),
+        "guardrails" => Value::text(guardrails(trace)),
         "visibility_mode" => Value::text(Some(
             trace
                 .visibility_mode
@@ -175,6 +176,21 @@ pub(super) fn of_thread(thread: &Thread, field: Field) -> Value<'_> {
         // A field that threads do not have: nothing is there.
         _ => Value::Text(None),
     }
+}
+
+/// `failed` when any check failed, else `passed`; none without checks.
+fn guardrails(trace: &Trace) -> Option<&'static str> {
+    let mut checks = trace
+        .guardrails_validations
+        .iter()
+        .flat_map(|validation| &validation.checks)
+        .peekable();
+    checks.peek()?;
+    Some(if checks.any(|check| check.result == "failed") {
+        "failed"
+    } else {
+        "passed"
+    })
 }
 
 fn error_type(error: Option<&crate::ErrorInfo>) -> Option<&str> {

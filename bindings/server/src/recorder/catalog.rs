@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use opik_core::catalog::{Condition, Fields, Found, Listing, Numbered, Order, check_count};
+use opik_core::catalog::{Column, Condition, Fields, Found, Listing, Numbered, Order, check_count};
 use opik_core::{EntityId, Json};
 use serde::{Deserialize, Serialize};
 
@@ -62,17 +62,17 @@ pub(super) fn reply<T>(
     PageReply::new(page.page(), listing.items, total, sortable_by)
 }
 
-/// A page of what has columns. Nobody asks which ones, so there are none.
+/// A page of what has columns.
 #[derive(Debug, Serialize)]
 pub(super) struct WithColumns<T> {
     #[serde(flatten)]
     page: PageReply<T>,
-    columns: [(); 0],
+    columns: Vec<Column>,
 }
 
 impl<T> WithColumns<T> {
-    pub(super) fn new(page: PageReply<T>) -> Self {
-        Self { page, columns: [] }
+    pub(super) fn new(page: PageReply<T>, columns: Vec<Column>) -> Self {
+        Self { page, columns }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
 use opik_core::catalog::{
     CompareQuery, DatasetCatalog as _, DatasetItem, DeleteItems, ExperimentCatalog as _,
-    ItemBatchUpdate, ItemChanges, ItemQuery, ItemUpdate, Numbered, PutItems,
+    ItemBatchUpdate, ItemChanges, ItemQuery, ItemUpdate, Numbered, PutItems, columns_of,
 };
 use opik_core::{EntityId, Json as Content};
 use serde::Deserialize;
@@ -14,9 +14,13 @@ use serde::Deserialize;
 use super::catalog::{
     WithColumns, conditions, created_with, filters, lines, order, page, reply, stream,
 };
+use super::stats::Stats;
 use super::{checks, datasets, experiment_items};
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, Params, PathId, charge, no_content};
+
+/// How many items tell the columns of all.
+const SAMPLED: usize = 200;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -28,6 +32,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/datasets/{id}/items", get(list))
         .route("/datasets/{id}/items/changes", post(change))
         .route("/datasets/{id}/items/experiments/items", get(compare))
+        .route("/datasets/{id}/items/experiments/items/stats", get(stats))
         .route(
             "/datasets/{id}/items/experiments/items/output/columns",
             get(columns),
@@ -141,7 +146,13 @@ async fn list(
     query.conditions = conditions(&params, DatasetItem::FIELDS)?;
     query.page = page(&params, 10)?;
     let items = app.store().items(&query).await?;
-    Ok(WithColumns::new(reply(query.page, items, &[])).into_response())
+    // The newest items stand for all of the version, so that pages have the same columns.
+    let mut newest = ItemQuery::of(id);
+    newest.version = query.version;
+    newest.page = Numbered::new(1, SAMPLED);
+    let newest = app.store().items(&newest).await?.items;
+    let columns = columns_of("data", newest.iter().chain(&items.items).map(|it| &it.data));
+    Ok(WithColumns::new(reply(query.page, items, &[]), columns).into_response())
 }
 
 async fn change(
@@ -178,13 +189,35 @@ async fn compare(
         row.experiment_items = runs.into_iter().map(experiment_items::shown).collect();
         row
     });
-    Ok(WithColumns::new(reply(query.page, items, &[])).into_response())
+    let columns = columns_of("data", items.items.iter().map(|row| &row.item.data));
+    Ok(WithColumns::new(reply(query.page, items, &[]), columns).into_response())
 }
 
-/// No user interface is here that would show them.
-async fn columns(params: Params) -> Result<Json<serde_json::Value>, ApiError> {
-    if params.get("experiment_ids").is_some() {
-        experiments(&params)?;
-    }
-    Ok(Json(serde_json::json!({"columns": []})))
+/// What the runs of the newest items gave, and what their columns are.
+async fn columns(
+    State(app): State<App>,
+    PathId(id): PathId<EntityId>,
+    params: Params,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let mut query = CompareQuery::of(id, experiments(&params)?);
+    query.page = Numbered::new(1, SAMPLED);
+    let rows = app.store().compare(&query).await?.items;
+    let runs = rows.iter().flat_map(|row| &row.experiment_items);
+    let columns = columns_of("output", runs.filter_map(|run| run.output.as_ref()));
+    Ok(Json(serde_json::json!({"columns": columns})))
+}
+
+/// Sums and means over the runs of experiments.
+async fn stats(
+    State(app): State<App>,
+    PathId(id): PathId<EntityId>,
+    params: Params,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let mut query = CompareQuery::of(id, experiments(&params)?);
+    query.conditions = conditions(&params, CompareQuery::FIELDS)?;
+    query.page = Numbered::new(1, usize::MAX);
+    let rows = app.store().compare(&query).await?.items;
+    Ok(Json(Stats::of_runs(
+        rows.iter().flat_map(|row| &row.experiment_items),
+    )))
 }

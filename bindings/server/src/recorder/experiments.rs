@@ -1,11 +1,14 @@
 //! Experiments.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
 use opik_core::catalog::{
-    Experiment, ExperimentCatalog as _, ExperimentQuery, ExperimentUpdate, NewExperiment, Numbered,
+    Experiment, ExperimentCatalog as _, ExperimentGroup, ExperimentQuery, ExperimentUpdate,
+    GroupBy, NewExperiment, Numbered, group_experiments,
 };
 use opik_core::{EntityId, ProjectId};
 use serde::Deserialize;
@@ -22,6 +25,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/experiments/delete", post(delete))
         .route("/experiments/finish", post(finish))
         .route("/experiments/batch", patch(change_many))
+        .route("/experiments/groups", get(groups))
+        .route("/experiments/groups/aggregations", get(totals))
         .route("/experiments/feedback-scores/names", get(score_names))
         .route("/experiments/{id}", get(find).patch(change))
         .route("/projects/{id}/experiments", get(list_of_project))
@@ -68,6 +73,52 @@ async fn listed(
     query.order = order(params, Experiment::FIELDS)?;
     let listing = app.store().experiments(&query).await?;
     Ok(reply(query.page, listing, &[]).into_response())
+}
+
+/// The experiments that match, in groups of groups.
+async fn grouped(
+    app: &App,
+    params: &Params,
+    with_totals: bool,
+) -> Result<(Vec<GroupBy>, BTreeMap<String, ExperimentGroup>), ApiError> {
+    let by = GroupBy::parse_list(params.required("groups")?)?;
+    let mut query = ExperimentQuery::default();
+    query.page = Numbered::new(1, usize::MAX);
+    query.project = params.id("project_id")?;
+    query.name = params.get("name").map(str::to_owned);
+    query.types = params.names("types")?;
+    query.conditions = conditions(params, Experiment::FIELDS)?;
+    let experiments = app.store().experiments(&query).await?.items;
+    let groups = group_experiments(&experiments, &by, with_totals);
+    Ok((by, groups))
+}
+
+async fn groups(
+    State(app): State<App>,
+    params: Params,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let (by, content) = grouped(&app, &params, false).await?;
+    // The values of each level, in their order.
+    let mut details = Vec::with_capacity(by.len());
+    let mut level: Vec<_> = vec![&content];
+    for _ in &by {
+        let values: BTreeSet<&String> = level.iter().flat_map(|groups| groups.keys()).collect();
+        details.push(serde_json::json!({"group_sorting": values}));
+        let inner = level.iter().flat_map(|groups| groups.values());
+        level = inner.map(|group| &group.groups).collect();
+    }
+    Ok(Json(serde_json::json!({
+        "content": content,
+        "details": {"groups_details": details},
+    })))
+}
+
+async fn totals(
+    State(app): State<App>,
+    params: Params,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let (_, content) = grouped(&app, &params, true).await?;
+    Ok(Json(serde_json::json!({"content": content})))
 }
 
 async fn create(

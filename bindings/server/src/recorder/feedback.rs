@@ -1,5 +1,7 @@
 //! Feedback scores on traces, spans and threads.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post, put};
@@ -35,6 +37,7 @@ pub(super) fn routes() -> Router<App> {
             "/traces/threads/feedback-scores/delete",
             post(unscore_thread),
         )
+        .route("/projects/feedback-scores/names", get(names_of_projects))
         .route("/traces/feedback-scores/names", get(trace_names))
         .route("/spans/feedback-scores/names", get(span_names))
         .route("/traces/threads/feedback-scores/names", get(thread_names))
@@ -266,4 +269,26 @@ async fn span_names(State(app): State<App>, params: Params) -> Result<Json<Value
 
 async fn thread_names(State(app): State<App>, params: Params) -> Result<Json<Value>, ApiError> {
     names(&app, ScoredKind::Threads, &params).await
+}
+
+/// The names of scores of traces in several projects, or in all.
+async fn names_of_projects(
+    State(app): State<App>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let projects = match params.get("project_ids") {
+        None => vec![None],
+        Some(text) => {
+            let ids: Vec<ProjectId> = serde_json::from_str(text).map_err(|_| {
+                ApiError::bad_request(format!("Invalid query param project_ids '{text}'"))
+            })?;
+            ids.into_iter().map(Some).collect()
+        }
+    };
+    let mut names = BTreeSet::new();
+    for project in projects {
+        names.extend(app.store().score_names(ScoredKind::Traces, project).await?);
+    }
+    let scores: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    Ok(Json(json!({"scores": scores})))
 }

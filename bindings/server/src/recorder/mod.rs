@@ -48,6 +48,7 @@ mod catalog;
 mod checks;
 mod comments;
 mod dashboards;
+mod dataset_files;
 mod dataset_items;
 mod dataset_versions;
 mod datasets;
@@ -56,12 +57,16 @@ mod experiment_items;
 mod experiments;
 mod feedback;
 mod feedback_definitions;
+mod from_records;
 mod guardrails;
+mod openapi;
 mod optimizations;
 mod otlp;
+mod project_metrics;
 mod projects;
 mod prompt_versions;
 mod prompts;
+mod queue_locks;
 mod reinject;
 mod rows;
 mod search;
@@ -88,18 +93,22 @@ pub(crate) fn private_routes() -> Router<App> {
         .merge(dashboards::routes())
         .merge(dataset_items::routes())
         .merge(dataset_versions::routes())
+        .merge(dataset_files::routes())
         .merge(datasets::routes())
         .merge(environments::routes())
         .merge(experiment_items::routes())
         .merge(experiments::routes())
         .merge(feedback::routes())
         .merge(feedback_definitions::routes())
+        .merge(from_records::routes())
         .merge(guardrails::routes())
         .merge(optimizations::routes())
         .merge(otlp::routes())
+        .merge(project_metrics::routes())
         .merge(projects::routes())
         .merge(prompt_versions::routes())
         .merge(prompts::routes())
+        .merge(queue_locks::routes())
         .merge(spans::routes())
         .merge(threads::routes())
         .merge(traces::routes())
@@ -108,5 +117,5 @@ pub(crate) fn private_routes() -> Router<App> {
 
 /// What is served to anyone.
 pub(crate) fn public_routes() -> Router<App> {
-    system::public_routes()
+    system::public_routes().merge(openapi::routes())
 }

@@ -46,7 +46,8 @@ fn unknown() -> ApiError {
     ApiError::message(StatusCode::NOT_FOUND, "Project not found")
 }
 
-async fn list(State(app): State<App>, params: Params) -> Result<PageReply<Project>, ApiError> {
+/// The projects that a list is asked for, in its order.
+pub(super) async fn selected(app: &App, params: &Params) -> Result<Vec<Project>, ApiError> {
     let mut projects = app.store().all_projects().await?;
     if let Some(part) = params.get("name") {
         let part = part.to_lowercase();
@@ -65,6 +66,11 @@ async fn list(State(app): State<App>, params: Params) -> Result<PageReply<Projec
             projects.reverse();
         }
     }
+    Ok(projects)
+}
+
+async fn list(State(app): State<App>, params: Params) -> Result<PageReply<Project>, ApiError> {
+    let projects = selected(&app, &params).await?;
     Ok(PageReply::of_all(projects, params.page(10)?, SORTABLE))
 }
 

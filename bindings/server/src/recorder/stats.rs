@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use opik_core::{FeedbackScore, Span, Trace, Usage};
+use opik_core::catalog::ExperimentItem;
+use opik_core::series::nearest_ranks;
+use opik_core::{FeedbackScore, ProjectId, Span, Trace, Usage};
 use serde_json::{Value, json};
 
 /// What is added up while records go by.
@@ -107,14 +109,14 @@ impl Stats {
         let records = float(self.records).max(1.0);
         let mut stats = vec![
             json!({"name": counted, "type": "COUNT", "value": self.records}),
-            json!({"name": "duration", "type": "PERCENTAGE", "value": percentiles(&mut self.durations)}),
+            json!({"name": "duration", "type": "PERCENTAGE", "value": nearest_ranks(&mut self.durations)}),
             json!({"name": "total_estimated_cost", "type": "AVG", "value": self.cost / records}),
             json!({"name": "total_estimated_cost_sum", "type": "AVG", "value": self.cost}),
             json!({"name": "tags", "type": "AVG", "value": float(self.tags) / records}),
             json!({"name": "error_count", "type": "COUNT", "value": self.errors}),
         ];
         if !self.first_tokens.is_empty() {
-            stats.push(json!({"name": "ttft", "type": "PERCENTAGE", "value": percentiles(&mut self.first_tokens)}));
+            stats.push(json!({"name": "ttft", "type": "PERCENTAGE", "value": nearest_ranks(&mut self.first_tokens)}));
         }
         for (name, mean) in &self.usage {
             stats
@@ -138,35 +140,56 @@ impl Stats {
         json!({"stats": stats})
     }
 
+    /// The same as an entry of the list of projects.
+    pub(super) fn of_project(mut self, id: ProjectId) -> Value {
+        let means = |means: &BTreeMap<String, Mean>| -> Vec<Value> {
+            let named = |(name, mean): (&String, &Mean)| json!({"name": name, "value": mean.get()});
+            means.iter().map(named).collect()
+        };
+        let usage: BTreeMap<&String, f64> = self
+            .usage
+            .iter()
+            .map(|(name, mean)| (name, mean.get()))
+            .collect();
+        json!({
+            "project_id": id,
+            "trace_count": self.records,
+            "thread_count": self.threads.len(),
+            "feedback_scores": means(&self.scores),
+            "usage": usage,
+            "duration": nearest_ranks(&mut self.durations),
+            "total_estimated_cost": self.cost / float(self.records).max(1.0),
+            "total_estimated_cost_sum": self.cost,
+            "guardrails_failed_count": self.failed_guardrails,
+            "error_count": {"count": self.errors, "deviation": 0},
+        })
+    }
+
+    /// Sums and means over runs of experiments.
+    pub(super) fn of_runs<'r>(runs: impl Iterator<Item = &'r ExperimentItem>) -> Value {
+        let mut stats = Self::default();
+        let none = Usage::default();
+        let mut traces = std::collections::BTreeSet::new();
+        for run in runs {
+            traces.insert(run.trace_id);
+            stats.count(
+                run.usage.as_ref().unwrap_or(&none),
+                &run.feedback_scores,
+                run.total_estimated_cost,
+                0,
+            );
+            stats.durations.extend(run.duration);
+        }
+        let mut all = vec![json!({"name": "trace_count", "type": "COUNT", "value": traces.len()})];
+        let shared = stats.shared("experiment_items_count").into_iter();
+        all.extend(shared.filter(|one| {
+            let name = one.get("name").and_then(Value::as_str);
+            !matches!(name, Some("tags" | "error_count"))
+        }));
+        json!({"stats": all})
+    }
+
     pub(super) fn of_spans(mut self) -> Value {
         json!({"stats": self.shared("span_count")})
-    }
-}
-
-/// The 50th, 90th and 99th percentile, by nearest rank.
-fn percentiles(values: &mut [f64]) -> Value {
-    values.sort_by(f64::total_cmp);
-    let at = |percent: usize| -> f64 {
-        let rank = (values.len() * percent).div_ceil(100).max(1);
-        values.get(rank - 1).copied().unwrap_or(0.0)
-    };
-    json!({"p50": at(50), "p90": at(90), "p99": at(99)})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_values_that_occur() {
-        let mut values: Vec<f64> = (1..=10).rev().map(f64::from).collect();
-        assert_eq!(
-            percentiles(&mut values),
-            json!({"p50": 5.0, "p90": 9.0, "p99": 10.0})
-        );
-        assert_eq!(
-            percentiles(&mut []),
-            json!({"p50": 0.0, "p90": 0.0, "p99": 0.0})
-        );
     }
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::checks;
+use super::project_metrics::each_trace;
 use super::reinject;
 use super::rows::{TraceRow, Update};
 use super::search::{SearchBody, project_of, shape_of, streamed};
@@ -235,17 +236,7 @@ async fn stats(State(app): State<App>, params: Params) -> Result<Response, ApiEr
     query.sort = None;
     query.without_content = true;
     let mut stats = Stats::default();
-    let mut next = Some(PageRequest::first(opik_core::source::MAX_PAGE));
-    while let Some(page) = next.take() {
-        query.page = page;
-        let page = app.store().search_traces(&query).await?;
-        for trace in &page.items {
-            stats.count_trace(trace);
-        }
-        next = page
-            .next
-            .map(|next| PageRequest::after(next, opik_core::source::MAX_PAGE));
-    }
+    each_trace(&app, query, |trace| stats.count_trace(&trace)).await?;
     Ok(Json(stats.of_traces()).into_response())
 }
 

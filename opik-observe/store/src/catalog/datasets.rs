@@ -155,6 +155,7 @@ impl Change<'_, '_> {
         )?;
         let record = &mut version.record;
         record.change_description = changes.change_description;
+        record.metadata = changes.metadata.filter(|json| json.as_str() != "null");
         record.evaluators = changes.evaluators.or_else(|| record.evaluators.take());
         if changes.clear_execution_policy == Some(true) {
             record.execution_policy = None;

@@ -1,7 +1,7 @@
 //! What the catalogue says about a trace: its experiment and the queues that it waits in.
 
 use opik_core::model::{AnnotationQueueRef, ExperimentRef};
-use opik_core::{EntityId, Trace};
+use opik_core::{EntityId, Trace, TraceId};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::StoreError;
@@ -35,21 +35,32 @@ pub(crate) fn join(conn: &Connection, trace: &mut Trace) -> Result<(), StoreErro
         })
         .optional()?;
     trace.experiment = experiment.or(trace.experiment.take());
+    for queue in queues(conn, trace.id)? {
+        trace.annotation_queues.retain(|known| known.id != queue.id);
+        trace.annotation_queues.push(queue);
+    }
+    Ok(())
+}
+
+/// The queues that a trace, or the thread with this identifier of the store, waits in.
+pub(crate) fn queues(
+    conn: &Connection,
+    item: TraceId,
+) -> Result<Vec<AnnotationQueueRef>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT entry.id, body ->> '$.name' FROM queue_item item
          JOIN catalog_entry entry ON entry.kind = 5 AND entry.id = item.queue
          WHERE item.item = ?1 ORDER BY item.at, item.queue",
     )?;
-    let queues = statement.query_map([trace.id.as_bytes()], |row| {
+    let queues = statement.query_map([item.as_bytes()], |row| {
+        let id: Option<[u8; 16]> = row.get(0)?;
         Ok(AnnotationQueueRef {
-            id: text(row.get(0)?).unwrap_or_default(),
+            id: id
+                .map(EntityId::from_bytes)
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
             name: row.get(1)?,
         })
     })?;
-    for queue in queues {
-        let queue = queue?;
-        trace.annotation_queues.retain(|known| known.id != queue.id);
-        trace.annotation_queues.push(queue);
-    }
-    Ok(())
+    Ok(queues.collect::<Result<_, _>>()?)
 }

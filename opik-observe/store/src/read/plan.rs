@@ -165,6 +165,8 @@ pub(super) struct Needs {
     pub(super) span_scores: bool,
     /// Its experiment and annotation queues.
     pub(super) catalog: bool,
+    /// What its guardrails found.
+    pub(super) guardrails: bool,
 }
 
 impl Needs {
@@ -177,6 +179,10 @@ impl Needs {
             "experiment_id" | "annotation_queue_ids" => Self {
                 body: true,
                 catalog: true,
+                ..Self::default()
+            },
+            "guardrails" => Self {
+                guardrails: true,
                 ..Self::default()
             },
             "feedback_scores" => Self {
@@ -202,6 +208,7 @@ impl Needs {
             scores: self.scores || other.scores,
             span_scores: self.span_scores || other.span_scores,
             catalog: self.catalog || other.catalog,
+            guardrails: self.guardrails || other.guardrails,
         }
     }
 }

@@ -106,11 +106,19 @@ impl Reader {
             trace
                 .comments
                 .extend(comments::of(&self.conn, 0, trace.id.as_bytes())?);
-            trace
-                .guardrails_validations
-                .extend(checks::guardrails_of(&self.conn, trace.id)?);
+            self.join_guardrails(&mut trace)?;
         }
         Ok(trace)
+    }
+
+    /// Puts in what guardrails found, once.
+    fn join_guardrails(&self, trace: &mut Trace) -> Result<(), StoreError> {
+        for found in checks::guardrails_of(&self.conn, trace.id)? {
+            let known = &mut trace.guardrails_validations;
+            known.retain(|one| one.span_id != found.span_id);
+            known.push(found);
+        }
+        Ok(())
     }
 
     /// A page of the traces that match.
@@ -188,6 +196,9 @@ impl Reader {
         }
         if needs.catalog {
             self.join_catalog(&mut record.trace)?;
+        }
+        if needs.guardrails {
+            self.join_guardrails(&mut record.trace)?;
         }
         let trace = &record.trace;
         let content = [&trace.input, &trace.output, &trace.metadata];

@@ -11,6 +11,7 @@ use opik_core::{Json, PageRequest, ProjectId, Timestamp, TraceId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{comments, projects};
+use crate::catalog::of_traces;
 use crate::error::StoreError;
 use crate::pack::ProjectRef;
 use crate::read::Reader;
@@ -178,6 +179,7 @@ impl Reader {
         let target = opik_core::model::ScoreTarget::Thread(row.id.clone());
         thread.feedback_scores = self.scores_of(&ScoreKey::of(&target, row.project))?;
         thread.comments = comments::of(self.conn(), 2, row.model.as_bytes())?;
+        thread.annotation_queues = of_traces::queues(self.conn(), row.model)?;
         Ok(Some(thread))
     }
 }
