@@ -1,7 +1,7 @@
 //! Rows of datasets in files: CSV, JSON and JSONL, read and written.
 //!
 //! In CSV every value is a text, and the first line has the names. A cell that is a JSON object or
-//! list is read as that; numbers and words stay texts, as nobody can tell what a cell `007` was.
+//! list is read as that, and names are in alphabetical order; numbers and words stay texts, as nobody can tell what a cell `007` was.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub enum TableError {
 /// use opik_formats::{TableFormat, read_table};
 ///
 /// let rows = read_table(TableFormat::Csv, b"q,meta\nwhy?,\"{\"\"n\"\": 1}\"\n")?;
-/// assert_eq!(rows[0].as_str(), r#"{"q":"why?","meta":{"n":1}}"#);
+/// assert_eq!(rows[0].as_str(), r#"{"meta":{"n":1},"q":"why?"}"#);
 /// # Ok::<(), opik_formats::TableError>(())
 /// ```
 ///
@@ -65,9 +65,9 @@ pub fn read_table(format: TableFormat, bytes: &[u8]) -> Result<Vec<Json>, TableE
     match format {
         TableFormat::Csv => read_csv(bytes),
         TableFormat::Json => {
-            let rows: Vec<Value> =
+            let rows: Vec<Json> =
                 serde_json::from_slice(bytes).map_err(|error| TableError::Json(error.line()))?;
-            rows.iter()
+            rows.into_iter()
                 .enumerate()
                 .map(|(n, row)| object(n, row))
                 .collect()
@@ -77,19 +77,21 @@ pub fn read_table(format: TableFormat, bytes: &[u8]) -> Result<Vec<Json>, TableE
             lines
                 .filter(|(_, line)| !line.trim_ascii().is_empty())
                 .map(|(n, line)| {
-                    let row: Value =
-                        serde_json::from_slice(line).map_err(|_| TableError::Json(n + 1))?;
-                    object(n, &row)
+                    let row = serde_json::from_slice(line).map_err(|_| TableError::Json(n + 1))?;
+                    object(n, row)
                 })
                 .collect()
         }
     }
 }
 
-fn object(n: usize, row: &Value) -> Result<Json, TableError> {
-    match row {
-        Value::Object(members) if !members.is_empty() => Ok(Json::from_value(row)),
-        _ => Err(TableError::Row(n + 1)),
+/// The row as it is written, if it is an object with something in it.
+fn object(n: usize, row: Json) -> Result<Json, TableError> {
+    let inside = row.as_str().trim_start().strip_prefix('{');
+    if inside.is_some_and(|inside| inside.trim_start().starts_with('"')) {
+        Ok(row)
+    } else {
+        Err(TableError::Row(n + 1))
     }
 }
 
@@ -177,8 +179,8 @@ mod tests {
         assert_eq!(
             texts(&rows),
             [
-                r#"{"q":"says \"hi\"\nthere","expected":"007"}"#,
-                r#"{"q":[1,2],"expected":"{not json"}"#
+                r#"{"expected":"007","q":"says \"hi\"\nthere"}"#,
+                r#"{"expected":"{not json","q":[1,2]}"#
             ]
         );
         assert_eq!(
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn json_and_jsonl_name_the_place_of_a_problem() {
         let rows = read_table(TableFormat::Json, b"[{\"a\": 1}, {\"b\": null}]").unwrap();
-        assert_eq!(texts(&rows), [r#"{"a":1}"#, r#"{"b":null}"#]);
+        assert_eq!(texts(&rows), [r#"{"a": 1}"#, r#"{"b": null}"#]);
         let rows = read_table(TableFormat::Jsonl, b"\xef\xbb\xbf{\"a\": 1}\n\n{\"a\": 2}").unwrap();
         assert_eq!(rows.len(), 2);
         let problem = |format, text: &[u8]| read_table(format, text).unwrap_err().to_string();

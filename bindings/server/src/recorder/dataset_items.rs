@@ -21,6 +21,12 @@ use crate::http::{ApiError, JsonBody, Params, PathId, charge, no_content};
 
 /// How many items tell the columns of all.
 const SAMPLED: usize = 200;
+/// Pages that are larger are read by programs, which do not look at columns.
+const LARGEST_SHOWN: usize = 1_000;
+
+fn has_columns(params: &Params) -> Result<bool, ApiError> {
+    Ok(params.page(10)?.1 <= LARGEST_SHOWN)
+}
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -146,12 +152,15 @@ async fn list(
     query.conditions = conditions(&params, DatasetItem::FIELDS)?;
     query.page = page(&params, 10)?;
     let items = app.store().items(&query).await?;
-    // The newest items stand for all of the version, so that pages have the same columns.
-    let mut newest = ItemQuery::of(id);
-    newest.version = query.version;
-    newest.page = Numbered::new(1, SAMPLED);
-    let newest = app.store().items(&newest).await?.items;
-    let columns = columns_of("data", newest.iter().chain(&items.items).map(|it| &it.data));
+    let mut columns = Vec::new();
+    if has_columns(&params)? {
+        // The newest items stand for all of the version, so that pages have the same columns.
+        let mut newest = ItemQuery::of(id);
+        newest.version = query.version;
+        newest.page = Numbered::new(1, SAMPLED);
+        let newest = app.store().items(&newest).await?.items;
+        columns = columns_of("data", newest.iter().chain(&items.items).map(|it| &it.data));
+    }
     Ok(WithColumns::new(reply(query.page, items, &[]), columns).into_response())
 }
 
@@ -189,7 +198,11 @@ async fn compare(
         row.experiment_items = runs.into_iter().map(experiment_items::shown).collect();
         row
     });
-    let columns = columns_of("data", items.items.iter().map(|row| &row.item.data));
+    let columns = if has_columns(&params)? {
+        columns_of("data", items.items.iter().map(|row| &row.item.data))
+    } else {
+        Vec::new()
+    };
     Ok(WithColumns::new(reply(query.page, items, &[]), columns).into_response())
 }
 

@@ -26,19 +26,43 @@ fn routed() -> BTreeSet<(String, String)> {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let text = text.split("#[cfg(test)]").next().unwrap().to_owned();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let lines = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        let text = lines.collect::<Vec<_>>().join("\n");
         for route in text.split(".route(").skip(1) {
             let path = route.split('"').nth(1).unwrap();
-            let rest = route.split_once(path).unwrap().1;
-            let calls = rest.split("\n        .").next().unwrap();
+            let calls = arguments(route.split_once(path).unwrap().1);
             for method in ["get", "post", "put", "patch", "delete"] {
-                if calls.contains(&format!("{method}(")) {
+                let call = format!("{method}(");
+                let is_called = calls.match_indices(&call).any(|(at, _)| {
+                    let before = calls.get(..at).unwrap().chars().next_back();
+                    !before.is_some_and(|it| it.is_alphanumeric() || it == '_')
+                });
+                if is_called {
                     routes.insert((method.to_owned(), nameless(path)));
                 }
             }
         }
     }
     routes
+}
+
+/// The text up to the parenthesis that ends the arguments.
+fn arguments(text: &str) -> &str {
+    let mut depth = 1;
+    for (at, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return text.get(..at).unwrap();
+        }
+    }
+    text
 }
 
 fn nameless(path: &str) -> String {

@@ -18,7 +18,7 @@ def command(*words, wanted=0, home=None, **environment):
     if home:
         env["HOME"] = home
         env.pop("OPIK_CONFIG_PATH", None)
-    done = subprocess.run([sys.executable, "-m", "opik.cli", *words], capture_output=True, text=True, env=env, timeout=120)
+    done = subprocess.run([sys.executable, "-m", "opik.cli", *words], capture_output=True, text=True, env=env, timeout=300)
     assert done.returncode == wanted, f"{words} ended with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout + done.stderr
 

@@ -38,7 +38,7 @@ def equal(left, right, what=""):
     assert left == right, f"{what}: {left!r} is not {right!r}"
 
 
-def wait(ask, what="what was asked for", limit=15):
+def wait(ask, what="what was asked for", limit=60):
     """The first answer that counts as true."""
     end = time.time() + limit
     while True:
