@@ -6,7 +6,7 @@ use opik_core::Secret;
 use reqwest::Url;
 
 use crate::http::{Address, Headers, HttpClient};
-use crate::openai::Spelling;
+use crate::openai::{Spelling, Uncounted};
 use crate::{OpenAiModel, SetupError};
 
 /// What the proxy gets instead of a key: it knows the caller by cookie or not at all.
@@ -46,6 +46,7 @@ pub struct OpikProxy {
     http: HttpClient,
     url: Arc<Url>,
     usage: bool,
+    uncounted: Uncounted,
 }
 
 /// On whose behalf the proxy is asked.
@@ -110,11 +111,13 @@ impl OpikProxy {
             http: http.clone(),
             url: Arc::new(url),
             usage: false,
+            uncounted: Uncounted::default(),
         })
     }
 
-    /// Whether token counts are asked for while streaming. They are not by default: the Python
-    /// program never did, and providers behind the proxy may refuse `stream_options`.
+    /// Whether token counts are asked for while streaming (`stream_options`). They are not by default,
+    /// because the Python program never did. Where a provider behind the proxy refuses them, the
+    /// question is asked again without, and the model is not asked for them again.
     #[must_use]
     pub fn usage(mut self, on: bool) -> Self {
         self.usage = on;
@@ -142,8 +145,7 @@ impl OpikProxy {
         // The models that know only the newer name are OpenAI's.
         spelling.completion_limit = spelling.developer || model.starts_with("gpt-5");
         let (url, headers) = (Url::clone(&self.url), caller.headers()?);
-        Ok(OpenAiModel::at(
-            &self.http, url, name, model, headers, spelling,
-        ))
+        let asked = OpenAiModel::at(&self.http, url, name, model, headers, spelling);
+        Ok(asked.counting(&self.uncounted))
     }
 }

@@ -153,6 +153,8 @@ impl Assistant {
         let place = self.0.registry.enter(&live, busy, config)?;
         let (taken, accepted) = oneshot::channel();
         let task = driver::run(self.clone(), ask, Arc::clone(&live), place, taken);
+        // Whoever waits for the answer listens, however long the trace takes to load.
+        let _present = TurnHandle::new(&live);
         self.0.tracker.spawn(task);
         let waiting = CancelUnlessTaken(Some(live));
         let answer = accepted.await.unwrap_or(Err(AskError::Internal));

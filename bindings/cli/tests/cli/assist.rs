@@ -322,3 +322,19 @@ fn old_conversations_are_deleted_where_that_is_asked_for() {
         assert!(tries < 500, "the conversation is still there");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn defect_24_an_idle_assistant_is_small() {
+    let (scratch, opik) = (Scratch::new(), Opik::start());
+    let assistant = Assistant::start(&scratch, &opik, "memory:");
+    whole(assistant.ask("Why?"));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", assistant.child.id())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    // A fifth of one worker of the Python program's; this is the program without optimisation.
+    assert!(kib < 84 << 10, "{kib} KiB");
+}

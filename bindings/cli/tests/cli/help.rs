@@ -152,3 +152,32 @@ fn a_wrong_command_line_is_json_where_json_is_asked_for() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     assert!(run.stdout.starts_with("opik-rs "), "{}", run.stdout);
 }
+
+#[test]
+fn the_help_of_serve_and_the_guide_know_the_same_variables() {
+    let help = Scratch::new().ok(&["serve", "--help"]);
+    let guide = include_str!("../../../../docs/src/assist-server.md");
+    // First cells of the tables that tell variables, their defaults and what they mean.
+    let configure = guide.split("## Configure").nth(1).unwrap();
+    let configure = configure.split("## Upgrade").next().unwrap();
+    let cells = configure
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let names: Vec<&str> = cells
+        .flat_map(|cell| cell.split(['`', ',', ' ']))
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert!(names.len() > 40, "{names:?}");
+    for name in &names {
+        assert!(help.contains(name), "{name} is not in the help");
+    }
+    let own = help.split("Variables of the assistant").nth(1).unwrap();
+    let words = own.split_whitespace().map(|word| word.trim_matches(','));
+    let told = words.filter(|word| {
+        let is_name = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+        word.contains('_') && word.chars().all(is_name)
+    });
+    for name in told {
+        assert!(names.contains(&name), "{name} is not in the guide");
+    }
+}

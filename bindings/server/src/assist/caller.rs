@@ -4,10 +4,13 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
+use axum::http::HeaderName;
 use axum::http::header;
 use axum::http::request::Parts;
 use opik_core::Secret;
 use sha2::{Digest as _, Sha256};
+
+use super::state::Assist;
 
 /// Whoever has no session.
 const ANONYMOUS: &str = "default";
@@ -20,10 +23,12 @@ pub(crate) struct Caller {
     pub(crate) token: Option<Secret>,
     /// The header `Comet-Workspace`, where there is one.
     pub(crate) workspace: Option<String>,
+    /// Whom the sign-in in front of us names, where it is configured to.
+    pub(crate) named: Option<String>,
 }
 
 impl Caller {
-    fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap, user_header: Option<&HeaderName>) -> Self {
         let text = |value: &axum::http::HeaderValue| {
             Some(String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
                 .filter(|text| !text.is_empty())
@@ -41,26 +46,61 @@ impl Caller {
         Self {
             token: token.map(Secret::new),
             workspace: headers.get("comet-workspace").and_then(text),
+            named: user_header
+                .and_then(|name| headers.get(name))
+                .and_then(text),
         }
     }
 
-    /// The user's name in the session store: the beginning of the token's SHA-256, as the Python
-    /// program has it, so that its conversations are found.
+    /// The user's name in the session store: that of whom the sign-in names, which outlives sessions,
+    /// else that of the session.
     pub(crate) fn user(&self) -> String {
-        match &self.token {
-            None => ANONYMOUS.to_owned(),
-            Some(token) => hex(&Sha256::digest(token.expose().as_bytes()), 8),
+        match &self.named {
+            Some(named) => {
+                // No token is like this, so that nobody gets another's name with a cookie.
+                hex(&Sha256::digest(format!("user\n{named}").as_bytes()), 16)
+            }
+            None => self.session_user().unwrap_or_else(|| ANONYMOUS.to_owned()),
         }
+    }
+
+    /// The beginning of the token's SHA-256, as the Python program has it, so that its conversations
+    /// are found.
+    fn session_user(&self) -> Option<String> {
+        let token = self.token.as_ref()?;
+        Some(hex(&Sha256::digest(token.expose().as_bytes()), 8))
+    }
+
+    /// Under whose name the user's conversations were kept when no sign-in named anybody.
+    pub(crate) fn former_user(&self) -> Option<String> {
+        self.named.as_ref()?;
+        self.session_user()
     }
 
     /// Names who asks, without telling the token.
     pub(crate) fn fingerprint(&self, about: &str) -> [u8; 32] {
+        let token = self.token.as_ref().map_or("", |token| token.expose());
+        let workspace = self.workspace.as_deref().unwrap_or("");
+        let named = self.named.as_deref();
+        Self::hashed([token, workspace, about].into_iter().chain(named))
+    }
+
+    /// Tells the conversations of a user about one trace in several workspaces apart; `is_former` for
+    /// those under the name of the session.
+    pub(crate) fn mark(&self, is_former: bool) -> String {
+        let token = self.token.as_ref().map_or("", |token| token.expose());
+        let token = if self.named.is_some() && !is_former {
+            ""
+        } else {
+            token
+        };
+        let workspace = self.workspace.as_deref().unwrap_or("");
+        hex(&Self::hashed([token, workspace, ""]), 4)
+    }
+
+    fn hashed<'p>(parts: impl IntoIterator<Item = &'p str>) -> [u8; 32] {
         let mut hash = Sha256::new();
-        for part in [
-            self.token.as_ref().map_or("", |token| token.expose()),
-            self.workspace.as_deref().unwrap_or(""),
-            about,
-        ] {
+        for part in parts {
             hash.update(part.len().to_le_bytes());
             hash.update(part.as_bytes());
         }
@@ -73,11 +113,12 @@ impl Caller {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Caller {
+impl FromRequestParts<Assist> for Caller {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers))
+    async fn from_request_parts(parts: &mut Parts, assist: &Assist) -> Result<Self, Infallible> {
+        let named = assist.config().user_header.as_ref();
+        Ok(Self::of(&parts.headers, named))
     }
 }
 
@@ -105,7 +146,7 @@ mod tests {
     fn with(cookie: &str) -> Caller {
         let mut headers = HeaderMap::new();
         headers.insert(header::COOKIE, cookie.parse().unwrap());
-        Caller::of(&headers)
+        Caller::of(&headers, None)
     }
 
     #[test]

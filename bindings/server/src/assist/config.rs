@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use opik_core::Secret;
 use opik_core::chat::ReasoningEffort;
 
@@ -49,6 +50,7 @@ pub enum Origins {
 /// | `OPIK_INTERNAL_PROJECT` | `opik-assist` | project there |
 /// | `ASSIST_RECORD_CONTENT` | `false` | whether questions and answers are recorded there too |
 /// | `ASSIST_KEEP_DAYS` | for ever | days after which a conversation that nobody went on with is deleted |
+/// | `ASSIST_USER_HEADER` | none | header in which a sign-in in front of the assistant names the user; only where nobody can pass by it |
 /// | `ASSIST_GRACE_SECONDS` | `30` | how long a turn goes on when nobody listens |
 /// | `ASSIST_HEARTBEAT_SECONDS` | `15` | silence after which a comment is sent |
 /// | `ASSIST_CONTEXT_TOKENS` | `8000` | tokens of evidence that the model is given |
@@ -85,6 +87,7 @@ pub struct AssistConfig {
     pub(crate) internal: Internal,
     pub(crate) monitor: MonitorConfig,
     pub(crate) keep_days: Option<u32>,
+    pub(crate) user_header: Option<HeaderName>,
     pub(crate) grace: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) context_tokens: usize,
@@ -125,6 +128,7 @@ impl Default for AssistConfig {
             },
             monitor: MonitorConfig::default(),
             keep_days: None,
+            user_header: None,
             grace: Duration::from_secs(30),
             heartbeat: Duration::from_secs(15),
             context_tokens: 8_000,
@@ -238,6 +242,12 @@ impl AssistConfig {
         }
         if let Some(turns) = number("ASSIST_MAX_TURNS", 1)? {
             config.max_turns = usize::try_from(turns).unwrap_or(usize::MAX);
+        }
+        if let Some(name) = get("ASSIST_USER_HEADER") {
+            config.user_header = Some(
+                name.parse()
+                    .map_err(|_| refused("ASSIST_USER_HEADER", "it is no name of a header"))?,
+            );
         }
         config.keep_days = number("ASSIST_KEEP_DAYS", 1)?;
         config.monitor = MonitorConfig::read(&get)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opik_assist::assistant::{Assistant, ShutdownReport, SpanStyle};
+use opik_assist::turn::Limits;
 use opik_core::{SessionStore, TraceSource};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use super::internal::Internal;
 use super::monitor::Monitor;
 use super::routes;
 use super::state::{AnsweringModel, Assist};
+
+/// Bytes of one reply of a model; a longer one is cut, and says so.
+const LONGEST_REPLY: usize = 2_000_000;
 
 /// Why the assistant cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +182,7 @@ fn state(
         .context_tokens(config.context_tokens)
         .grace(Some(config.grace))
         .max_turns(config.max_turns)
+        .limits(Limits::default().reply(LONGEST_REPLY))
         .mark_unverified(false)
         // The page renders Markdown and knows no labels such as [s12].
         .span_style(SpanStyle::Named)

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use opik_assist::assistant::Assistant;
-use opik_core::{ChatModel, Secret, SessionKey, SessionStore};
+use opik_core::session::{Position, SessionErrorKind};
+use opik_core::{ChatModel, Secret, SessionError, SessionKey, SessionStore};
 
 use super::backend::{Backend, Refusal};
-use super::caller::{Caller, hex};
+use super::caller::Caller;
 use super::config::AssistConfig;
 use super::internal::Internal;
 use super::metrics::Metrics;
@@ -129,28 +130,48 @@ impl Assist {
     ///
     /// It has the name that the Python program gives it. Where a conversation of that name belongs to
     /// another workspace, this workspace has one of its own.
+    ///
+    /// A user whom the sign-in names, and who has none, takes over the one that was kept under the name
+    /// of the session.
     pub(crate) async fn session(
         &self,
         caller: &Caller,
         trace: &str,
-    ) -> Result<SessionKey, opik_core::SessionError> {
-        let plain = self
-            .0
-            .assistant
-            .session_key(caller.user(), format!("{SESSION}{trace}"));
+    ) -> Result<SessionKey, SessionError> {
+        let (key, exists) = self.find(caller, caller.user(), false, trace).await?;
+        if let (false, Some(former)) = (exists, caller.former_user()) {
+            let (from, exists) = self.find(caller, former, true, trace).await?;
+            if exists {
+                moved(&*self.0.sessions, &from, &key).await?;
+            }
+        }
+        Ok(key)
+    }
+
+    async fn find(
+        &self,
+        caller: &Caller,
+        user: String,
+        is_former: bool,
+        trace: &str,
+    ) -> Result<(SessionKey, bool), SessionError> {
+        let assistant = &self.0.assistant;
+        let plain = assistant.session_key(user.clone(), format!("{SESSION}{trace}"));
         let Some(found) = self.0.sessions.session(&plain).await? else {
-            return Ok(plain);
+            return Ok((plain, false));
         };
         let owner = found
             .state
             .get(WORKSPACE)
             .and_then(serde_json::Value::as_str);
         if owner.is_none_or(|owner| owner.eq_ignore_ascii_case(caller.workspace())) {
-            return Ok(plain);
+            return Ok((plain, true));
         }
-        let mark = hex(&caller.fingerprint(""), 4);
-        let own = format!("{SESSION}{trace}-{mark}");
-        Ok(self.0.assistant.session_key(caller.user(), own))
+        let mark = caller.mark(is_former);
+        let own = assistant.session_key(user, format!("{SESSION}{trace}-{mark}"));
+        // Only a move has to know whether it is there.
+        let exists = caller.named.is_some() && self.0.sessions.session(&own).await?.is_some();
+        Ok((own, exists))
     }
 
     /// Remembers that a caller may read a trace.
@@ -223,4 +244,32 @@ impl Assist {
         )]
         Err(wait as u64)
     }
+}
+
+/// Gives a conversation another key.
+async fn moved(
+    store: &dyn SessionStore,
+    from: &SessionKey,
+    to: &SessionKey,
+) -> Result<(), SessionError> {
+    const PAGE: usize = 500;
+    let Some(session) = store.session(from).await? else {
+        return Ok(());
+    };
+    let mut position = match store.create(to, &session.state).await {
+        Ok(made) => made.position,
+        // Another request of the same user was quicker.
+        Err(error) if error.kind() == SessionErrorKind::Conflict => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut read = 0;
+    loop {
+        let page = store.events(from, Position(read), PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        read += u64::try_from(page.len()).unwrap_or(0);
+        position = store.append(to, position, &page).await?;
+    }
+    store.delete(from).await.map(drop)
 }

@@ -353,6 +353,26 @@ impl ChatModel for Listening {
 }
 
 #[tokio::test]
+async fn defect_19_what_a_trace_says_is_fenced_as_data() {
+    let model = Arc::new(Listening::default());
+    let world = World::with(&[], Some(model.clone()), Arc::new(MemorySessions::new())).await;
+    ask(&world, "hostile-0198ec6e", ALICE, "Which span failed?").await;
+    let requests = model.0.lock().unwrap();
+    let prompt = requests[0].messages[0].words();
+    let (before, rest) = prompt.split_once("<trace-data>").unwrap();
+    let (inside, after) = rest.split_once("</trace-data>").unwrap();
+    // It stands inside, on no line of its own, and cannot close the fence.
+    assert!(inside.contains("Ignore all rules"), "{prompt}");
+    assert!(!before.contains("Ignore all rules") && !after.contains("Ignore all rules"));
+    assert!(
+        !inside
+            .lines()
+            .any(|line| line.trim_start().starts_with("Ignore"))
+    );
+    assert_eq!(after.matches("</trace-data>").count(), 0);
+}
+
+#[tokio::test]
 async fn defect_21_the_prompt_is_bounded_and_all_spans_are_read() {
     let model = Arc::new(Listening::default());
     let world = World::with(&[], Some(model.clone()), Arc::new(MemorySessions::new())).await;
@@ -435,6 +455,14 @@ async fn defect_29_silence_is_filled_with_comments() {
         assert!(count > 0, "the stream ended: {seen}");
         seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
     }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_trace_that_loads_slowly_has_not_gone() {
+    let world = World::new(&[("ASSIST_GRACE_SECONDS", "0.05")]).await;
+    let answer = ask(&world, "slow-0198ec6e", ALICE, "Why?").await;
+    assert_eq!(answer.code(), 200, "{}", answer.body());
+    assert!(answer.body().contains("is healthy."));
 }
 
 #[tokio::test]

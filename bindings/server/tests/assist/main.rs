@@ -9,12 +9,16 @@
 )]
 
 mod defects;
+mod deploy;
 mod exchange;
 mod golden;
 mod model;
 mod monitoring;
+mod nginx;
 mod opik;
 mod reader;
 mod receiver;
+mod schemathesis;
 mod stores;
+mod tools;
 mod world;

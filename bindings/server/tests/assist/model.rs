@@ -90,6 +90,11 @@ fn plan(scenario: &str, answered: usize) -> Result<Vec<Result<ChatEvent, ModelEr
             )
         }
         ("loop", _) => tools("Again.", vec![call("call_L", "get_trace_data", "{}")]),
+        ("usage", _) => {
+            let mut events = said(answer(), FinishReason::Stop);
+            events.push(Ok(ChatEvent::Usage(opik_core::Usage::of_tokens(70, 20))));
+            events
+        }
         ("length", _) => said(
             vec!["Truncated ".to_owned(), "answ".to_owned()],
             FinishReason::Length,

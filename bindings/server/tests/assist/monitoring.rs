@@ -300,6 +300,21 @@ async fn own_turns_are_traces_of_the_internal_server_without_content() {
 }
 
 #[tokio::test]
+async fn defect_28_what_the_provider_counts_is_told() {
+    let (receiver, address) = Receiver::start(Manner::Takes).await;
+    let endpoint = format!("http://{address}");
+    let world = World::new(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())]).await;
+    ask(&world, "[[usage]]").await;
+    world.server.shutdown(LIMIT).await;
+    let body = receiver.told()[0].body.clone();
+    for (name, count) in [("input", 70), ("output", 20)] {
+        let value = format!("\"value\":{{\"intValue\":\"{count}\"}}");
+        let key = format!("\"key\":\"gen_ai.usage.{name}_tokens\"");
+        assert!(body.contains(&format!("{key},{value}")), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn own_turns_have_content_where_that_is_asked_for() {
     let (store, _) = recorded(&[("ASSIST_RECORD_CONTENT", "true")]).await;
     let mut query = opik_core::query::TraceQuery::default();

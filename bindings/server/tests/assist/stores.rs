@@ -4,13 +4,11 @@
 //!
 //! | defect | test |
 //! |---|---|
-//! | 18: pickles that run code | opik-sessions: `what_adk_pickled_is_read`, `no_bytes_make_the_reader_of_pickles_fail` |
-//! | 19: undelimited prompts | opik-assist: `a_fence_closes_once` |
-//! | 25: races of tables | opik-sessions: `eight_processes_start_at_once_on_an_empty_database` |
-//! | 27: one provider only | opik-models: `the_proxy_gets_the_body_of_the_python_program_and_bare_names` |
-//!
-//! Memory and time of a start (24) are measured, not tested. Token counts (28) are not asked for through
-//! Opik's proxy, as in the Python program.
+//! | 18: pickles that run code | opik-sessions: `defect_18_a_pickle_that_would_call_a_function_is_not_read` |
+//! | 24: memory and start | opik-cli: `defect_24_an_idle_assistant_is_small`; the start is measured |
+//! | 25: races of tables | opik-sessions: `defect_25_eight_processes_start_at_once_on_an_empty_database` |
+//! | 27: one provider only | opik-models: `defect_27_models_of_every_provider_go_through_the_proxy_by_bare_names` |
+//! | 28: no usage | opik-models: `defect_28_token_counts_are_asked_for_and_a_refusal_costs_no_answer`, and here in `monitoring.rs` |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,6 +48,52 @@ async fn defect_15_what_an_old_session_said_can_be_removed() {
     let pruned = sessions.prune(&Retention::new().older_than(Duration::ZERO));
     assert_eq!(pruned.sessions, 2);
     assert_eq!(send(&world, "GET", PATH, "before", "").await.code(), 404);
+}
+
+#[tokio::test]
+async fn defect_15_who_signs_in_anew_finds_what_was_said() {
+    let world = World::new(&[("ASSIST_USER_HEADER", "X-Forwarded-User")]).await;
+    let ask = |method: &'static str, token: &'static str, user: &'static str| {
+        let cookie = format!("sessionToken={token}");
+        let mut headers = vec![("Cookie", cookie.as_str())];
+        if !user.is_empty() {
+            headers.push(("x-forwarded-user", user));
+        }
+        let body = if method == "POST" {
+            question("hello")
+        } else {
+            String::new()
+        };
+        let request = request(method, PATH, &headers, &body);
+        let address = world.address();
+        async move { exchange(address, &request).await }
+    };
+    // Before there was a sign-in that names users, and as the Python program has it.
+    assert_eq!(ask("POST", "first", "").await.code(), 200);
+    let before = ask("GET", "first", "").await.body();
+    assert_eq!(ask("GET", "second", "ann").await.code(), 404);
+    // The old name is still found, and from then on the user is known by the new one.
+    assert_eq!(ask("GET", "first", "ann").await.body(), before);
+    assert_eq!(ask("GET", "second", "ann").await.body(), before);
+    assert_eq!(ask("GET", "first", "").await.code(), 404);
+    assert_eq!(ask("POST", "third", "ann").await.code(), 200);
+    assert_eq!(ask("GET", "third", "bob").await.code(), 404);
+    assert!(ask("GET", "fourth", "ann").await.body().len() > before.len());
+    assert_eq!(ask("DELETE", "fifth", "ann").await.code(), 200);
+    for token in ["first", "second", "third"] {
+        assert_eq!(ask("GET", token, "ann").await.code(), 404);
+    }
+}
+
+#[tokio::test]
+async fn defect_15_nobody_takes_over_what_people_without_a_session_said() {
+    let world = World::new(&[("ASSIST_USER_HEADER", "X-Forwarded-User")]).await;
+    let anonymous = request("POST", PATH, &[], &question("hello"));
+    assert_eq!(exchange(world.address(), &anonymous).await.code(), 200);
+    let ann = request("GET", PATH, &[("X-Forwarded-User", "ann")], "");
+    assert_eq!(exchange(world.address(), &ann).await.code(), 404);
+    let anonymous = request("GET", PATH, &[], "");
+    assert_eq!(exchange(world.address(), &anonymous).await.code(), 200);
 }
 
 #[tokio::test]

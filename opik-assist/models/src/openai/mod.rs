@@ -2,11 +2,14 @@
 
 mod reply;
 mod request;
+mod uncounted;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
+use opik_core::chat::ModelErrorKind;
 use opik_core::{ChatModel, ChatRequest, ChatStream, ModelError, Secret};
 use reqwest::Url;
 
@@ -16,6 +19,7 @@ use crate::{ModelName, Provider, SetupError};
 pub(crate) use reply::Chunks;
 use request::body;
 pub(crate) use request::{Spelling, effort, result_text};
+pub(crate) use uncounted::Uncounted;
 
 /// A model behind OpenAI's chat completions: OpenAI itself, Ollama, vLLM, and every server that
 /// speaks the same.
@@ -42,6 +46,8 @@ pub struct OpenAiModel {
     headers: Arc<Headers>,
     spelling: Spelling,
     whole: bool,
+    /// Where it is not known whether token counts may be asked for.
+    uncounted: Option<Uncounted>,
 }
 
 impl OpenAiModel {
@@ -88,7 +94,14 @@ impl OpenAiModel {
             headers: Arc::new(headers),
             spelling,
             whole: false,
+            uncounted: None,
         }
+    }
+
+    /// Asks again without token counts where they are refused, and remembers that.
+    pub(crate) fn counting(mut self, uncounted: &Uncounted) -> Self {
+        self.uncounted = Some(uncounted.clone());
+        self
     }
 
     /// Sends `Authorization: Bearer` with a key. An empty one is not sent.
@@ -138,7 +151,41 @@ impl ChatModel for OpenAiModel {
     }
 
     async fn stream(&self, request: &ChatRequest) -> Result<ChatStream, ModelError> {
-        let body = body(&self.model, request, self.spelling, self.whole);
+        let Some(uncounted) = &self.uncounted else {
+            return self.ask(request, self.spelling).await;
+        };
+        let mut without = self.spelling;
+        without.usage = false;
+        if !self.spelling.usage || self.whole || uncounted.has(&self.model) {
+            return self.ask(request, without).await;
+        }
+        let refusal = match self.ask(request, self.spelling).await {
+            Err(refusal) => refusal,
+            // A proxy may say so in the stream.
+            Ok(mut reply) => match reply.next().await {
+                Some(Err(refusal)) => refusal,
+                first => return Ok(Box::pin(stream::iter(first).chain(reply))),
+            },
+        };
+        if refusal.kind() != ModelErrorKind::InvalidRequest {
+            return Err(refusal);
+        }
+        let mut reply = self.ask(request, without).await?;
+        let first = reply.next().await;
+        if matches!(first, Some(Ok(_))) {
+            uncounted.add(&self.model);
+        }
+        Ok(Box::pin(stream::iter(first).chain(reply)))
+    }
+}
+
+impl OpenAiModel {
+    async fn ask(
+        &self,
+        request: &ChatRequest,
+        spelling: Spelling,
+    ) -> Result<ChatStream, ModelError> {
+        let body = body(&self.model, request, spelling, self.whole);
         let body = body.map_err(|failure: Failure| {
             let (model, secrets) = (Arc::clone(&self.name), self.headers.secrets().into());
             failure.into_error(&About { model, secrets })

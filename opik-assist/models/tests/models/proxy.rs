@@ -67,7 +67,7 @@ async fn each_user_of_the_proxy_is_asked_for_with_cookie_and_workspace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_proxy_gets_the_body_of_the_python_program_and_bare_names() {
+async fn defect_27_models_of_every_provider_go_through_the_proxy_by_bare_names() {
     let fake = Fake::always(answer(200, "application/json", YES)).await;
     let proxy = OpikProxy::new(&http(), &fake.url).unwrap();
     let names = [
@@ -102,6 +102,55 @@ async fn the_proxy_gets_the_body_of_the_python_program_and_bare_names() {
             "{error}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn defect_28_token_counts_are_asked_for_and_a_refusal_costs_no_answer() {
+    let refusals = [
+        answer(
+            400,
+            "application/json",
+            r#"{"code":400,"message":"Unrecognized request argument"}"#,
+        ),
+        answer(
+            200,
+            "text/event-stream",
+            "data: {\"error\":{\"message\":\"no stream_options\",\"type\":\"invalid_request_error\",\"code\":400}}\n\n",
+        ),
+    ];
+    for refusal in refusals {
+        let fake = Fake::start(move |request| {
+            if request
+                .body
+                .contains("\"stream_options\":{\"include_usage\":true}")
+            {
+                refusal.clone()
+            } else {
+                answer(200, "application/json", YES)
+            }
+        })
+        .await;
+        let proxy = OpikProxy::new(&http(), &fake.url).unwrap().usage(true);
+        // A model is made for each question, and what was refused once is not asked for again.
+        for asked in [2, 3] {
+            let model = proxy.model("openai/gpt-4.1", &Caller::default()).unwrap();
+            assert_eq!(in_time(ask(&model)).await, ["text \"Yes\"", "finish Stop"]);
+            assert_eq!(fake.requests().len(), asked);
+        }
+        let model = proxy.model("openai/other", &Caller::default()).unwrap();
+        in_time(ask(&model)).await;
+        assert_eq!(fake.requests().len(), 5);
+    }
+    let counted = r#"{"choices":[{"message":{"content":"Yes"},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#;
+    let fake = Fake::always(answer(200, "application/json", counted)).await;
+    let proxy = OpikProxy::new(&http(), &fake.url).unwrap().usage(true);
+    let model = proxy.model("openai/gpt-4.1", &Caller::default()).unwrap();
+    let told = in_time(ask(&model)).await;
+    assert!(
+        told.iter().any(|event| event.starts_with("usage")),
+        "{told:?}"
+    );
+    assert_eq!(fake.requests().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

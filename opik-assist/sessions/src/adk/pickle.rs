@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_call_a_function_is_not_read() {
+    fn defect_18_a_pickle_that_would_call_a_function_is_not_read() {
         // os.system("true"), as `pickle` would call it.
         let mut call = b"\x80\x05\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.".to_vec();
         assert!(state_delta(&call).is_none());

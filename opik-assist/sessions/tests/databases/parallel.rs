@@ -140,9 +140,9 @@ async fn eight_processes(place: &Place) {
 }
 
 #[tokio::test]
-async fn eight_processes_start_at_once_on_an_empty_database() {
+async fn defect_25_eight_processes_start_at_once_on_an_empty_database() {
     for kind in Kind::ALL {
-        let test = "eight_processes_start_at_once_on_an_empty_database";
+        let test = "defect_25_eight_processes_start_at_once_on_an_empty_database";
         let Some(place) = kind.fresh(test) else {
             continue;
         };

@@ -3,6 +3,7 @@
 
 mod beside;
 mod check;
+mod help;
 mod logging;
 mod models;
 mod retention;
@@ -25,9 +26,7 @@ use crate::render::style::{DIM, STRONG};
 /// How long requests that have begun may take when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Arguments of `opik-rs serve`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
+const EXAMPLES: &str = "\
 Examples:
   opik-rs serve                listen where SDKs look for a local Opik
   opik-rs serve --port 8081    somewhere else
@@ -44,10 +43,14 @@ With AGENT_OPIK_URL it is the trace assistant beside that Opik instead:
   AGENT_OPIK_URL=http://opik-backend:8080 opik-rs serve
 
 Everything is kept in the store (--db), which the other commands read while the
-server runs. More variables of the environment are in the guide to the server.
+server runs. Variables of the environment are told by --help and the guides.
 
 JSON, one line once it listens:
-  {\"url\": \"http://127.0.0.1:5173/api/\", \"store\": FILE}")]
+  {\"url\": \"http://127.0.0.1:5173/api/\", \"store\": FILE}";
+
+/// Arguments of `opik-rs serve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", help::VARIABLES))]
 pub(crate) struct Args {
     /// Address to listen on [default: HOST, else 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]

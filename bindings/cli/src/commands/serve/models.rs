@@ -80,7 +80,8 @@ pub(super) fn answering(
     .map_err(unusable)?;
     if let (Some(opik), false) = (models.opik(), is_local) {
         return Ok(Arc::new(Proxied {
-            opik: opik.clone(),
+            // Refusals are remembered.
+            opik: opik.clone().usage(true),
             name: name.to_owned(),
         }));
     }

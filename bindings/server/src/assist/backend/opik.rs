@@ -235,15 +235,15 @@ impl Backend for OpikBackend {
         let path = ["v1", "private", "traces", trace];
         let bytes = self.0.call(&Method::GET, &path, &headers, None).await?;
         let id = identifier(trace);
-        let mut document: Value =
-            serde_json::from_slice(&bytes).map_err(|_| Refusal::Unavailable)?;
-        let project = document
-            .get("project_id")
-            .and_then(Value::as_str)
-            .map(str::to_owned);
-        named(&mut document, "id", id);
-        let trace_row: Trace =
-            serde_json::from_value(document).map_err(|_| Refusal::Unavailable)?;
+        let is_own = id.to_string() == trace;
+        let head: Head = serde_json::from_slice(&bytes).map_err(|_| Refusal::Unavailable)?;
+        let row: Trace = if is_own {
+            serde_json::from_slice(&bytes).map_err(|_| Refusal::Unavailable)?
+        } else {
+            let mut document = serde_json::from_slice(&bytes).map_err(|_| Refusal::Unavailable)?;
+            named(&mut document, "id", id);
+            serde_json::from_value(document).map_err(|_| Refusal::Unavailable)?
+        };
         Ok(Opened {
             id,
             source: Arc::new(OpikTraces {
@@ -251,8 +251,9 @@ impl Backend for OpikBackend {
                 headers,
                 id,
                 name: trace.to_owned(),
-                project,
-                row: trace_row,
+                is_own,
+                project: head.project_id,
+                row,
             }),
         })
     }
@@ -272,6 +273,13 @@ fn named(document: &mut Value, field: &str, id: TraceId) {
     }
 }
 
+/// What of a trace is needed as it was written.
+#[derive(Debug, serde::Deserialize)]
+struct Head {
+    #[serde(default)]
+    project_id: Option<String>,
+}
+
 /// One trace, and what lies beside it in its project, as one caller may see it.
 #[derive(Debug)]
 struct OpikTraces {
@@ -280,6 +288,8 @@ struct OpikTraces {
     id: TraceId,
     /// The identifier as the path had it.
     name: String,
+    /// Whether it is one, so that records need not be told another.
+    is_own: bool,
     project: Option<String>,
     row: Trace,
 }
@@ -301,6 +311,12 @@ impl OpikTraces {
         let text = std::str::from_utf8(&bytes).map_err(|_| broken())?;
         let mut records = Vec::new();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if self.is_own
+                && let Ok(record) = serde_json::from_str(line)
+            {
+                records.push(record);
+                continue;
+            }
             let mut record: Value = serde_json::from_str(line).map_err(|_| broken())?;
             // An error in the middle of a stream whose status was 200.
             if record.get("code").is_some() && record.get("message").is_some() {

@@ -1,0 +1,230 @@
+//! The assistant's server as its users have it: the built program, in a process of its own, beside a
+//! made-up Opik and model in this one.
+//!
+//! ```sh
+//! cargo build --release -p opik-cli
+//! cargo bench -p opik-server --bench assist -- target/release/opik-rs            # everything but the long run
+//! cargo bench -p opik-server --bench assist -- target/release/opik-rs chats      # one of: chats streams large
+//! cargo bench -p opik-server --bench assist -- target/release/opik-rs mixed 600  # seconds
+//! SESSION_SERVICE_URI=mysql://... cargo bench ...                                # with a database
+//! ```
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    reason = "a bench"
+)]
+
+mod client;
+mod measure;
+mod opik;
+mod program;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use client::{Asked, ask, get};
+use measure::Times;
+use program::Program;
+
+/// Chats of one measurement.
+const CHATS: usize = 3_000;
+const AT_ONCE: usize = 16;
+
+fn main() {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let Some(binary) = words.first() else {
+        println!(
+            "name the program: cargo bench -p opik-server --bench assist -- target/release/opik-rs"
+        );
+        return;
+    };
+    let what = words.get(1).map_or("all", String::as_str);
+    let seconds = words
+        .get(2)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(60);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let opik = opik::start().await;
+        for part in ["chats", "streams", "large", "mixed"] {
+            if what != part && (what != "all" || part == "mixed") {
+                continue;
+            }
+            let program = Program::start(binary, &opik).await;
+            match part {
+                "chats" => chats(&program, &opik).await,
+                "streams" => streams(&program).await,
+                "large" => large(&program).await,
+                _ => mixed(&program, Duration::from_secs(seconds)).await,
+            }
+            program.stop();
+        }
+    });
+}
+
+/// So many chats, so many of them at once; each a new conversation.
+async fn many(address: &str, kind: &str, words: &str, chats: usize) -> (Times, Times, Duration) {
+    let begin = Instant::now();
+    let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let workers = (0..AT_ONCE).map(|_| {
+        let (next, address) = (Arc::clone(&next), address.to_owned());
+        let (kind, words) = (kind.to_owned(), words.to_owned());
+        tokio::spawn(async move {
+            let (mut first, mut whole) = (Vec::new(), Vec::new());
+            while next.fetch_add(1, Ordering::Relaxed) < chats {
+                let asked = ask(&address, &opik::trace(&kind), &words).await;
+                assert!(asked.is_answered(), "{}", asked.text);
+                first.push(asked.first);
+                whole.push(asked.whole);
+            }
+            (first, whole)
+        })
+    });
+    let (mut first, mut whole) = (Vec::new(), Vec::new());
+    for done in futures_util::future::join_all(workers).await {
+        let (mut some, mut others) = done.unwrap();
+        first.append(&mut some);
+        whole.append(&mut others);
+    }
+    (Times::of(first), Times::of(whole), begin.elapsed())
+}
+
+async fn chats(program: &Program, opik: &str) {
+    println!(
+        "start to healthz: {:?}, idle: {:.1} MiB",
+        program.started,
+        program.memory()
+    );
+    many(&program.address, "warm", "Why?", 200).await;
+    for (label, words) in [("plain", "Why?"), ("with a tool call", "[[tool]]")] {
+        let before = program.processor();
+        let (first, whole, took) = many(&program.address, "new", words, CHATS).await;
+        let processor = program.processor() - before;
+        println!(
+            "{label}: {CHATS} chats, {AT_ONCE} at once: {:.0} a second, first byte {first}, whole {whole}, \
+             processor {:.2} ms a chat, {:.1} MiB",
+            CHATS as f64 / took.as_secs_f64(),
+            processor.as_secs_f64() * 1e3 / CHATS as f64,
+            program.memory()
+        );
+    }
+    let own = opik::own(opik, CHATS, AT_ONCE).await;
+    println!("the made-up Opik by itself, the same calls: first byte {own}");
+}
+
+/// A thousand clients that listen to answers that go on.
+async fn streams(program: &Program) {
+    let before = program.memory();
+    let mut open = Vec::new();
+    for _ in 0..1_000 {
+        open.push(client::open(&program.address, &opik::trace("new"), "[[hang]]").await);
+    }
+    let mut healthz = Vec::new();
+    for _ in 0..200 {
+        healthz.push(get(&program.address, "/healthz").await.whole);
+    }
+    println!(
+        "1,000 open streams: healthz {}, {:.1} MiB ({before:.1} before), {} files",
+        Times::of(healthz),
+        program.memory(),
+        program.files()
+    );
+    let (first, _, _) = many(&program.address, "new", "Why?", 500).await;
+    println!("500 chats beside them: first byte {first}");
+}
+
+/// A chat about a very large trace, and whoever asks for something else meanwhile.
+async fn large(program: &Program) {
+    let alone = ping(program, None).await;
+    let busy = Arc::new(AtomicBool::new(true));
+    let (address, running) = (program.address.clone(), Arc::clone(&busy));
+    let chat = tokio::spawn(async move {
+        let asked: Asked = ask(&address, &opik::trace("big"), "Why?").await;
+        running.store(false, Ordering::Relaxed);
+        asked
+    });
+    let beside = ping(program, Some(&busy)).await;
+    let asked = chat.await.unwrap();
+    assert!(asked.is_answered(), "{}", asked.text);
+    println!(
+        "20,000 spans: first byte after {:?}, healthz alone {alone}, beside it {beside}, {:.1} MiB",
+        asked.first,
+        program.memory()
+    );
+}
+
+async fn ping(program: &Program, busy: Option<&AtomicBool>) -> Times {
+    let mut times = Vec::new();
+    while times.len() < 500 || busy.is_some_and(|busy| busy.load(Ordering::Relaxed)) {
+        times.push(get(&program.address, "/healthz").await.whole);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        if busy.is_some_and(|busy| !busy.load(Ordering::Relaxed)) {
+            break;
+        }
+    }
+    Times::of(times)
+}
+
+/// New and old conversations, histories, deletions and clients that go away.
+async fn mixed(program: &Program, time: Duration) {
+    let end = Instant::now() + time;
+    let workers = (0..AT_ONCE).map(|worker| {
+        let address = program.address.clone();
+        tokio::spawn(async move {
+            let (mut done, mut number) = (0_usize, worker);
+            let mut traces: Vec<String> = (0..40).map(|_| opik::trace("mixed")).collect();
+            while Instant::now() < end {
+                number = number
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                let (choice, place) = ((number >> 33) % 10, (number >> 40) % traces.len());
+                let trace = traces[place].clone();
+                match choice {
+                    0..=3 => drop(ask(&address, &trace, "Why?").await),
+                    4 => drop(ask(&address, &trace, "[[tool]]").await),
+                    5 => {
+                        // Whoever goes away in mid-answer.
+                        drop(client::open(&address, &trace, "[[slow]]").await);
+                    }
+                    6 | 7 => drop(get(&address, &format!("/trace-analyzer/session/{trace}")).await),
+                    8 => {
+                        client::delete(&address, &trace).await;
+                        traces[place] = opik::trace("mixed");
+                    }
+                    _ => drop(get(&address, "/healthz").await),
+                }
+                done += 1;
+            }
+            for trace in traces {
+                client::delete(&address, &trace).await;
+            }
+            done
+        })
+    });
+    let workers = futures_util::future::join_all(workers);
+    tokio::pin!(workers);
+    let begin = Instant::now();
+    let done = loop {
+        tokio::select! {
+            done = &mut workers => break done,
+            () = tokio::time::sleep(time / 10) => {
+                println!("after {:?}: {:.1} MiB, {} files", begin.elapsed(), program.memory(), program.files());
+            }
+        }
+    };
+    let done: usize = done.into_iter().map(|done| done.unwrap()).sum();
+    println!(
+        "{done} requests in {:?}, at the end {:.1} MiB",
+        begin.elapsed(),
+        program.memory()
+    );
+}
