@@ -15,8 +15,9 @@ use crate::quote::clean;
 const CLAIM: usize = 800;
 /// Most findings that are kept in mind.
 const KEPT: usize = 1_000;
-/// Under which an answer has its findings.
+/// Under which an answer has its findings, and the tools whose answers have some.
 const LIST: &str = "differences";
+const TOOLS: [&str; 2] = ["compare_to_siblings", "compare_spans"];
 
 /// What tools have found so far.
 #[derive(Debug, Default)]
@@ -94,6 +95,10 @@ impl Made {
 
 /// The numbers and claims of the findings in an answer of a tool.
 pub(crate) fn told(result: &ToolResult) -> Vec<(FindingId, String)> {
+    // Other tools answer with recorded data, which may say anything.
+    if !TOOLS.contains(&result.name.as_str()) {
+        return Vec::new();
+    }
     let Ok(Value::Object(content)) = result.content.to_value() else {
         return Vec::new();
     };
@@ -145,6 +150,10 @@ mod tests {
         assert!(next.findings().is_empty());
         assert_eq!(numbers(&next, &["c", "new", "a"]), ["F10", "F11", "F8"]);
         assert_eq!(next.findings().len(), 3);
+        // Other tools answer with what was recorded.
+        let mut other = result;
+        other.name = "get_trace_data".to_owned();
+        assert_eq!(told(&other), []);
     }
 
     #[test]
