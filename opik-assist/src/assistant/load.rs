@@ -16,7 +16,9 @@ const SMALL: usize = 300;
 pub(super) struct Loaded {
     id: TraceId,
     trace: Option<Trace>,
-    spans: Vec<Span>,
+    /// Page by page: putting a large trace into one list takes longer than a turn may take to say
+    /// that it has begun.
+    pages: Vec<Vec<Span>>,
     /// Whether it has more spans than may be read.
     pub(super) left_out: bool,
 }
@@ -24,19 +26,20 @@ pub(super) struct Loaded {
 impl Loaded {
     /// How many spans were read.
     pub(super) fn len(&self) -> usize {
-        self.spans.len()
+        self.pages.iter().map(Vec::len).sum()
     }
 
     pub(super) fn has(&self, id: SpanId) -> bool {
-        self.spans.iter().any(|span| span.id == id)
+        self.pages.iter().flatten().any(|span| span.id == id)
     }
 
     /// The trace with the evidence about it; `None` when the computation is defective.
     pub(super) async fn computed(self) -> Option<(Arc<TraceTree>, Arc<Evidence>)> {
-        heavy(self.spans.len(), move || {
+        heavy(self.len(), move || {
+            let spans = self.pages.into_iter().flatten().collect();
             let tree = match self.trace {
-                Some(trace) => TraceTree::build(trace, self.spans),
-                None => TraceTree::from_spans(self.id, self.spans),
+                Some(trace) => TraceTree::build(trace, spans),
+                None => TraceTree::from_spans(self.id, spans),
             };
             let evidence = analyse(&tree);
             (Arc::new(tree), Arc::new(evidence))
@@ -54,7 +57,7 @@ pub(super) async fn load(
 ) -> Result<Option<Loaded>, SourceError> {
     let reading = async {
         let trace = source.trace(id).await?;
-        let mut spans: Vec<Span> = Vec::new();
+        let (mut pages, mut count) = (Vec::new(), 0);
         let mut request = PageRequest::first(MAX_PAGE);
         let mut left_out = false;
         loop {
@@ -62,9 +65,10 @@ pub(super) async fn load(
                 Some(trace) => source.spans_of(trace, &request).await?,
                 None => source.spans(id, &request).await?,
             };
-            spans.extend(page.items);
+            count += page.items.len();
+            pages.push(page.items);
             let Some(next) = page.next else { break };
-            if spans.len() >= most {
+            if count >= most {
                 left_out = true;
                 break;
             }
@@ -73,7 +77,7 @@ pub(super) async fn load(
         Ok::<_, SourceError>(Loaded {
             id,
             trace,
-            spans,
+            pages,
             left_out,
         })
     };
@@ -81,7 +85,7 @@ pub(super) async fn load(
         let context = format!("the trace was not read within {limit:?}");
         SourceError::new(SourceErrorKind::Timeout, context)
     })?;
-    read.map(|loaded| (loaded.trace.is_some() || !loaded.spans.is_empty()).then_some(loaded))
+    read.map(|loaded| (loaded.trace.is_some() || loaded.len() > 0).then_some(loaded))
 }
 
 /// Runs a computation whose effort grows with a trace; `None` when it panics. It is not cancelled,
