@@ -106,6 +106,23 @@ impl Default for ServerConfig {
 }
 
 impl ServerConfig {
+    /// Names of the variables that begin with `OPIK_`, for programs that tell misspelt ones.
+    pub const VARIABLES: &[&str] = &[
+        "OPIK_DB",
+        "OPIK_SERVER_API_KEY",
+        "OPIK_SERVER_ALLOW_NO_KEY",
+        "OPIK_SERVER_ANY_WORKSPACE",
+        "OPIK_SERVER_MAX_BODY_MB",
+        "OPIK_SERVER_BODY_MEMORY_MB",
+        "OPIK_SERVER_PATIENCE_SECONDS",
+        "OPIK_SERVER_MAX_ATTACHMENT_MB",
+        "OPIK_SERVER_RATE_LIMIT",
+        "OPIK_SERVER_RATE_LIMITS",
+        "OPIK_SERVER_RETENTION_DAYS",
+        "OPIK_SERVER_MAX_STORE_MB",
+        "OPIK_SERVER_VYASA",
+    ];
+
     /// What the process's environment says; see the table above.
     ///
     /// # Errors

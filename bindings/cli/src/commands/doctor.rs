@@ -9,11 +9,13 @@ use opik_core::query::TraceQuery;
 use opik_core::settings::OpikSettings;
 use opik_core::source::PageRequest;
 use opik_core::{Timestamp, TraceSource};
+use opik_server::ServerConfig;
 use opik_store::{Store, StoreOptions};
 use pollster::block_on;
 use serde::Serialize;
 
 use self::opik::Row;
+use crate::config;
 use crate::context::Context;
 use crate::exit::{Code, Failure, Outcome, opening_hint};
 use crate::render::numbers::{bytes, duration, moment, things};
@@ -114,6 +116,7 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     checks.push(check_folder(&path));
     checks.push(check_disk(&path));
     checks.push(check_clock(store.as_ref()));
+    checks.push(check_serving());
     let opik = OpikSettings::load();
     checks.extend(opik::configuration(&opik, &path));
     checks.extend(opik::server(&opik, args.connect)?);
@@ -283,6 +286,28 @@ fn chain(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whether `opik-rs serve` could begin with this environment.
+fn check_serving() -> Check {
+    match ServerConfig::from_lookup(config::variable) {
+        Err(error) => Check::new("serve", Status::Warn, chain(&error))
+            .hint("opik-rs serve does not start with it"),
+        Ok(server) => {
+            let address = server.address();
+            let key = if server.has_api_key() {
+                "with"
+            } else {
+                "without"
+            };
+            let text = format!("opik-rs serve listens at {address}, {key} a key");
+            if address.ip().is_loopback() || server.has_api_key() {
+                return Check::new("serve", Status::Ok, text);
+            }
+            Check::new("serve", Status::Warn, text)
+                .hint("OPIK_SERVER_API_KEY=<key> keeps others out")
+        }
+    }
 }
 
 /// The nearest folder above the store that exists.

@@ -52,3 +52,48 @@ fn damage_inside_content_is_found_by_a_deep_check() {
     assert_eq!(integrity(&report), "fail", "{report}");
     assert_eq!(deep.code, 5);
 }
+
+#[test]
+fn variables_of_the_server_and_the_stack_are_known_and_looked_at() {
+    let scratch = Scratch::new();
+    let doctor = |pairs: &[(&str, &str)]| -> Value {
+        let mut command = scratch.command(&["doctor", "--json"]);
+        let output = command.envs(pairs.iter().copied()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let find = |report: &Value, name: &str| -> Vec<Value> {
+        let checks = report["checks"].as_array().unwrap();
+        checks
+            .iter()
+            .filter(|check| check["name"] == name)
+            .cloned()
+            .collect()
+    };
+    let report = doctor(&[
+        ("OPIK_SERVER_RETENTION_DAYS", "30"),
+        ("OPIK_API_PORT", "56500"),
+    ]);
+    assert_eq!(find(&report, "serve")[0]["status"], "ok", "{report}");
+    let said = find(&report, "configuration");
+    assert!(said.iter().all(|check| check["status"] == "ok"), "{report}");
+    let report = doctor(&[
+        ("OPIK_SERVER_RETENTION_DAYS", "long"),
+        ("OPIK_SERVER_RETENTION", "3"),
+    ]);
+    let serve = &find(&report, "serve")[0];
+    assert_eq!(serve["status"], "warn");
+    assert!(
+        serve["text"]
+            .as_str()
+            .unwrap()
+            .contains("OPIK_SERVER_RETENTION_DAYS"),
+        "{serve}"
+    );
+    let said = find(&report, "configuration");
+    assert!(
+        said.iter().any(|check| check["status"] == "warn"),
+        "{report}"
+    );
+    let open = doctor(&[("HOST", "0.0.0.0")]);
+    assert_eq!(find(&open, "serve")[0]["status"], "warn");
+}

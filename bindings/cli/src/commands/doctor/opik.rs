@@ -6,9 +6,11 @@ use std::path::Path;
 use opik_core::Timestamp;
 use opik_core::rest::{BaseUrl, ClientError, OpikClient, RestError, RetryPolicy};
 use opik_core::settings::{OpikSettings, Origin, Setting};
+use opik_server::ServerConfig;
 use serde::Serialize;
 
 use super::{Check, Status, chain};
+use crate::commands::stack;
 use crate::config;
 use crate::exit::Failure;
 use crate::opik_server::{refusal, talk};
@@ -98,7 +100,13 @@ pub(super) fn configuration(settings: &OpikSettings, store: &Path) -> Vec<Check>
             problem.to_string(),
         ));
     }
-    let others = |name: &String| name != "OPIK_DB" && !Setting::is_known_variable(name);
+    let others = |name: &String| {
+        let name = name.as_str();
+        !Setting::is_known_variable(name)
+            && !ServerConfig::VARIABLES.contains(&name)
+            && !stack::VARIABLES.contains(&name)
+            && name != "OPIK_SERVER_LOG"
+    };
     for name in config::opik_variables().into_iter().filter(others) {
         checks.push(match Setting::ignored_variable(&name) {
             Some(reason) => {

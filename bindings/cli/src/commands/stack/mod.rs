@@ -27,6 +27,14 @@ use crate::exit::{Code, Failure, Outcome};
 const API_PORT: u16 = 56_500;
 /// The port of the database of conversations on this machine.
 const POSTGRES_PORT: u16 = 55_432;
+/// Variables of the environment that are about a stack.
+pub(crate) const VARIABLES: [&str; 5] = [
+    "OPIK_STACK_DATA",
+    "OPIK_API_PORT",
+    "OPIK_POSTGRES_PORT",
+    "OPIK_RS_IMAGE",
+    "OPIK_POSTGRES_IMAGE",
+];
 /// Our services.
 const SERVICES: [&str; 2] = ["opik-api", "opik-postgres"];
 /// Where an application's compose file is looked for.
