@@ -258,9 +258,9 @@ impl RunFile {
         written.map_err(|error| RunFileError::io("write", &self.path, error))
     }
 
-    /// Notes finished trials by their [lines](trial_line), all in one write.
-    pub(super) fn lines(&mut self, lines: io::Result<Vec<u8>>) -> Result<(), RunFileError> {
-        let written = lines.and_then(|lines| self.file.write_all(&lines));
+    /// Notes a finished trial by its [line](trial_line), in one write.
+    pub(super) fn line(&mut self, line: io::Result<Vec<u8>>) -> Result<(), RunFileError> {
+        let written = line.and_then(|line| self.file.write_all(&line));
         written.map_err(|error| RunFileError::io("write", &self.path, error))
     }
 

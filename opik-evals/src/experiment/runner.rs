@@ -1,36 +1,37 @@
 //! Runs the trials of an experiment.
 //!
 //! As many workers as trials may run at once take one trial after another from a queue, so that none
-//! waits for another or for the file of the run. What they finish goes through a bounded channel to
-//! the loop, which writes, counts and tells. A worker that meets a full channel waits.
+//! waits for another. A worker writes what it finished before it takes the next, so that a killed
+//! process has never more unwritten trials than run at once. Then the trial goes through a bounded
+//! channel to the loop, which counts and tells; a worker that meets a full channel waits.
 
 mod queue;
 mod trial;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::journal::RunFile;
-use super::{Experiment, ExperimentError, Progress, Run, Stopped, Trial};
+use super::journal::{RunFile, trial_line};
+use super::{Experiment, ExperimentError, Progress, Run, RunFileError, Stopped, Trial};
 use queue::Queue;
+use trial::Shared;
 pub(crate) use trial::visible;
-use trial::{Finished, Shared};
 
 pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> {
     let mut info = experiment.checked()?;
     let Some(task) = experiment.task.clone() else {
         return Err(ExperimentError::NoTask);
     };
-    let (mut file, mut trials) = (None, Vec::new());
+    let (mut file, mut trials) = (Held(None), Vec::new());
     let mut unscored = HashMap::new();
     if let Some(path) = &experiment.file {
         let (opened, before) = RunFile::open(path, &info, &experiment.items)?;
-        file = Some(opened);
+        file = Held(Some(Arc::new(Mutex::new(Some(opened)))));
         if let Some(before) = before {
             info = before.info;
             trials = before.trials;
@@ -46,17 +47,49 @@ pub(super) async fn run(experiment: Experiment) -> Result<Run, ExperimentError> 
             }
         }
     }
-    let shared = Arc::new(Shared::of(&experiment, &task, file.is_some()));
+    let shared = Arc::new(Shared::of(&experiment, &task));
     let ran = Loop::new(&experiment, trials)
-        .run(&shared, unscored, &mut file)
+        .run(&shared, unscored, file.0.as_ref())
         .await;
     // Also after a failure, since the task may hold processes.
     task.finish().await;
     let (trials, stopped) = ran?;
-    if let Some(file) = &mut file {
+    if let Some(mut file) = file.take() {
         file.end(stopped)?;
     }
     Ok(Run::new(info, experiment.items, trials, stopped))
+}
+
+/// The file of a run, which the workers write in turn; `None` when the run is over.
+type Journal = Arc<Mutex<Option<RunFile>>>;
+
+fn locked(file: &Journal) -> std::sync::MutexGuard<'_, Option<RunFile>> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The file as the run holds it. With the run it is closed, and free for another, although workers
+/// that were ended may still have a hold of it.
+struct Held(Option<Journal>);
+
+impl Held {
+    fn take(&self) -> Option<RunFile> {
+        self.0.as_ref().and_then(|file| locked(file).take())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+/// A finished trial.
+struct Finished {
+    trial: Trial,
+    /// What it cost now, in US dollars.
+    spent: f64,
+    /// What became of its line in the file.
+    written: Result<(), RunFileError>,
 }
 
 /// The state of a run.
@@ -87,7 +120,7 @@ impl<'a> Loop<'a> {
         mut self,
         shared: &Arc<Shared>,
         unscored: HashMap<(String, u32), Trial>,
-        file: &mut Option<RunFile>,
+        file: Option<&Journal>,
     ) -> Result<(Vec<Trial>, Option<Stopped>), ExperimentError> {
         let queue = Arc::new(Queue::new(self.experiment, &self.trials, unscored));
         let workers = self.experiment.concurrency.min(queue.len());
@@ -96,7 +129,7 @@ impl<'a> Loop<'a> {
         let mut running = JoinSet::new();
         for _ in 0..workers {
             let (shared, queue) = (Arc::clone(shared), Arc::clone(&queue));
-            running.spawn(work(shared, queue, sender.clone()));
+            running.spawn(work(shared, queue, file.cloned(), sender.clone()));
         }
         drop(sender);
         let stop = &self.experiment.stop;
@@ -106,42 +139,34 @@ impl<'a> Loop<'a> {
                 biased;
                 () = stop.stopped() => stopped = Some(Stopped::Cancelled),
                 next = finished.recv() => match next {
-                    Some(next) => self.note(next, &mut finished, file)?,
+                    Some(next) => self.note(next, &mut finished)?,
                     None => break,
                 },
             }
         }
         // What was finished before the end is not lost.
         if let Ok(next) = finished.try_recv() {
-            self.note(next, &mut finished, file)?;
+            self.note(next, &mut finished)?;
         }
         let (unscored, spent) = queue.rest();
         self.trials.extend(unscored);
         Ok((self.trials, stopped.or(spent.then_some(Stopped::Budget))))
     }
 
-    /// Writes, counts and tells of a trial and of all that finished meanwhile, in one go.
+    /// Counts and tells of a trial and of all that finished meanwhile, in one go.
     fn note(
         &mut self,
         first: Finished,
         others: &mut mpsc::Receiver<Finished>,
-        file: &mut Option<RunFile>,
     ) -> Result<(), ExperimentError> {
-        let mut lines = Ok(Vec::new());
         let mut next = Some(first);
         while let Some(finished) = next {
+            finished.written?;
             self.failed += usize::from(finished.trial.failed());
             self.cached += usize::from(finished.trial.cached);
             self.spent += finished.spent;
-            lines = lines.and_then(|mut lines: Vec<u8>| {
-                lines.append(&mut finished.line?);
-                Ok(lines)
-            });
             self.trials.push(finished.trial);
             next = others.try_recv().ok();
-        }
-        if let Some(file) = file {
-            file.lines(lines)?;
         }
         self.tell();
         Ok(())
@@ -170,10 +195,25 @@ impl<'a> Loop<'a> {
 }
 
 /// Runs trials until there are no more, or no more may begin.
-async fn work(shared: Arc<Shared>, queue: Arc<Queue>, sender: mpsc::Sender<Finished>) {
+async fn work(
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    file: Option<Journal>,
+    sender: mpsc::Sender<Finished>,
+) {
     while let Some(next) = queue.next().await {
-        let finished = trial::trial(&shared, next.item, next.repeat, next.before).await;
-        queue.spent(finished.spent);
+        let (trial, spent) = trial::trial(&shared, next.item, next.repeat, next.before).await;
+        queue.spent(spent);
+        let written = file.as_ref().map_or(Ok(()), |file| {
+            let line = trial_line(&trial);
+            // Without a file the run is over, and nobody counts this trial.
+            locked(file).as_mut().map_or(Ok(()), |file| file.line(line))
+        });
+        let finished = Finished {
+            trial,
+            spent,
+            written,
+        };
         // Nobody listens when the run is over.
         if sender.send(finished).await.is_err() {
             return;

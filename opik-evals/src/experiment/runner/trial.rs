@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout};
 
 use crate::dataset::Item;
-use crate::experiment::journal::trial_line;
 use crate::experiment::{
     Cache, Call, Experiment, FailedScore, Scored, Scorer, ScoringError, Task, TaskError,
     TaskErrorKind, TaskOutput, Trial, TrialScore, canonical, digest, number,
@@ -28,21 +27,10 @@ pub(super) struct Shared {
     /// What outputs in the cache depend on besides the item.
     task_key: [String; 2],
     seed: u64,
-    /// Whether trials become lines of a file.
-    journal: bool,
-}
-
-/// A finished trial.
-pub(super) struct Finished {
-    pub(super) trial: Trial,
-    /// What it cost now, in US dollars.
-    pub(super) spent: f64,
-    /// Its line in the file of the run, made where the trial ran.
-    pub(super) line: std::io::Result<Vec<u8>>,
 }
 
 impl Shared {
-    pub(super) fn of(experiment: &Experiment, task: &Arc<dyn Task>, journal: bool) -> Self {
+    pub(super) fn of(experiment: &Experiment, task: &Arc<dyn Task>) -> Self {
         Self {
             task: Arc::clone(task),
             scorers: experiment.scorers.clone(),
@@ -54,20 +42,19 @@ impl Shared {
                 experiment.model.clone().unwrap_or_default(),
             ],
             seed: experiment.seed,
-            journal,
         }
     }
 }
 
 /// Runs one trial, the task, then the metrics; or only the metrics that could not score its output
-/// before.
+/// before. With what it cost now, in US dollars.
 pub(super) async fn trial(
     shared: &Shared,
     item: Arc<Item>,
     repeat: u32,
     before: Option<Trial>,
-) -> Finished {
-    let (trial, spent) = match before {
+) -> (Trial, f64) {
+    match before {
         Some(mut trial) => {
             let spent = trial.scoring_cost;
             shared.score_again(&item, &mut trial).await;
@@ -79,13 +66,7 @@ pub(super) async fn trial(
             let spent = trial.spent();
             (trial, spent)
         }
-    };
-    let line = if shared.journal {
-        trial_line(&trial)
-    } else {
-        Ok(Vec::new())
-    };
-    Finished { trial, spent, line }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {
