@@ -1,8 +1,10 @@
 //! The server over real sockets.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod alike;
 mod catalog_replay;
 mod catalog_sdk;
+mod hostile;
 mod limits;
 mod merging;
 mod openapi;
