@@ -4,13 +4,19 @@
 //! OpenInference conventions become Opik's fields, by the table of `opik-formats`. A span that
 //! cannot be used is counted in `partialSuccess` and costs only itself. The header `projectName`
 //! names the project.
+//!
+//! A span with the attribute `opik.trace_id` belongs to that trace of the official SDK, below the
+//! span `opik.parent_span_id`: programs hang a step of another service into a trace that way.
+
+use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
-use opik_core::{Exporter as _, prices};
+use opik_core::query::matches;
+use opik_core::{Batch, Exporter as _, Span, SpanId, TraceId, prices};
 use opik_formats::{Format, Item, ReadOptions, Reader, otlp_from_protobuf, otlp_starts};
 use serde_json::{Value, json};
 
@@ -77,6 +83,7 @@ async fn traces(State(app): State<App>, request: Request) -> Result<Response, Ap
                     reason.get_or_insert(problem.reason);
                 }
                 Item::Batch(mut batch) => {
+                    attach(&mut batch);
                     charge(batch.spans.len())?;
                     for span in &mut batch.spans {
                         prices::estimate(span);
@@ -91,6 +98,39 @@ async fn traces(State(app): State<App>, request: Request) -> Result<Response, Ap
         }
     }
     Ok(answer(protobuf, rejected, reason.as_deref()))
+}
+
+/// Moves spans to the traces and below the spans that their attributes name, with everything else
+/// of their OpenTelemetry trace.
+fn attach(batch: &mut Batch) {
+    let named = |span: &Span, name: &str| {
+        let metadata = span.metadata.as_ref()?;
+        matches::text_at(metadata.as_str(), name).map(|text| text.into_owned())
+    };
+    let mut traces: BTreeMap<TraceId, TraceId> = BTreeMap::new();
+    let mut ids: BTreeMap<SpanId, SpanId> = BTreeMap::new();
+    for span in &batch.spans {
+        if let Some(trace) = named(span, "opik.trace_id").and_then(|it| it.parse().ok()) {
+            traces.insert(span.trace_id, trace);
+        }
+        if let Some(id) = named(span, "opik.span_id").and_then(|it| it.parse().ok()) {
+            ids.insert(span.id, id);
+        }
+    }
+    if traces.is_empty() {
+        return;
+    }
+    for span in &mut batch.spans {
+        let Some(trace) = traces.get(&span.trace_id) else {
+            continue;
+        };
+        let parent = named(span, "opik.parent_span_id").and_then(|it| it.parse().ok());
+        let own = |id: SpanId| ids.get(&id).copied().unwrap_or(id);
+        span.trace_id = *trace;
+        span.parent_span_id = parent.or(span.parent_span_id.map(own));
+        span.id = own(span.id);
+    }
+    batch.traces.retain(|trace| !traces.contains_key(&trace.id));
 }
 
 fn answer(protobuf: bool, rejected: u64, reason: Option<&str>) -> Response {

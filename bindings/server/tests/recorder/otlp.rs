@@ -165,3 +165,36 @@ async fn protobuf_says_the_same_as_json() {
     assert_eq!(spans[0]["usage"]["prompt_tokens"], 1000);
     assert_eq!(spans[0]["duration"], json!(1000.0));
 }
+
+#[tokio::test]
+async fn a_span_that_names_a_trace_and_a_span_of_opik_goes_below_them() {
+    let server = TestServer::start().await;
+    let (trace, parent) = (
+        "019ae100-0000-7000-8000-000000000001",
+        "019ae100-0000-7000-8000-000000000002",
+    );
+    let mut there = root();
+    there["attributes"] = json!([
+        attribute("opik.trace_id", json!({"stringValue": trace})),
+        attribute("opik.parent_span_id", json!({"stringValue": parent})),
+    ]);
+    let sent = server
+        .request(Method::POST, "/otel/v1/traces")
+        .header("projectName", "otel")
+        .json(&request(json!([there, child()])));
+    assert_eq!(answer(sent).await, (StatusCode::OK, json!({})));
+    assert_eq!(
+        traces(&server).await,
+        [] as [Value; 0],
+        "no trace of its own"
+    );
+    let body = json!({"project_name": "otel", "trace_id": trace});
+    let spans = server.stream("/spans/search", &body).await;
+    let named = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(named("checkout")["parent_span_id"], parent);
+    assert_eq!(
+        named("chat gpt-4o-mini")["parent_span_id"],
+        named("checkout")["id"]
+    );
+}
