@@ -27,6 +27,7 @@ mod app;
 mod assist;
 mod config;
 mod http;
+mod listening;
 mod recorder;
 mod server;
 mod upkeep;

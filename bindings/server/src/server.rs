@@ -15,6 +15,7 @@ use crate::app::App;
 use crate::assist::{self, AnsweringModel, Assist, AssistConfig};
 use crate::config::ServerConfig;
 use crate::http::router;
+use crate::listening::without_delay;
 use crate::upkeep;
 
 /// Why a server could not start.
@@ -103,7 +104,7 @@ impl Server {
         let tasks = TaskTracker::new();
         let stopped = stop.clone();
         let served = tasks.spawn(async move {
-            axum::serve(listener, service)
+            axum::serve(without_delay(listener), service)
                 .with_graceful_shutdown(stopped.cancelled_owned())
                 .await
         });

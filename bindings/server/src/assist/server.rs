@@ -18,6 +18,7 @@ use super::internal::Internal;
 use super::monitor::Monitor;
 use super::routes;
 use super::state::{AnsweringModel, Assist};
+use crate::listening::without_delay;
 
 /// Bytes of one reply of a model; a longer one is cut, and says so.
 const LONGEST_REPLY: usize = 2_000_000;
@@ -93,7 +94,7 @@ impl AssistServer {
         let tasks = TaskTracker::new();
         let stopped = stop.clone();
         let served = tasks.spawn(async move {
-            axum::serve(listener, service)
+            axum::serve(without_delay(listener), service)
                 .with_graceful_shutdown(stopped.cancelled_owned())
                 .await
         });
