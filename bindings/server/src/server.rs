@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use opik_core::Exporter as _;
 use opik_core::{Project, SessionStore, TraceSource};
 use opik_store::{Store, StoreError};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +14,7 @@ use crate::app::App;
 use crate::assist::{self, AnsweringModel, Assist, AssistConfig};
 use crate::config::ServerConfig;
 use crate::http::router;
-use crate::listening::without_delay;
+use crate::listening::{listen, without_delay};
 use crate::upkeep;
 
 /// Why a server could not start.
@@ -86,7 +85,7 @@ impl Server {
             return Err(ServerError::OpenToOthers { address });
         }
         let refused = |source| ServerError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = listen(address).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
         // The default project is there from the start.
         store

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use opik_assist::assistant::{Assistant, ShutdownReport, SpanStyle};
 use opik_assist::turn::Limits;
 use opik_core::{SessionStore, TraceSource};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,7 +17,7 @@ use super::internal::Internal;
 use super::monitor::Monitor;
 use super::routes;
 use super::state::{AnsweringModel, Assist};
-use crate::listening::without_delay;
+use crate::listening::{listen, without_delay};
 
 /// Bytes of one reply of a model; a longer one is cut, and says so.
 const LONGEST_REPLY: usize = 2_000_000;
@@ -79,7 +78,7 @@ impl AssistServer {
         let backend = OpikBackend::new(http, settings).map_err(|_| AssistServerError::NoOpik)?;
         let address = config.address();
         let refused = |source| AssistServerError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(refused)?;
+        let listener = listen(address).map_err(refused)?;
         let local_addr = listener.local_addr().map_err(refused)?;
         let assist = state(
             config,
