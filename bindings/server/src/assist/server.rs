@@ -60,6 +60,10 @@ impl AssistServer {
     /// # Errors
     /// [`AssistServerError`] when the configuration has no Opik, or the address cannot be listened
     /// on.
+    #[expect(
+        clippy::unused_async,
+        reason = "it needs a runtime, which a future has; and `Server::bind` waits"
+    )]
     pub async fn bind(
         config: AssistConfig,
         sessions: Arc<dyn SessionStore>,
