@@ -32,7 +32,7 @@ pub struct Column {
 /// let columns = columns_of("data", &rows);
 /// assert_eq!(columns[0].filter_field, "data.n");
 /// assert_eq!(columns[0].types, ["null", "number"]);
-/// # Ok::<(), opik_core::JsonError>(())
+/// # Ok::<(), opik_core::json::JsonError>(())
 /// ```
 pub fn columns_of<'j>(
     prefix: &'static str,
