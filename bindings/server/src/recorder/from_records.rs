@@ -6,12 +6,12 @@ use axum::response::Response;
 use axum::routing::post;
 use opik_core::catalog::{DatasetCatalog as _, NewItem, PutItems};
 use opik_core::query::SpanQuery;
-use opik_core::source::MAX_PAGE;
 use opik_core::{Comment, FeedbackScore, Usage};
-use opik_core::{EntityId, Json, PageRequest, Span, SpanId, Trace, TraceId, TraceSource as _};
+use opik_core::{EntityId, Json, Span, SpanId, Trace, TraceId, TraceSource as _};
 use serde::{Deserialize, Serialize};
 
 use super::checks;
+use super::walk::each_span;
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, PathId, no_content};
 
@@ -110,12 +110,12 @@ fn of_span(span: Span, wanted: Options) -> Content {
     }
 }
 
-/// The spans of a trace, the first thousand.
 async fn spans_of(app: &App, trace: TraceId) -> Result<Vec<Span>, ApiError> {
     let mut query = SpanQuery::default();
     query.trace = Some(trace);
-    query.page = PageRequest::first(MAX_PAGE);
-    Ok(app.store().search_spans(&query).await?.items)
+    let mut spans = Vec::new();
+    each_span(app, query, |span| spans.push(span)).await?;
+    Ok(spans)
 }
 
 async fn put(app: &App, dataset: EntityId, items: Vec<NewItem>) -> Result<Response, ApiError> {

@@ -77,6 +77,7 @@ mod threads;
 mod traces;
 mod views;
 mod vyasa;
+mod walk;
 
 pub(crate) use vyasa::routes as vyasa_routes;
 

@@ -5,10 +5,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use opik_core::query::{Entity, Filter, ProjectSelector, SpanQuery, TraceQuery, matches};
 use opik_core::series::{Interval, Series};
-use opik_core::source::MAX_PAGE;
 use opik_core::{
-    FeedbackScore, Json as Content, PageRequest, Project, ProjectId, Span, Thread, Timestamp,
-    Trace, TraceSource as _,
+    FeedbackScore, Json as Content, Project, ProjectId, Span, Thread, Timestamp, Trace,
 };
 use opik_store::records::ThreadQuery;
 use serde::Deserialize;
@@ -16,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::checks;
 use super::stats::Stats;
+use super::walk::{each_span, each_trace};
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, Params, PathId};
 
@@ -25,37 +24,6 @@ pub(super) fn routes() -> Router<App> {
         .route("/projects/{id}/metrics", post(metrics))
         .route("/projects/{id}/kpi-cards", post(cards))
         .route("/projects/{id}/token-usage/names", get(token_names))
-}
-
-/// Calls `see` with every trace of a search.
-pub(super) async fn each_trace(
-    app: &App,
-    mut query: TraceQuery,
-    mut see: impl FnMut(Trace) + Send,
-) -> Result<(), ApiError> {
-    let mut next = Some(PageRequest::first(MAX_PAGE));
-    while let Some(page) = next.take() {
-        query.page = page;
-        let page = app.store().search_traces(&query).await?;
-        page.items.into_iter().for_each(&mut see);
-        next = page.next.map(|next| PageRequest::after(next, MAX_PAGE));
-    }
-    Ok(())
-}
-
-async fn each_span(
-    app: &App,
-    mut query: SpanQuery,
-    mut see: impl FnMut(Span) + Send,
-) -> Result<(), ApiError> {
-    let mut next = Some(PageRequest::first(MAX_PAGE));
-    while let Some(page) = next.take() {
-        query.page = page;
-        let page = app.store().search_spans(&query).await?;
-        page.items.into_iter().for_each(&mut see);
-        next = page.next.map(|next| PageRequest::after(next, MAX_PAGE));
-    }
-    Ok(())
 }
 
 async fn known(app: &App, id: ProjectId) -> Result<Project, ApiError> {

@@ -20,6 +20,7 @@ use super::rows::{SpanRow, Update};
 use super::search::{SearchBody, project_of, shape_of, streamed};
 use super::stats::Stats;
 use super::views;
+use super::walk::each_span;
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, PageReply, Params, PathId, created, no_content};
 
@@ -265,17 +266,7 @@ async fn stats(State(app): State<App>, params: Params) -> Result<Response, ApiEr
     query.sort = None;
     query.without_content = true;
     let mut stats = Stats::default();
-    let mut next = Some(PageRequest::first(opik_core::source::MAX_PAGE));
-    while let Some(page) = next.take() {
-        query.page = page;
-        let page = app.store().search_spans(&query).await?;
-        for span in &page.items {
-            stats.count_span(span);
-        }
-        next = page
-            .next
-            .map(|next| PageRequest::after(next, opik_core::source::MAX_PAGE));
-    }
+    each_span(&app, query, |span| stats.count_span(&span)).await?;
     Ok(Json(stats.of_spans()).into_response())
 }
 

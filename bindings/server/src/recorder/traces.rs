@@ -12,12 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::checks;
-use super::project_metrics::each_trace;
 use super::reinject;
 use super::rows::{TraceRow, Update};
 use super::search::{SearchBody, project_of, shape_of, streamed};
 use super::stats::Stats;
 use super::views;
+use super::walk::each_trace;
 use crate::app::App;
 use crate::http::{ApiError, JsonBody, PageReply, Params, PathId, created, no_content};
 

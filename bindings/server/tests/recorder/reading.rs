@@ -477,3 +477,28 @@ fn encode(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
+
+#[tokio::test]
+async fn an_item_of_a_dataset_has_all_spans_of_a_large_trace() {
+    const SPANS: usize = 2_100;
+    let server = TestServer::start().await;
+    let trace = write(&server, 1).await[0];
+    let numbers: Vec<usize> = (1..SPANS).collect();
+    for batch in numbers.chunks(1_000) {
+        let span = |n: &usize| json!({"id": SpanId::generate(), "trace_id": trace, "project_name": "p", "start_time": AT, "name": format!("s{n}")});
+        let spans: Vec<Value> = batch.iter().map(span).collect();
+        let (status, body) = server.post("/spans/batch", &json!({"spans": spans})).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
+    }
+    let dataset = opik_core::EntityId::generate();
+    let made = json!({"id": dataset, "name": "d"});
+    assert_eq!(server.post("/datasets", &made).await.0, StatusCode::CREATED);
+    let path = format!("/datasets/{dataset}/items");
+    let asked = json!({"trace_ids": [trace], "enrichment_options": {"includeSpans": true}});
+    let (status, body) = server.post(&format!("{path}/from-traces"), &asked).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
+    let (status, page) = server.get(&path).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let spans = page["content"][0]["data"]["spans"].as_array().unwrap();
+    assert_eq!(spans.len(), SPANS);
+}
