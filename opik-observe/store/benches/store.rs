@@ -259,8 +259,8 @@ fn last_traces(store: &Store, name: &str) {
     });
 }
 
-/// Waits until the store's threads have spent nothing on a CPU for half a second, two minutes at
-/// most.
+/// Waits until the store's threads have spent nothing on a CPU for three seconds, which is longer than
+/// the index ever waits between two steps; two minutes at most.
 fn rest() {
     let spent = || -> u64 {
         let threads = cpu().into_iter();
@@ -270,7 +270,7 @@ fn rest() {
     let begin = Instant::now();
     let mut before = spent();
     while begin.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_secs(3));
         let now = spent();
         if now - before < 5_000_000 {
             return;
