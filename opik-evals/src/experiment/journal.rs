@@ -295,6 +295,14 @@ impl RunFile {
     }
 }
 
+impl Drop for RunFile {
+    /// Closing is not enough: a child that the program just started has a copy of the file for a
+    /// moment, and the next to open it would find it locked.
+    fn drop(&mut self) {
+        self.file.unlock().ok();
+    }
+}
+
 fn locked(path: &Path, create: bool) -> Result<File, RunFileError> {
     let io = |action| move |error| RunFileError::io(action, path, error);
     let file = OpenOptions::new()
@@ -318,4 +326,26 @@ fn begins_like_a_run(path: &Path) -> Result<bool, RunFileError> {
     let head: &[u8] = br#"{"run":{"#;
     let same = text.iter().zip(head).all(|(a, b)| a == b);
     Ok(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_free_at_once_while_a_child_still_has_a_copy_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.jsonl");
+        let run = RunFile {
+            file: locked(&path, true).unwrap(),
+            path: path.clone(),
+            submitted: Vec::new(),
+        };
+        let copy = run.file.try_clone().unwrap();
+        let busy = locked(&path, false);
+        assert!(matches!(busy, Err(RunFileError::Busy(_))), "{busy:?}");
+        drop(run);
+        assert!(locked(&path, false).is_ok());
+        drop(copy);
+    }
 }

@@ -132,11 +132,8 @@ impl Files for Directory {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path)?,
             opened => opened?,
         };
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Locked(file)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        let locked = Locked::try_new(file)?;
+        Ok(locked.map(|locked| Box::new(locked) as Box<dyn Lock>))
     }
 }
 
@@ -206,8 +203,68 @@ impl Appending for Segment {
     }
 }
 
-/// The system frees the lock when the file is closed.
+/// A file that is locked. A program that is killed frees its locks; one that lives frees them here,
+/// as closing the file is not enough: a child that the host just started has a copy of it until it
+/// executes its own program, and the lock is that of all copies.
 #[derive(Debug)]
-struct Locked(#[expect(dead_code, reason = "held, not used")] File);
+struct Locked {
+    file: File,
+    process: u32,
+}
+
+impl Locked {
+    /// `None` when it is locked already.
+    fn try_new(file: File) -> io::Result<Option<Self>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self {
+                file,
+                process: std::process::id(),
+            })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // In a child that was forked off, the lock stays that of the parent.
+        if self.process == std::process::id() {
+            self.file.unlock().ok();
+        }
+    }
+}
 
 impl Lock for Locked {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(file: &tempfile::NamedTempFile) -> Option<Locked> {
+        Locked::try_new(file.reopen().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_lock_is_free_at_once_while_a_child_still_has_a_copy_of_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let first = lock(&file).unwrap();
+        // What a child has between its start and its own program.
+        let copy = first.file.try_clone().unwrap();
+        assert!(lock(&file).is_none(), "locked");
+        drop(first);
+        assert!(lock(&file).is_some(), "free");
+        drop(copy);
+    }
+
+    #[test]
+    fn a_forked_child_does_not_free_the_lock_of_its_parent() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let first = lock(&file).unwrap();
+        drop(Locked {
+            file: first.file.try_clone().unwrap(),
+            process: first.process.wrapping_add(1),
+        });
+        assert!(lock(&file).is_none(), "still locked");
+    }
+}
