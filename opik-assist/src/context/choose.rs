@@ -24,6 +24,8 @@ const FOLD: usize = 44;
 const CRUMB: usize = 8;
 /// Candidates in a row that did not fit, after which a round ends.
 const MISSES: usize = 96;
+/// Rounds that are repeated with fewer tokens, as the real lines took more than was estimated.
+const REPEATS: usize = 8;
 /// A span and its missing ancestors get lines up to this number; of more, these many ancestors.
 const ANCESTORS: usize = 13;
 const NEAREST: usize = 3;
@@ -75,6 +77,14 @@ pub(super) struct Choice<'a, 's> {
     pub(super) said: HashMap<NodeId, Text>,
 }
 
+/// What a round changes.
+struct Before<'a> {
+    shown: PerNode<bool>,
+    said: HashMap<NodeId, Text>,
+    texts: Texts<'a>,
+    heap: BinaryHeap<Item>,
+}
+
 impl<'a, 's> Choice<'a, 's> {
     pub(super) fn new(
         skeleton: &'s Skeleton<'a>,
@@ -120,24 +130,47 @@ impl<'a, 's> Choice<'a, 's> {
         let mut kept = self.skeleton.render(&self.shown, &self.said);
         let mut used = estimate(&kept.text);
         self.open(&kept.alone);
-        for _ in 0..rounds {
-            let (shown, said) = (self.shown.clone(), self.said.clone());
-            self.round(tokens.saturating_sub(used));
+        let (mut rounds, mut repeats) = (rounds, REPEATS);
+        let mut left = tokens.saturating_sub(used);
+        while left >= CRUMB && rounds > 0 {
+            let before = self.before();
+            self.round(left);
             let next = self.skeleton.render(&self.shown, &self.said);
             let now = estimate(&next.text);
             if now > tokens {
                 // The estimate of counted lines was too low; what fitted before stays.
-                (self.shown, self.said) = (shown, said);
-                break;
+                self.restore(before);
+                left = (left - left / 8).saturating_sub(now - tokens);
+                repeats -= 1;
+                if repeats == 0 {
+                    break;
+                }
+                continue;
             }
             let gained = now > used;
             self.open(&next.alone);
             (kept, used) = (next, now);
-            if !gained || tokens - used < CRUMB {
+            if !gained {
                 break;
             }
+            rounds -= 1;
+            left = tokens - used;
         }
         kept
+    }
+
+    fn before(&self) -> Before<'a> {
+        Before {
+            shown: self.shown.clone(),
+            said: self.said.clone(),
+            texts: self.texts.clone(),
+            heap: self.heap.clone(),
+        }
+    }
+
+    fn restore(&mut self, before: Before<'a>) {
+        (self.shown, self.said) = (before.shown, before.said);
+        (self.texts, self.heap) = (before.texts, before.heap);
     }
 
     fn round(&mut self, mut left: usize) {

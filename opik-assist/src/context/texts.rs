@@ -53,7 +53,7 @@ struct Repeat {
 }
 
 /// Contents that are in the pack.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Texts<'a> {
     tree: &'a TraceTree,
     known: [Vec<(Option<NodeId>, &'a str)>; 2],
