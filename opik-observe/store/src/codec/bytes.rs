@@ -71,6 +71,7 @@ impl<'a> Reader<'a> {
         Ok(first)
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, StoreError> {
         if let Some((&first, rest)) = self.0.split_first()
             && first < 0x80
@@ -78,6 +79,10 @@ impl<'a> Reader<'a> {
             self.0 = rest;
             return Ok(u64::from(first));
         }
+        self.long_u64()
+    }
+
+    fn long_u64(&mut self) -> Result<u64, StoreError> {
         let mut n = 0;
         for shift in (0..64).step_by(7) {
             let byte = self.byte()?;
@@ -89,12 +94,24 @@ impl<'a> Reader<'a> {
         Err(StoreError::Damaged("a number in a column blob is too long"))
     }
 
+    #[inline]
     pub(crate) fn i64(&mut self) -> Result<i64, StoreError> {
         let n = self.u64()?;
         Ok((n >> 1).cast_signed() ^ -(n & 1).cast_signed())
     }
 
     pub(crate) fn i128(&mut self) -> Result<i128, StoreError> {
+        // Nearly all are short, and wide arithmetic is not free.
+        let mut low = 0u64;
+        for (at, &byte) in self.0.iter().take(9).enumerate() {
+            low |= u64::from(byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                self.0 = self.0.get(at + 1..).unwrap_or_default();
+                return Ok(i128::from(
+                    (low >> 1).cast_signed() ^ -(low & 1).cast_signed(),
+                ));
+            }
+        }
         let mut n = 0u128;
         for shift in (0..128).step_by(7) {
             let byte = self.byte()?;

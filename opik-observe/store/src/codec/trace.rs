@@ -4,7 +4,7 @@
 //! order of the flags. `updated` is a column of the table.
 
 use opik_core::model::{ErrorInfo, RecordSource, VisibilityMode};
-use opik_core::{ProjectId, Timestamp, Trace, TraceId};
+use opik_core::{ProjectId, Timestamp, Trace};
 
 use super::body::trace_has_rest;
 use super::bytes::{Reader, put_f64, put_i64, put_len, put_str, put_u64};
@@ -173,16 +173,17 @@ impl<'a> TraceRow<'a> {
         })
     }
 
-    /// The trace that these columns are of, without totals and without what is in its body.
-    pub(crate) fn to_trace(
+    /// Writes these columns into a trace that has nothing but its identifier. A trace is large:
+    /// nobody makes one here and hands it on.
+    pub(crate) fn fill(
         &self,
-        id: TraceId,
+        trace: &mut Trace,
         project: (ProjectId, &str),
         updated: i64,
         arrived: i64,
-    ) -> Trace {
+    ) {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        let mut trace = Trace::new(id, Timestamp::from_micros(self.start));
+        trace.start_time = Timestamp::from_micros(self.start);
         trace.project_id = Some(project.0);
         trace.project_name = Some(project.1.to_owned());
         trace.end_time = self.end.map(Timestamp::from_micros);
@@ -199,7 +200,6 @@ impl<'a> TraceRow<'a> {
         trace.tags = self.tags.iter().map(|&tag| tag.to_owned()).collect();
         trace.ttft = self.ttft;
         trace.duration = duration(self.start, self.end);
-        trace
     }
 
     /// Whether the body holds something that is wanted even when content is not.

@@ -13,8 +13,6 @@ mod stats;
 mod together;
 mod traces;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use opik_core::query::ProjectSelector;
@@ -26,6 +24,8 @@ use crate::catalog::of_traces;
 use crate::error::StoreError;
 use crate::recent::Recent;
 
+use records::Spare;
+
 pub(crate) use cursor::Newest;
 pub(crate) use documents::{Document, News};
 pub(crate) use spans::trace_of_span;
@@ -33,26 +33,36 @@ pub(crate) use spans::trace_of_span;
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
 
-/// Projects that were met.
+/// Projects that were met, the one that was asked for last at the end. There are few: a list is
+/// mostly that of one.
 #[derive(Debug, Default)]
-struct Projects(HashMap<i64, (ProjectId, String)>);
+struct Projects(Vec<(i64, ProjectId, String)>);
 
 impl Projects {
     fn get(&mut self, conn: &Connection, key: i64) -> Result<(ProjectId, &str), StoreError> {
-        let (id, name) = match self.0.entry(key) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(
-                conn.prepare_cached("SELECT id, name FROM project WHERE key = ?1")?
+        match self.0.iter().rposition(|(known, ..)| *known == key) {
+            Some(at) if at + 1 == self.0.len() => {}
+            Some(at) => {
+                let last = self.0.len() - 1;
+                self.0.swap(at, last);
+            }
+            None => {
+                let (id, name) = conn
+                    .prepare_cached("SELECT id, name FROM project WHERE key = ?1")?
                     .query_row([key], |row| {
                         Ok((ProjectId::from_bytes(row.get(0)?), row.get(1)?))
                     })
                     .optional()?
-                    .ok_or(StoreError::Damaged("a project is missing"))?,
-            ),
-        };
+                    .ok_or(MISSING)?;
+                self.0.push((key, id, name));
+            }
+        }
+        let (_, id, name) = self.0.last().ok_or(MISSING)?;
         Ok((*id, name))
     }
 }
+
+const MISSING: StoreError = StoreError::Damaged("a project is missing");
 
 /// A connection that reads.
 #[derive(Debug)]
@@ -62,6 +72,7 @@ pub(crate) struct Reader {
     text: Option<Connection>,
     /// Projects that were met while a question is answered.
     projects: Projects,
+    spare: Spare,
     blocks: Vec<(i64, Arc<Vec<u8>>)>,
     /// Blocks that need not be read from the file; only the text index has them.
     recent: Option<Arc<Recent>>,
@@ -76,6 +87,7 @@ impl Reader {
             conn,
             text,
             projects: Projects::default(),
+            spare: Spare::default(),
             blocks: Vec::new(),
             recent: None,
             has_scores: [None; 2],

@@ -1,7 +1,6 @@
 //! Choosing the records of a page while candidates go by.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cmp::Ordering;
 
 use super::cursor::{Id, Newest};
 use crate::codec::prefix;
@@ -12,60 +11,40 @@ struct Entry<T> {
     item: T,
 }
 
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Entry<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.id.cmp(&other.id)
-    }
-}
-
-/// The newest records among those that were offered.
+/// The newest records among those that were offered, newest first. They mostly come in this order,
+/// so that nearly all of them go to the end.
 pub(super) struct NewestFirst<T> {
-    heap: BinaryHeap<Reverse<Entry<T>>>,
+    entries: Vec<Entry<T>>,
     limit: usize,
-    /// Highest bound of a candidate that has a record which is not in the heap.
+    /// Highest bound of a candidate that has a record which is not among them.
     left: Option<i64>,
 }
 
 impl<T> NewestFirst<T> {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            heap: BinaryHeap::with_capacity(limit + 2),
+            // A caller may ask for any number.
+            entries: Vec::with_capacity(limit.min(1_000) + 2),
             limit,
             left: None,
         }
     }
 
+    /// The oldest one, once there is one more than fits.
+    fn worst(&self) -> Option<&Entry<T>> {
+        (self.entries.len() > self.limit)
+            .then(|| self.entries.last())
+            .flatten()
+    }
+
     /// Whether no candidate with this bound or a lower one can change the page.
     pub(super) fn is_settled(&self, bound: i64) -> bool {
-        self.heap.len() > self.limit
-            && self
-                .heap
-                .peek()
-                .is_some_and(|Reverse(worst)| bound < prefix(&worst.id))
+        self.worst().is_some_and(|worst| bound < prefix(&worst.id))
     }
 
     /// Whether a record of this identity would be in the page.
     pub(super) fn wants(&mut self, id: &Id, bound: i64) -> bool {
-        let full = self.heap.len() > self.limit;
-        let wanted = !full
-            || self
-                .heap
-                .peek()
-                .is_some_and(|Reverse(worst)| *id > worst.id);
+        let wanted = self.worst().is_none_or(|worst| *id > worst.id);
         if !wanted {
             self.left = self.left.max(Some(bound));
         }
@@ -73,10 +52,14 @@ impl<T> NewestFirst<T> {
     }
 
     pub(super) fn offer(&mut self, id: Id, bound: i64, item: T) {
-        self.heap.push(Reverse(Entry { id, bound, item }));
+        let newer = match self.entries.last() {
+            Some(last) if last.id < id => self.entries.partition_point(|entry| entry.id > id),
+            _ => self.entries.len(),
+        };
+        self.entries.insert(newer, Entry { id, bound, item });
         // One more than fits tells that there is a next page.
-        if self.heap.len() > self.limit + 1
-            && let Some(Reverse(worst)) = self.heap.pop()
+        if self.entries.len() > self.limit + 1
+            && let Some(worst) = self.entries.pop()
         {
             self.left = self.left.max(Some(worst.bound));
         }
@@ -85,25 +68,19 @@ impl<T> NewestFirst<T> {
     /// The records, newest first, and where the next page begins.
     pub(super) fn finish(mut self) -> (Vec<T>, Option<Newest>) {
         let mut left = self.left;
-        if self.heap.len() > self.limit {
-            if let Some(Reverse(extra)) = self.heap.pop() {
+        if self.entries.len() > self.limit {
+            if let Some(extra) = self.entries.pop() {
                 left = left.max(Some(extra.bound));
             }
         } else {
             left = None;
         }
-        let entries = self.heap.into_sorted_vec();
-        let last = entries.last().map(|Reverse(entry)| entry.id);
+        let last = self.entries.last().map(|entry| entry.id);
         let next = left
             .zip(last)
             .map(|(bound, before)| Newest { bound, before });
-        (
-            entries
-                .into_iter()
-                .map(|Reverse(entry)| entry.item)
-                .collect(),
-            next,
-        )
+        let items = self.entries.into_iter().map(|entry| entry.item);
+        (items.collect(), next)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use opik_core::{Span, SpanId, Trace, TraceId};
+use opik_core::{Span, SpanId, Timestamp, Trace, TraceId};
 use rusqlite::{Connection, Row};
 
 use super::{Projects, Reader};
@@ -13,8 +13,8 @@ use crate::codec::trace::TraceRow;
 use crate::error::StoreError;
 use crate::write::is_dead;
 
-/// Where a body lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a body lies; nowhere when it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
     block: i64,
     range: Range<usize>,
@@ -25,7 +25,6 @@ pub(super) struct Place {
 /// A trace whose content has not been read yet.
 #[derive(Debug)]
 pub(super) struct TraceRecord {
-    /// Boxed, as it is large and goes through many hands.
     pub(super) trace: Box<Trace>,
     pub(super) key: i64,
     body: Place,
@@ -115,27 +114,68 @@ impl Part {
     }
 }
 
-/// A trace with its totals, from the columns of [`TRACE_BY_ID`].
+/// Boxes for the traces of the next page: those of the last one, whose traces were taken out.
+/// They are large for an allocator, which would merge and split its blocks for every list.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+pub(super) struct Spare(Vec<Box<Trace>>);
+
+impl Spare {
+    /// About 100 KiB.
+    const MOST: usize = 128;
+
+    fn trace(&mut self, id: TraceId) -> Box<Trace> {
+        match self.0.pop() {
+            Some(mut trace) => {
+                trace.id = id;
+                trace
+            }
+            None => Box::new(Trace::new(id, Timestamp::EPOCH)),
+        }
+    }
+
+    /// The trace of a box that is kept.
+    pub(super) fn take(&mut self, mut trace: Box<Trace>) -> Trace {
+        if self.0.len() >= Self::MOST {
+            return *trace;
+        }
+        let empty = Trace::new(trace.id, Timestamp::EPOCH);
+        let taken = std::mem::replace(&mut *trace, empty);
+        self.0.push(trace);
+        taken
+    }
+}
+
+/// A trace with its totals, from the columns of [`TRACE_BY_ID`]. Its content is found again only
+/// with `content`.
 pub(super) fn trace_record(
     conn: &Connection,
     projects: &mut Projects,
+    spare: &mut Spare,
     row: &Row<'_>,
+    content: bool,
 ) -> Result<TraceRecord, StoreError> {
     let blob = |at| row.get_ref(at)?.as_blob().map_err(rusqlite::Error::from);
     let columns = TraceRow::decode(blob(9)?)?;
     let project = projects.get(conn, row.get(2)?)?;
-    let id = TraceId::from_bytes(row.get(1)?);
-    let mut trace = Box::new(columns.to_trace(id, project, row.get(3)?, row.get(4)?));
+    let mut trace = spare.trace(TraceId::from_bytes(row.get(1)?));
+    columns.fill(&mut trace, project, row.get(3)?, row.get(4)?);
     Totals::fill(blob(8)?, &mut trace)?;
-    let at = size(row.get(6)?)?;
+    let needed = columns.needs_body();
+    let body = if content || needed {
+        let at = size(row.get(6)?)?;
+        Place {
+            block: row.get(5)?,
+            range: at..at.saturating_add(size(row.get(7)?)?),
+            needed,
+        }
+    } else {
+        Place::default()
+    };
     Ok(TraceRecord {
         trace,
         key: row.get(0)?,
-        body: Place {
-            block: row.get(5)?,
-            range: at..at.saturating_add(size(row.get(7)?)?),
-            needed: columns.needs_body(),
-        },
+        body,
         filled: false,
     })
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use rusqlite::params;
+use rusqlite::types::ValueRef;
 
 use super::Reader;
 use super::candidates::Candidate;
@@ -26,13 +27,16 @@ pub(super) struct Together {
     size: usize,
     read: usize,
     done: bool,
+    content: bool,
 }
 
 impl Together {
-    /// `page` are as many as are wanted when all of them match.
-    pub(super) fn new(fid: i64, highest: i64, page: usize) -> Self {
+    /// `page` are as many as are wanted when all of them match, `content` is whether their content
+    /// may be asked for.
+    pub(super) fn new(fid: i64, highest: i64, page: usize, content: bool) -> Self {
         Self {
             fid,
+            content,
             last: Candidate {
                 bound: highest,
                 key: i64::MAX,
@@ -58,7 +62,7 @@ impl Together {
     fn read(&mut self, reader: &mut Reader) -> Result<(), StoreError> {
         let conn = &reader.conn;
         let mut statement = conn.prepare_cached(
-            "SELECT trace.key, id, project, updated, arrived, block, at, len, totals, head, hi, ref
+            "SELECT ref, id, project, updated, arrived, block, at, len, totals, head, hi
              FROM facet LEFT JOIN trace ON trace.key = facet.ref AND present
              WHERE fid = ?1 AND (hi, ref) < (?2, ?3) ORDER BY hi DESC, ref DESC LIMIT ?4",
         )?;
@@ -69,10 +73,16 @@ impl Together {
             count += 1;
             self.last = Candidate {
                 bound: row.get(10)?,
-                key: row.get(11)?,
+                key: row.get(0)?,
             };
-            if row.get::<_, Option<i64>>(0)?.is_some() {
-                let record = trace_record(conn, &mut reader.projects, row)?;
+            if row.get_ref(1)? != ValueRef::Null {
+                let record = trace_record(
+                    conn,
+                    &mut reader.projects,
+                    &mut reader.spare,
+                    row,
+                    self.content,
+                )?;
                 self.ready.push_back((self.last, record));
             }
         }

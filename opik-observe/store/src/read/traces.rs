@@ -35,9 +35,9 @@ enum Proposed {
 }
 
 impl Proposed {
-    fn of(candidates: Candidates, highest: i64, page: usize) -> Self {
+    fn of(candidates: Candidates, highest: i64, page: usize, content: bool) -> Self {
         match candidates.only_list() {
-            Some(fid) => Self::Together(Together::new(fid, highest, page)),
+            Some(fid) => Self::Together(Together::new(fid, highest, page, content)),
             None => Self::Alone(candidates),
         }
     }
@@ -60,7 +60,8 @@ impl Reader {
             return Ok(None);
         };
         self.fill_trace(&mut record, true)?;
-        self.finish_trace(record).map(Some)
+        self.finish_trace(&mut record)?;
+        Ok(Some(*record.trace))
     }
 
     /// One trace with its totals and scores, without its content and without what its spans were
@@ -90,25 +91,27 @@ impl Reader {
             Some(row) => Ok(Some(super::records::trace_record(
                 conn,
                 &mut self.projects,
+                &mut self.spare,
                 row,
+                true,
             )?)),
             None => Ok(None),
         }
     }
 
     /// Adds what is joined on reading.
-    fn finish_trace(&mut self, record: TraceRecord) -> Result<Trace, StoreError> {
-        let mut trace = *record.trace;
+    fn finish_trace(&mut self, record: &mut TraceRecord) -> Result<(), StoreError> {
+        let trace = &mut record.trace;
         self.join_scores(&ScoreTarget::Trace(trace.id), &mut trace.feedback_scores)?;
-        self.join_span_scores(record.key, &mut trace)?;
-        self.join_catalog(&mut trace)?;
+        self.join_span_scores(record.key, trace)?;
+        self.join_catalog(trace)?;
         if self.any_attached()? {
             trace
                 .comments
                 .extend(comments::of(&self.conn, 0, trace.id.as_bytes())?);
-            self.join_guardrails(&mut trace)?;
+            self.join_guardrails(trace)?;
         }
-        Ok(trace)
+        Ok(())
     }
 
     /// Puts in what guardrails found, once.
@@ -146,7 +149,8 @@ impl Reader {
                 let trace = &mut record.trace;
                 (trace.input, trace.output, trace.metadata) = (None, None, None);
             }
-            items.push(self.finish_trace(record)?);
+            self.finish_trace(&mut record)?;
+            items.push(self.spare.take(record.trace));
         }
         Ok(Page { items, next })
     }
@@ -218,7 +222,9 @@ impl Reader {
             .map_or(i64::MAX, |start| start.bound)
             .min(search.made.highest());
         let limit = search.query.page.limit();
-        let mut candidates = Proposed::of(self.candidates(search, highest)?, highest, limit);
+        let content = search.conditions.needs.body || !search.query.without_content;
+        let candidates = self.candidates(search, highest)?;
+        let mut candidates = Proposed::of(candidates, highest, limit, content);
         let mut page = NewestFirst::new(limit);
         while let Some((candidate, record)) = candidates.next(self)? {
             if candidate.bound < search.made.lowest() || page.is_settled(candidate.bound) {

@@ -95,7 +95,8 @@ impl Work<'_> {
     fn stored_trace(&self, id: TraceId, known: &Known) -> Result<Trace, StoreError> {
         let columns = TraceRow::decode(&known.head)?;
         let project = self.project_of(known.project)?;
-        let mut trace = columns.to_trace(id, (project, ""), known.version(), known.arrived());
+        let mut trace = Trace::new(id, Timestamp::EPOCH);
+        columns.fill(&mut trace, (project, ""), known.version(), known.arrived());
         trace.project_name = None;
         if known.body.len > 0 {
             let block = self.block_content(known.body.block)?;
