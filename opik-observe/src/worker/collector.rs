@@ -13,6 +13,8 @@ use crate::stats::DropReason;
 
 /// How long it waits for more while records keep coming.
 const TICK: Duration = Duration::from_millis(10);
+/// How long nothing is recorded before half of the memory that a rush needed is given back.
+const COOLING: Duration = Duration::from_secs(2);
 /// Longest sleep when there is nothing to do.
 const SLEEP: Duration = Duration::from_secs(3_600);
 /// How long records that were admitted just before closing may take to arrive.
@@ -106,7 +108,11 @@ impl Collector {
         let intake = self.core.intake();
         let settled = !active && !self.calibration.is_starting();
         if settled && intake.may_sleep() && !self.core.has_requests() {
-            std::thread::park_timeout(left);
+            let cooling = intake.is_warm().then(|| Instant::now() + COOLING);
+            std::thread::park_timeout(cooling.map_or(left, |_| COOLING.min(left)));
+            if cooling.is_some_and(|at| at <= Instant::now()) {
+                intake.cool();
+            }
         } else {
             std::thread::park_timeout(TICK.min(left));
         }
