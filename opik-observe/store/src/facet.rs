@@ -5,7 +5,7 @@
 //! only propose candidates: the row itself decides. A part that lost the last span with a value
 //! keeps its posting until it is merged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codec::span::SpanRow;
 use crate::codec::trace::TraceRow;
@@ -59,24 +59,29 @@ impl Entity {
 /// Kind and value of a facet within a project.
 pub(crate) type Facet = (Kind, String);
 
-/// The facets of a part with these rows.
-pub(crate) fn of_spans(rows: &[SpanRow<'_>]) -> BTreeSet<Facet> {
+/// The facets of a part with these rows, and how many of the rows that are said to count have each.
+pub(crate) fn of_spans<'r, 'a: 'r>(
+    rows: impl IntoIterator<Item = (&'r SpanRow<'a>, bool)>,
+) -> BTreeMap<Facet, i64> {
     // Texts repeat within a part: compare before copying.
-    let mut seen: Vec<(Kind, &str)> = vec![(Kind::All, "")];
-    let mut add = |kind, value| {
-        if !seen.contains(&(kind, value)) {
-            seen.push((kind, value));
-        }
-    };
-    for row in rows {
+    let mut seen: Vec<((Kind, &str), i64)> = vec![((Kind::All, ""), 0)];
+    for (row, counts) in rows {
+        let mut add = |kind, value| match seen.iter_mut().find(|known| known.0 == (kind, value)) {
+            Some((_, count)) => *count += i64::from(counts),
+            None => seen.push(((kind, value), i64::from(counts))),
+        };
+        add(Kind::All, "");
         if let Some(model) = row.model {
             add(Kind::Model, model);
         }
         if let Some(provider) = row.provider {
             add(Kind::Provider, provider);
         }
-        for tag in &row.tags {
-            add(Kind::Tag, tag);
+        for (number, tag) in row.tags.iter().enumerate() {
+            // A row has a tag once, however often it names it.
+            if !row.tags.iter().take(number).any(|known| known == tag) {
+                add(Kind::Tag, tag);
+            }
         }
         if let Some(error) = row.error {
             add(Kind::Error, "");
@@ -86,7 +91,11 @@ pub(crate) fn of_spans(rows: &[SpanRow<'_>]) -> BTreeSet<Facet> {
             add(Kind::Type, kind);
         }
     }
-    seen.into_iter().map(folded).collect()
+    let mut facets = BTreeMap::new();
+    for (facet, count) in seen {
+        *facets.entry(folded(facet)).or_default() += count;
+    }
+    facets
 }
 
 /// The facets of a trace.

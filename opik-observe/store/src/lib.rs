@@ -29,6 +29,7 @@
 //! | `part` | some spans of a trace | all their columns in one blob, with its own texts |
 //! | `block` | bodies of neighbours, 16 KiB, zstd | input, output, metadata, text of errors, rare fields |
 //! | `facet` | project, kind and value, newest identifier, part or trace | postings for searches |
+//! | `tally` | a facet | how many live spans, or traces, have it |
 //! | `score` | target, name, author | the latest feedback score |
 //! | `counter` | one row | numbers for keys and changes, never used twice |
 //!
@@ -40,7 +41,8 @@
 //! Searches take the newest candidates from the postings of one facet (all, model, provider, tag,
 //! error, type of error or span; of traces also name and thread), read their columns, and let
 //! [`opik_core::query::matches`] decide; they stop when nothing newer can come. Other orders look
-//! at every candidate. Words are found through an inverted index in a second file, which a
+//! at every candidate. How many records match is a tally where one facet is all that is asked for,
+//! and otherwise counted, once as long as the store does not change. Words are found through an inverted index in a second file, which a
 //! background thread fills within two seconds of a commit, mostly from blocks that the writer
 //! hands over in memory: each step writes a segment of pages in
 //! the order of the words, and segments of one size are merged in idle moments.
@@ -68,6 +70,7 @@ pub mod records;
 mod schema;
 mod score_key;
 mod store;
+mod tally;
 mod text;
 mod threads;
 mod write;

@@ -37,7 +37,8 @@ pub(crate) struct PackedPart {
     pub(crate) head: Vec<u8>,
     pub(crate) bodies: Place,
     pub(crate) totals: Totals,
-    pub(crate) facets: Vec<Facet>,
+    /// With the number of rows that have each.
+    pub(crate) facets: Vec<(Facet, i64)>,
     pub(crate) start: i64,
 }
 
@@ -294,7 +295,9 @@ pub(crate) fn part(project: usize, rows: &[SpanRow<'_>], bodies: Place) -> Packe
         head: span::encode(rows),
         bodies,
         totals,
-        facets: facet::of_spans(rows).into_iter().collect(),
+        facets: facet::of_spans(rows.iter().map(|row| (row, true)))
+            .into_iter()
+            .collect(),
         start: rows.iter().map(|row| row.start).min().unwrap_or(0),
     }
 }

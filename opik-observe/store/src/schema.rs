@@ -16,16 +16,40 @@ use crate::options::Durability;
 /// "OPIK" in ASCII.
 const APPLICATION_ID: u32 = 0x4f50_494b;
 
-/// One step forward: the version that it leads to, and the statements.
-type Step = (u32, &'static str);
+type Then = fn(&Connection) -> Result<(), StoreError>;
+
+/// One step forward.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// The version that it leads to.
+    version: u32,
+    statements: &'static str,
+    /// What statements alone cannot do, after them.
+    then: Option<Then>,
+}
+
+impl Step {
+    pub(crate) const fn of(version: u32, statements: &'static str) -> Self {
+        Self {
+            version,
+            statements,
+            then: None,
+        }
+    }
+}
 
 /// Every step from an empty file to the newest schema. Released steps never change.
 const STEPS: &[Step] = &[
-    (1, V1),
-    (2, V2),
-    (3, crate::catalog::schema::TABLES),
-    (4, V4),
-    (5, V5),
+    Step::of(1, V1),
+    Step::of(2, V2),
+    Step::of(3, crate::catalog::schema::TABLES),
+    Step::of(4, V4),
+    Step::of(5, V5),
+    Step {
+        version: 6,
+        statements: V6,
+        then: Some(crate::tally::fill),
+    },
 ];
 
 const V1: &str = "
@@ -221,9 +245,18 @@ CREATE TABLE upkeep(
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// How many rows have a facet (see `tally`), and a number that every change to the store raises.
+const V6: &str = "
+CREATE TABLE tally(
+    fid INTEGER PRIMARY KEY,
+    rows INTEGER NOT NULL       -- live spans, or traces
+) STRICT;
+ALTER TABLE counter ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The newest version that this library knows.
 pub(crate) fn newest() -> u32 {
-    STEPS.last().map_or(0, |step| step.0)
+    STEPS.last().map_or(0, |step| step.version)
 }
 
 /// Where a database is.
@@ -399,7 +432,7 @@ pub(crate) fn migrate(
     application: u32,
     steps: &[Step],
 ) -> Result<(), StoreError> {
-    let supported = steps.last().map_or(0, |step| step.0);
+    let supported = steps.last().map_or(0, |step| step.version);
     let check = |conn: &Connection| -> Result<u32, StoreError> {
         let (version, kind) = (
             pragma(conn, "user_version")?,
@@ -426,8 +459,11 @@ pub(crate) fn migrate(
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have done it in the meantime.
     let version = check(&tx)?;
-    for (_, statements) in steps.iter().filter(|step| step.0 > version) {
-        tx.execute_batch(statements)?;
+    for step in steps.iter().filter(|step| step.version > version) {
+        tx.execute_batch(step.statements)?;
+        if let Some(then) = step.then {
+            then(&tx)?;
+        }
     }
     tx.pragma_update(None, "application_id", application)?;
     tx.pragma_update(None, "user_version", supported)?;
@@ -439,12 +475,12 @@ pub(crate) fn migrate(
 mod tests {
     use super::*;
 
-    const FIRST: Step = (1, "CREATE TABLE a(x INTEGER)");
-    const SECOND: Step = (
+    const FIRST: Step = Step::of(1, "CREATE TABLE a(x INTEGER)");
+    const SECOND: Step = Step::of(
         2,
         "ALTER TABLE a ADD COLUMN y INTEGER; UPDATE a SET y = x + 1",
     );
-    const BROKEN: Step = (3, "DROP TABLE a; CREATE TABLE b(x INTEGER); NONSENSE");
+    const BROKEN: Step = Step::of(3, "DROP TABLE a; CREATE TABLE b(x INTEGER); NONSENSE");
 
     fn run(conn: &mut Connection, steps: &[Step]) -> Result<(), StoreError> {
         migrate(conn, Path::new("x"), 7, steps)

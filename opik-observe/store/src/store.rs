@@ -20,7 +20,7 @@ use crate::checkpoint::{self, Flusher};
 use crate::error::StoreError;
 use crate::options::StoreOptions;
 use crate::pack;
-use crate::read::Reader;
+use crate::read::{Counted, Reader};
 use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
 use crate::text::{self, TextIndex};
@@ -149,8 +149,10 @@ impl Store {
         threads::start_writer(write, jobs, &signals)?;
         let (readers, jobs) = channel();
         let jobs: Arc<Mutex<Receiver<ReadTask>>> = Arc::new(Mutex::new(jobs));
+        let counted = Arc::<Counted>::default();
         for number in 0..options.readers.max(1) {
-            let reader = reader(&location, setup, true)?;
+            let mut reader = reader(&location, setup, true)?;
+            reader.share(Arc::clone(&counted));
             threads::start_reader(number, reader, Arc::clone(&jobs), &signals)?;
         }
         if let Some(recent) = recent {

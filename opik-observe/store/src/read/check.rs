@@ -9,6 +9,7 @@ use crate::codec::body::Body;
 use crate::codec::totals::Totals;
 use crate::codec::trace::TraceRow;
 use crate::error::StoreError;
+use crate::tally;
 
 /// How many traces are read from one snapshot, so that the log does not grow meanwhile.
 const AT_ONCE: i64 = 200;
@@ -58,6 +59,10 @@ impl Reader {
             if count > 0 {
                 found.push(format!("{count} {problem}"));
             }
+        }
+        let wrong = tally::mistakes(&self.conn)?;
+        if wrong > 0 {
+            found.push(format!("{wrong} facets miscount what has them"));
         }
         Ok(found)
     }

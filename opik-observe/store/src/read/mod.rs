@@ -11,6 +11,7 @@ mod scores;
 mod spans;
 mod stats;
 mod together;
+mod totals;
 mod traces;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use records::Spare;
 pub(crate) use cursor::Newest;
 pub(crate) use documents::{Document, News};
 pub(crate) use spans::trace_of_span;
+pub(crate) use totals::Counted;
 
 /// Blocks that are kept while a question is answered; neighbours of a page share blocks.
 const MOST_BLOCKS: usize = 4;
@@ -76,6 +78,8 @@ pub(crate) struct Reader {
     blocks: Vec<(i64, Arc<Vec<u8>>)>,
     /// Blocks that need not be read from the file; only the text index has them.
     recent: Option<Arc<Recent>>,
+    /// Totals that readers of this process counted.
+    counted: Option<Arc<Counted>>,
     has_scores: [Option<bool>; 2],
     has_attached: Option<bool>,
     is_catalogued: Option<bool>,
@@ -90,6 +94,7 @@ impl Reader {
             spare: Spare::default(),
             blocks: Vec::new(),
             recent: None,
+            counted: None,
             has_scores: [None; 2],
             has_attached: None,
             is_catalogued: None,
@@ -99,6 +104,11 @@ impl Reader {
     /// Takes blocks from memory when they are there.
     pub(crate) fn look_into(&mut self, recent: Arc<Recent>) {
         self.recent = Some(recent);
+    }
+
+    /// Shares totals that are counted with other readers.
+    pub(crate) fn share(&mut self, counted: Arc<Counted>) {
+        self.counted = Some(counted);
     }
 
     /// Answers one question from one state of the store.

@@ -43,15 +43,24 @@ pub(super) fn tag_part(filters: &[Filter]) -> Option<String> {
 }
 
 /// Whether having a facet is all that a filter asks for.
-pub(super) fn tells((kind, value): &Facet, filter: &Filter) -> bool {
-    let known = OF_SPANS.iter().find(|(known, ..)| known == kind);
-    // Labels are compared in other ways than their facets.
-    *kind != Kind::Tag
-        && known.is_some_and(|(_, field, operator)| {
-            filter.field().name() == *field
-                && filter.operator() == *operator
-                && (*kind == Kind::Error || facet::fold(*kind, filter.value()) == *value)
-        })
+pub(super) fn tells(
+    (kind, value): &Facet,
+    filter: &Filter,
+    all: &[(Kind, &str, Operator)],
+) -> bool {
+    let known = all.iter().find(|(known, ..)| known == kind);
+    known.is_some_and(|(_, field, operator)| {
+        filter.field().name() == *field
+            && filter.operator() == *operator
+            && (*kind == Kind::Error || facet::fold(*kind, filter.value()) == *value)
+    })
+}
+
+/// The facet that says all that filters say, if there is one.
+pub(super) fn only_facet(filters: &[Filter], all: &[(Kind, &str, Operator)]) -> Option<Facet> {
+    let facet = facet(filters, all);
+    let told = filters.iter().all(|filter| tells(&facet, filter, all));
+    told.then_some(facet)
 }
 
 /// The facets that a search for spans can use.

@@ -262,7 +262,7 @@ impl Reader {
         let mut unsorted = query.clone();
         unsorted.sort = None;
         let mut search = self.span_search(&unsorted)?;
-        let is_told = |filter: &Filter| plan::tells(&search.facet, filter);
+        let is_told = |filter: &Filter| plan::tells(&search.facet, filter, plan::OF_SPANS);
         search.conditions.cheap.retain(|filter| !is_told(filter));
         let is_simple = search.conditions.cheap.is_empty()
             && search.conditions.dear.is_empty()

@@ -17,6 +17,9 @@ use crate::facet::{Entity, Kind};
 use crate::records::{checks, comments};
 use crate::text::Words;
 
+/// How many traces are read together when all of them are counted.
+const AT_ONCE: usize = 512;
+
 /// A search in progress.
 struct Search<'q> {
     query: &'q TraceQuery,
@@ -124,20 +127,45 @@ impl Reader {
         Ok(())
     }
 
-    /// A page of the traces that match.
-    pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
+    fn trace_search<'q>(&self, query: &'q TraceQuery) -> Result<Search<'q>, StoreError> {
         let words = query
             .text
             .as_deref()
             .map(Words::of)
             .filter(|words| !words.is_empty());
-        let search = Search {
+        Ok(Search {
             query,
             conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
             made: Made::within(query.from, query.to),
             words,
             project: self.selected(&query.project)?,
-        };
+        })
+    }
+
+    /// How many traces match, whatever page is asked for. Looks at every candidate.
+    pub(crate) fn count_traces(&mut self, query: &TraceQuery) -> Result<u64, StoreError> {
+        let search = self.trace_search(query)?;
+        let highest = search.made.highest();
+        let mut candidates = Proposed::of(self.candidates(&search, highest)?, highest, AT_ONCE);
+        let mut count = 0;
+        while let Some((candidate, record)) = candidates.next(self)? {
+            if candidate.bound < search.made.lowest() {
+                break;
+            }
+            let record = match record {
+                Some(record) => Some(record),
+                None => self.trace_by(TRACE_BY_KEY, candidate.key)?,
+            };
+            if let Some(record) = record {
+                count += u64::from(self.matching(&search, record)?.is_some());
+            }
+        }
+        Ok(count)
+    }
+
+    /// A page of the traces that match.
+    pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
+        let search = self.trace_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_traces(&search)?,
             Some(sort) => self.sorted_traces(&search, sort)?,

@@ -3,12 +3,10 @@
 use opik_core::query::{SpanQuery, TraceQuery};
 use opik_core::source::MAX_PAGE;
 use opik_core::{Cursor, Page, PageRequest, Span, SpanId, Trace, TraceId};
-use rusqlite::OptionalExtension;
 
 use crate::codec::prefix;
 use crate::error::StoreError;
-use crate::facet::{Entity, Kind};
-use crate::read::{Newest, Reader};
+use crate::read::Newest;
 use crate::store::Store;
 
 impl Store {
@@ -62,22 +60,18 @@ impl Store {
         take: usize,
     ) -> Result<(Vec<Trace>, u64), StoreError> {
         self.look(move |reader| {
-            let mut walk = Walk::new(skip, take);
-            if query.filters.is_empty()
-                && query.text.is_none()
-                && (query.from, query.to) == (None, None)
-            {
-                walk.total = Some(reader.count_traces(&query)?);
-            }
+            let total = reader.total_of_traces(&query)?;
+            let walk = Walk { skip, take };
             let mut query = query;
-            walk.all(|page, skipped| {
+            let items = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
                 let page = reader.search_traces(&query);
                 query.without_content = without;
                 page
-            })
+            })?;
+            Ok((items, total))
         })
         .await
     }
@@ -93,52 +87,41 @@ impl Store {
         take: usize,
     ) -> Result<(Vec<Span>, u64), StoreError> {
         self.look(move |reader| {
-            let mut walk = Walk::new(skip, take);
-            walk.total = Some(reader.count_spans(&query)?);
+            let total = reader.total_of_spans(&query)?;
+            let walk = Walk { skip, take };
             let mut query = query;
-            walk.all(|page, skipped| {
+            let items = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
                 let page = reader.search_spans(&query);
                 query.without_content = without;
                 page
-            })
+            })?;
+            Ok((items, total))
         })
         .await
     }
 }
 
-/// Goes through a search page by page: over what is skipped, through what is taken, and on to the
-/// end to count it, unless the total is known.
+/// Goes through a search page by page: over what is skipped, and through what is taken.
 struct Walk {
     skip: usize,
     take: usize,
-    total: Option<u64>,
 }
 
 impl Walk {
-    fn new(skip: usize, take: usize) -> Self {
-        Self {
-            skip,
-            take,
-            total: None,
-        }
-    }
-
     fn all<T>(
         self,
         mut ask: impl FnMut(PageRequest, bool) -> Result<Page<T>, StoreError>,
-    ) -> Result<(Vec<T>, u64), StoreError> {
+    ) -> Result<Vec<T>, StoreError> {
         let mut taken = Vec::new();
-        let mut seen = 0_usize;
+        let mut skipped = 0_usize;
         let mut cursor = None;
-        loop {
-            let skipping = seen < self.skip || taken.len() == self.take;
-            let wanted = if seen < self.skip {
-                self.skip - seen
-            } else if skipping {
-                MAX_PAGE
+        while taken.len() < self.take {
+            let skipping = skipped < self.skip;
+            let wanted = if skipping {
+                self.skip - skipped
             } else {
                 self.take - taken.len()
             };
@@ -148,37 +131,16 @@ impl Walk {
                 Some(cursor) => PageRequest::after(cursor, limit),
             };
             let page = ask(request, skipping)?;
-            seen += page.items.len();
-            if !skipping {
+            if skipping {
+                skipped += page.items.len();
+            } else {
                 taken.extend(page.items);
             }
             cursor = page.next;
-            let done = taken.len() == self.take && self.total.is_some();
-            if cursor.is_none() || done {
-                let total = self
-                    .total
-                    .unwrap_or(u64::try_from(seen).unwrap_or(u64::MAX));
-                return Ok((taken, total));
+            if cursor.is_none() {
+                break;
             }
         }
-    }
-}
-
-impl Reader {
-    /// How many traces a project has.
-    fn count_traces(&self, query: &TraceQuery) -> Result<u64, StoreError> {
-        let project = self.selected(&query.project)?;
-        let count: Option<i64> = self
-            .conn()
-            .prepare_cached(
-                "SELECT count(*) FROM facet_name n JOIN facet f ON f.fid = n.fid
-                 WHERE n.entity = ?1 AND n.kind = ?2 AND (?3 IS NULL OR n.project = ?3)",
-            )?
-            .query_row(
-                rusqlite::params![Entity::Trace.code(), Kind::All.code(), project],
-                |row| row.get(0),
-            )
-            .optional()?;
-        Ok(count.unwrap_or(0).max(0).cast_unsigned())
+        Ok(taken)
     }
 }

@@ -52,7 +52,7 @@ CREATE TABLE removed(           -- documents that are still in a segment
 ";
 
 // Version 1 was made of FTS5 tables. An index is cheap to build again.
-const STEPS: &[(u32, &str)] = &[(2, V2)];
+const STEPS: &[schema::Step] = &[schema::Step::of(2, V2)];
 
 /// Makes the tables of the index in an empty database.
 #[cfg(test)]

@@ -138,7 +138,8 @@ impl Work<'_> {
         if known.present {
             let facets = facet::of_trace(&TraceRow::decode(&known.head)?);
             let posting = (prefix(id.as_bytes()), known.key);
-            self.unpost(Entity::Trace, known.project, posting, &facets)?;
+            let facets = facets.iter().map(|facet| (facet, 1));
+            self.unpost(Entity::Trace, known.project, posting, facets)?;
             self.release(known.body);
             self.gone(Entity::Trace, known.key)?;
             deleted.traces += 1;

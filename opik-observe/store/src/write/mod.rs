@@ -61,6 +61,8 @@ pub(crate) struct Work<'w> {
     part: i64,
     block: i64,
     wipes: BTreeMap<i64, Wipe>,
+    /// What has to be added to tallies, by facet.
+    tallies: BTreeMap<i64, i64>,
     /// Bytes of content that were written.
     written: usize,
     /// Blocks that were written, and those that were overwritten or deleted.
@@ -147,6 +149,7 @@ impl Writer {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
         let before = (seq, trace, part, block);
+        let changes = tx.total_changes();
         let wipes = BTreeMap::new();
         let mut work = Work {
             conn: &tx,
@@ -156,6 +159,7 @@ impl Writer {
             part,
             block,
             wipes,
+            tallies: BTreeMap::new(),
             written: 0,
             fresh: Vec::new(),
             overwritten: HashSet::new(),
@@ -164,9 +168,13 @@ impl Writer {
         };
         let value = act(&mut work)?;
         work.flush_wipes()?;
+        work.flush_tallies()?;
         let after = (work.seq, work.trace, work.part, work.block);
-        if after != before {
-            tx.prepare_cached("UPDATE counter SET seq = ?1, trace = ?2, part = ?3, block = ?4")?
+        // Totals that were counted before any change to the store no longer count.
+        if after != before || tx.total_changes() != changes {
+            let update = "UPDATE counter
+                          SET seq = ?1, trace = ?2, part = ?3, block = ?4, change = change + 1";
+            tx.prepare_cached(update)?
                 .execute(params![after.0, after.1, after.2, after.3])?;
         }
         let done = Done {

@@ -4,9 +4,11 @@ use opik_core::{Project, ProjectId, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::Work;
+use crate::codec::span::SpanRow;
 use crate::error::StoreError;
-use crate::facet::{Entity, Facet};
+use crate::facet::{self, Entity, Facet, Kind};
 use crate::pack::ProjectRef;
+use crate::tally;
 
 /// Facets that are remembered at most; beyond, the memory starts anew.
 const MOST_FACETS: usize = 100_000;
@@ -106,36 +108,77 @@ impl Work<'_> {
         Ok(fid)
     }
 
-    /// Makes a row findable by its facets.
+    /// Makes a row findable by its facets, each of which it has so many times.
     pub(super) fn post<'f>(
         &mut self,
         entity: Entity,
         project: i64,
         (hi, key): (i64, i64),
-        facets: impl IntoIterator<Item = &'f Facet>,
+        facets: impl IntoIterator<Item = (&'f Facet, i64)>,
     ) -> Result<(), StoreError> {
-        for facet in facets {
+        for (facet, count) in facets {
             let fid = self.facet(entity, project, facet)?;
-            self.conn
+            let added = self
+                .conn
                 .prepare_cached("INSERT OR IGNORE INTO facet(fid, hi, ref) VALUES (?1, ?2, ?3)")?
                 .execute([fid, hi, key])?;
+            if added > 0 {
+                self.tally(fid, facet.0, count);
+            }
         }
         Ok(())
     }
 
-    /// Takes a row out of the index.
+    /// Takes a row out of the index, that has each of its facets so many times.
     pub(super) fn unpost<'f>(
         &mut self,
         entity: Entity,
         project: i64,
         (hi, key): (i64, i64),
-        facets: impl IntoIterator<Item = &'f Facet>,
+        facets: impl IntoIterator<Item = (&'f Facet, i64)>,
     ) -> Result<(), StoreError> {
-        for facet in facets {
+        for (facet, count) in facets {
             let fid = self.facet(entity, project, facet)?;
-            self.conn
+            let removed = self
+                .conn
                 .prepare_cached("DELETE FROM facet WHERE fid = ?1 AND hi = ?2 AND ref = ?3")?
                 .execute([fid, hi, key])?;
+            if removed > 0 {
+                self.tally(fid, facet.0, -count);
+            }
+        }
+        Ok(())
+    }
+
+    /// Spans of a part that is posted are no longer live.
+    pub(super) fn uncount<'r, 'a: 'r>(
+        &mut self,
+        project: i64,
+        rows: impl IntoIterator<Item = &'r SpanRow<'a>>,
+    ) -> Result<(), StoreError> {
+        for (facet, count) in facet::of_spans(rows.into_iter().map(|row| (row, true))) {
+            let fid = self.facet(Entity::Part, project, &facet)?;
+            self.tally(fid, facet.0, -count);
+        }
+        Ok(())
+    }
+
+    fn tally(&mut self, fid: i64, kind: Kind, count: i64) {
+        if count != 0 && tally::is_kept(kind) {
+            *self.tallies.entry(fid).or_default() += count;
+        }
+    }
+
+    /// Writes what the transaction added to tallies and took from them.
+    pub(super) fn flush_tallies(&mut self) -> Result<(), StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "INSERT INTO tally(fid, rows) VALUES (?1, ?2)
+             ON CONFLICT (fid) DO UPDATE SET rows = rows + excluded.rows",
+        )?;
+        for (fid, count) in std::mem::take(&mut self.tallies) {
+            if count != 0 {
+                statement.execute([fid, count])?;
+            }
         }
         Ok(())
     }

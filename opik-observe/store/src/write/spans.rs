@@ -19,7 +19,7 @@ use super::blocks::{Blocks, Stored, int};
 use super::traces::{Known, project};
 use crate::codec::span::{self, SpanRow};
 use crate::error::StoreError;
-use crate::facet::{self, Entity, Facet};
+use crate::facet::{self, Entity};
 use crate::pack::PackedPart;
 
 /// Spans that are remembered at most, over all traces.
@@ -157,7 +157,8 @@ impl Work<'_> {
                 dead,
                 part.head,
             ])?;
-        self.post(Entity::Part, project, (part.hi, key), &part.facets)?;
+        let facets = part.facets.iter().map(|(facet, count)| (facet, *count));
+        self.post(Entity::Part, project, (part.hi, key), facets)?;
         known.parts += 1;
         known.dead += dead.map_or(0, dead_count);
         if known.project == 0 {
@@ -277,6 +278,8 @@ impl Work<'_> {
         }
         let mask = (!dead.is_empty()).then_some(dead.as_slice());
         let key = self.add_part(arrived, projects, blocks, part, known, mask)?;
+        let project = project(projects, part.project)?;
+        self.uncount(project, late.iter().filter_map(|&number| rows.get(number)))?;
         let bodies = blocks.store(self, part.bodies)?;
         for (number, row) in rows.iter().enumerate() {
             if is_dead(&dead, number) {
@@ -346,6 +349,8 @@ impl Work<'_> {
             set_dead(&mut part.dead, number);
             self.wipe(body_of(part.bodies, row));
         }
+        let killed = numbers.iter().filter_map(|&number| rows.get(number));
+        self.uncount(part.project, killed)?;
         let dead = dead_count(&part.dead);
         if dead == int(rows.len()) {
             known.dead -= dead - int(numbers.len());
@@ -363,14 +368,17 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Removes a part with everything that refers to it.
+    /// Removes a part with everything that refers to it. Its live rows no longer count.
     pub(super) fn remove_part(
         &mut self,
         part: &StoredPart,
         rows: &[SpanRow<'_>],
     ) -> Result<(), StoreError> {
-        let facets: Vec<Facet> = facet::of_spans(rows).into_iter().collect();
-        self.unpost(Entity::Part, part.project, (part.hi, part.key), &facets)?;
+        let rows = rows.iter().enumerate();
+        let live = rows.map(|(number, row)| (row, !is_dead(&part.dead, number)));
+        let facets = facet::of_spans(live);
+        let facets = facets.iter().map(|(facet, count)| (facet, *count));
+        self.unpost(Entity::Part, part.project, (part.hi, part.key), facets)?;
         self.conn
             .prepare_cached("DELETE FROM part WHERE key = ?1")?
             .execute([part.key])?;

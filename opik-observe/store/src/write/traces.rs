@@ -263,15 +263,21 @@ impl Work<'_> {
         if known.present {
             let old = facet::of_trace(&TraceRow::decode(&known.head)?);
             if project == known.project {
-                self.unpost(Entity::Trace, project, posting, old.difference(&new))?;
-                self.post(Entity::Trace, project, posting, new.difference(&old))?;
+                let once = |facet| (facet, 1);
+                let gone = old.difference(&new).map(once);
+                self.unpost(Entity::Trace, project, posting, gone)?;
+                let added = new.difference(&old).map(once);
+                self.post(Entity::Trace, project, posting, added)?;
             } else {
-                self.unpost(Entity::Trace, known.project, posting, &old)?;
-                self.post(Entity::Trace, project, posting, &new)?;
+                let old = old.iter().map(|facet| (facet, 1));
+                self.unpost(Entity::Trace, known.project, posting, old)?;
+                let new = new.iter().map(|facet| (facet, 1));
+                self.post(Entity::Trace, project, posting, new)?;
             }
             self.release(known.body);
         } else {
-            self.post(Entity::Trace, project, posting, &new)?;
+            let new = new.iter().map(|facet| (facet, 1));
+            self.post(Entity::Trace, project, posting, new)?;
         }
         known.body = blocks.store(self, row.body)?;
         known.project = project;

@@ -1,7 +1,9 @@
 //! Lists that are longer than what is read at a time.
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
 
+#[path = "../support/mod.rs"]
 mod support;
+mod totals;
 
 use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, TraceQuery};
 use opik_core::{Batch, Exporter, PageRequest, TraceId, TraceSource};
