@@ -21,7 +21,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::value::{Value, of_span, of_thread, of_trace};
+use super::value::{Value, of_content, of_span, of_thread, of_trace};
 use super::{FieldType, Filter, Operator, path};
 use crate::model::{FeedbackScore, Span, Thread, Trace};
 
@@ -60,6 +60,28 @@ pub fn thread_matches(thread: &Thread, filters: &[Filter]) -> bool {
         .all(|filter| holds(filter, &of_thread(thread, filter.field())))
 }
 
+/// Whether the JSON texts of `input`, `output` and `metadata` of a trace or span fit all filters;
+/// `None` when one of the filters is about something else. Nothing but what the filters name is
+/// parsed.
+///
+/// ```
+/// use opik_core::query::{Entity, matches, oql};
+///
+/// let filters = oql::parse(Entity::Span, r#"metadata.region = "eu-2""#)?;
+/// let metadata = Some(r#"{"region": "eu-2"}"#);
+/// assert_eq!(matches::content_matches([None, None, metadata], &filters), Some(true));
+/// # Ok::<(), opik_core::query::OqlError>(())
+/// ```
+#[must_use]
+pub fn content_matches(content: [Option<&str>; 3], filters: &[Filter]) -> Option<bool> {
+    let mut fits = true;
+    for filter in filters {
+        let value = of_content(content, filter.field())?;
+        fits = fits && holds(filter, &value);
+    }
+    Some(fits)
+}
+
 /// Text of the value at `key` in a JSON text: the content of a string, other values as written;
 /// `None` when nothing or `null` is there, or when text or key are malformed.
 ///
@@ -79,8 +101,7 @@ fn holds(filter: &Filter, value: &Value<'_>) -> bool {
         Value::Moment(moment) => ordered(operator, *moment, filter.moment()),
         Value::List(elements) => list_holds(filter, elements),
         Value::Json(json) => {
-            let text = json
-                .and_then(|json| path::text_at(json.as_str(), filter.key().unwrap_or_default()));
+            let text = json.and_then(|json| path::text_at(json, filter.key().unwrap_or_default()));
             dictionary_holds(filter, text.as_deref().unwrap_or_default())
         }
         Value::Scores(scores) => scores_hold(filter, scores),

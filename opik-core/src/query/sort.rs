@@ -119,8 +119,8 @@ impl Sort {
             Value::Moment(moment) => moment.map(Rank::Moment),
             Value::List(list) => (!list.is_empty()).then_some(Rank::List(list)),
             Value::Json(json) => match (json, self.key.as_deref()) {
-                (Some(json), Some(key)) => text(path::text_at(json.as_str(), key)?),
-                (Some(json), None) => text(Cow::Borrowed(json.as_str())),
+                (Some(json), Some(key)) => text(path::text_at(json, key)?),
+                (Some(json), None) => text(Cow::Borrowed(json)),
                 (None, _) => None,
             },
             Value::Scores(scores) => {

@@ -14,7 +14,8 @@ pub(super) enum Value<'r> {
     Number(Option<f64>),
     Moment(Option<Timestamp>),
     List(Vec<&'r str>),
-    Json(Option<&'r Json>),
+    /// The text of it.
+    Json(Option<&'r str>),
     Scores(&'r [FeedbackScore]),
     /// The type of the error, where there is one.
     Error(Option<&'r str>),
@@ -72,9 +73,9 @@ pub(super) fn of_trace(trace: &Trace, field: Field) -> Value<'_> {
         "end_time" => Value::Moment(trace.end_time),
         "input" => Value::text(trace.input.as_ref().map(Json::as_str)),
         "output" => Value::text(trace.output.as_ref().map(Json::as_str)),
-        "input_json" => Value::Json(trace.input.as_ref()),
-        "output_json" => Value::Json(trace.output.as_ref()),
-        "metadata" => Value::Json(trace.metadata.as_ref()),
+        "input_json" => Value::Json(trace.input.as_ref().map(Json::as_str)),
+        "output_json" => Value::Json(trace.output.as_ref().map(Json::as_str)),
+        "metadata" => Value::Json(trace.metadata.as_ref().map(Json::as_str)),
         "total_estimated_cost" => Value::count(trace.total_estimated_cost),
         "tags" => Value::List(trace.tags.iter().map(String::as_str).collect()),
         "usage.total_tokens" => Value::tokens(&trace.usage, "total_tokens"),
@@ -121,9 +122,9 @@ pub(super) fn of_span(span: &Span, field: Field) -> Value<'_> {
         "end_time" => Value::Moment(span.end_time),
         "input" => Value::text(span.input.as_ref().map(Json::as_str)),
         "output" => Value::text(span.output.as_ref().map(Json::as_str)),
-        "input_json" => Value::Json(span.input.as_ref()),
-        "output_json" => Value::Json(span.output.as_ref()),
-        "metadata" => Value::Json(span.metadata.as_ref()),
+        "input_json" => Value::Json(span.input.as_ref().map(Json::as_str)),
+        "output_json" => Value::Json(span.output.as_ref().map(Json::as_str)),
+        "metadata" => Value::Json(span.metadata.as_ref().map(Json::as_str)),
         "total_estimated_cost" => Value::count(span.total_estimated_cost),
         "tags" => Value::List(span.tags.iter().map(String::as_str).collect()),
         "usage.total_tokens" => Value::tokens(&span.usage, "total_tokens"),
@@ -146,6 +147,21 @@ pub(super) fn of_span(span: &Span, field: Field) -> Value<'_> {
         // A field of another entity: nothing is there.
         _ => Value::Text(None),
     }
+}
+
+/// The value of a field of traces or spans that is about content alone: input, output, metadata.
+pub(super) fn of_content<'c>(
+    [input, output, metadata]: [Option<&'c str>; 3],
+    field: Field,
+) -> Option<Value<'c>> {
+    Some(match field.name() {
+        "input" => Value::text(input),
+        "output" => Value::text(output),
+        "input_json" => Value::Json(input),
+        "output_json" => Value::Json(output),
+        "metadata" => Value::Json(metadata),
+        _ => return None,
+    })
 }
 
 pub(super) fn of_thread(thread: &Thread, field: Field) -> Value<'_> {

@@ -2,6 +2,7 @@
 
 mod candidates;
 mod check;
+mod count;
 mod cursor;
 mod documents;
 mod page;
@@ -192,14 +193,12 @@ impl Reader {
         }
     }
 
-    /// The content of a block.
-    fn block(&mut self, key: i64) -> Result<Arc<Vec<u8>>, StoreError> {
-        if let Some((_, content)) = self.blocks.iter().find(|(known, _)| *known == key) {
-            return Ok(Arc::clone(content));
-        }
-        if let Some(content) = self.recent.as_ref().and_then(|recent| recent.get(key)) {
-            return Ok(content);
-        }
+    /// What is stored of a block, and its size when it is decompressed.
+    fn with_stored_block<T>(
+        &self,
+        key: i64,
+        see: impl FnOnce(usize, &[u8]) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let mut statement = self
             .conn
             .prepare_cached("SELECT raw, data FROM block WHERE key = ?1")?;
@@ -209,10 +208,33 @@ impl Reader {
             .ok_or(StoreError::Damaged("a block is missing"))?;
         let raw: i64 = row.get(0)?;
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let content = Arc::new(block::decompress(
-            data,
-            usize::try_from(raw).unwrap_or(usize::MAX),
-        )?);
+        see(usize::try_from(raw).unwrap_or(usize::MAX), data)
+    }
+
+    /// A copy of what is stored of a block, with its size when it is decompressed.
+    fn stored_block(&self, key: i64) -> Result<(usize, Vec<u8>), StoreError> {
+        self.with_stored_block(key, |raw, data| Ok((raw, data.to_vec())))
+    }
+
+    /// The project of a part, if there is such a part.
+    fn project_of_part(&self, key: i64) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .conn
+            .prepare_cached("SELECT project FROM part WHERE key = ?1")?
+            .query_row([key], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// The content of a block.
+    fn block(&mut self, key: i64) -> Result<Arc<Vec<u8>>, StoreError> {
+        if let Some((_, content)) = self.blocks.iter().find(|(known, _)| *known == key) {
+            return Ok(Arc::clone(content));
+        }
+        if let Some(content) = self.recent.as_ref().and_then(|recent| recent.get(key)) {
+            return Ok(content);
+        }
+        let content =
+            Arc::new(self.with_stored_block(key, |raw, data| block::decompress(data, raw))?);
         if self.blocks.len() >= MOST_BLOCKS {
             self.blocks.remove(0);
         }

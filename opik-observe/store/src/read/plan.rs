@@ -1,12 +1,14 @@
 //! What of a query the index answers, and what each record has to have for the rest.
 
-use opik_core::query::{Filter, Operator, Sort};
+use opik_core::query::{Filter, Operator, Sort, matches};
 use opik_core::{SpanId, Timestamp, TraceId};
 
 use super::cursor::Id;
+use crate::codec::body::Body;
 use crate::codec::prefix;
 use crate::codec::span::SpanRow;
 use crate::facet::{self, Facet, Kind};
+use crate::text::Words;
 
 /// The facet that finds candidates; the rarest kind first.
 pub(super) fn facet(filters: &[Filter], all: &[(Kind, &str, Operator)]) -> Facet {
@@ -222,28 +224,61 @@ impl Needs {
     }
 }
 
-/// Filters in two groups: on columns, and on what has to be fetched.
+/// Filters in three groups: on columns, on content, and on what else has to be fetched.
 pub(super) struct Conditions {
     pub(super) cheap: Vec<Filter>,
+    pub(super) content: Content,
     pub(super) dear: Vec<Filter>,
     pub(super) needs: Needs,
 }
 
+/// What content has to be like. It is looked at where it lies, and only what is asked for parsed.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) filters: Vec<Filter>,
+    pub(super) words: Option<Words>,
+}
+
+impl Content {
+    /// Whether any content will do.
+    pub(super) fn is_any(&self) -> bool {
+        self.filters.is_empty() && self.words.is_none()
+    }
+
+    /// Whether a body, and a name, are like that.
+    pub(super) fn is_in(&self, name: Option<&str>, body: &Body<'_>) -> bool {
+        let content = [body.input, body.output, body.metadata];
+        matches::content_matches(content, &self.filters) != Some(false)
+            && self
+                .words
+                .as_ref()
+                .is_none_or(|words| words.all_in(name, content))
+    }
+}
+
 impl Conditions {
-    pub(super) fn of(filters: &[Filter], sort: Option<&Sort>, words: bool) -> Self {
+    pub(super) fn of(filters: &[Filter], sort: Option<&Sort>, words: Option<Words>) -> Self {
         let needs = |filter: &Filter| Needs::of_field(filter.field().name());
         let (dear, cheap): (Vec<_>, Vec<_>) = filters
             .iter()
             .cloned()
             .partition(|filter| needs(filter).any());
+        let is_about_content = |filter: &Filter| {
+            matches::content_matches([None; 3], std::slice::from_ref(filter)).is_some()
+        };
+        let (content, dear): (Vec<_>, Vec<_>) = dear.into_iter().partition(is_about_content);
         let sorting = sort.map_or(Needs::default(), |sort| {
             Needs::of_field(sort.field().name())
         });
         let all = dear.iter().map(needs).fold(sorting, Needs::and);
-        let needs = Needs {
-            body: all.body || words,
-            ..all
-        };
-        Self { cheap, dear, needs }
+        Self {
+            cheap,
+            content: Content {
+                filters: content,
+                words,
+            },
+            dear,
+            needs: all,
+        }
     }
 }

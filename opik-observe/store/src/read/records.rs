@@ -5,6 +5,7 @@ use std::ops::Range;
 use opik_core::{Span, SpanId, Timestamp, Trace, TraceId};
 use rusqlite::{Connection, Row};
 
+use super::plan::Content;
 use super::{Projects, Reader};
 use crate::codec::body::Body;
 use crate::codec::span::{self, SpanRow};
@@ -40,7 +41,17 @@ pub(super) struct SpanRecord {
     filled: bool,
 }
 
+impl TraceRecord {
+    pub(super) fn body(&self) -> &Place {
+        &self.body
+    }
+}
+
 impl SpanRecord {
+    pub(super) fn body(&self) -> &Place {
+        &self.body
+    }
+
     /// The block that holds the body.
     pub(super) fn block(&self) -> i64 {
         self.body.block
@@ -181,6 +192,20 @@ pub(super) fn trace_record(
 }
 
 impl Reader {
+    /// Whether content is as a search wants it.
+    pub(super) fn has_content(
+        &mut self,
+        wanted: &Content,
+        name: Option<&str>,
+        place: &Place,
+    ) -> Result<bool, StoreError> {
+        if place.range.is_empty() {
+            return Ok(wanted.is_in(name, &Body::default()));
+        }
+        let block = self.block(place.block)?;
+        Ok(wanted.is_in(name, &body(&block, &place.range)?))
+    }
+
     /// Reads what the columns lack: content, where it is wanted, and rare fields.
     pub(super) fn fill_trace(
         &mut self,

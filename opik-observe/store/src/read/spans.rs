@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use opik_core::model::ScoreTarget;
-use opik_core::query::{Filter, Sort, SpanQuery, matches};
+use opik_core::query::{Sort, SpanQuery, matches};
 use opik_core::{Page, PageRequest, Span, SpanId, TraceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -21,14 +21,13 @@ use crate::text::Words;
 use crate::write::is_dead;
 
 /// A search in progress.
-struct Search<'q> {
-    query: &'q SpanQuery,
-    conditions: Conditions,
-    made: Made,
-    words: Option<Words>,
-    project: Option<i64>,
+pub(super) struct Search<'q> {
+    pub(super) query: &'q SpanQuery,
+    pub(super) conditions: Conditions,
+    pub(super) made: Made,
+    pub(super) project: Option<i64>,
     trace: Option<TraceId>,
-    facet: Facet,
+    pub(super) facet: Facet,
 }
 
 /// How many parts of a project are looked up at a time.
@@ -239,7 +238,7 @@ impl Reader {
         Ok(Page { items, next })
     }
 
-    fn span_search<'q>(&self, query: &'q SpanQuery) -> Result<Search<'q>, StoreError> {
+    pub(super) fn span_search<'q>(&self, query: &'q SpanQuery) -> Result<Search<'q>, StoreError> {
         let words = query
             .text
             .as_deref()
@@ -247,54 +246,23 @@ impl Reader {
             .filter(|words| !words.is_empty());
         Ok(Search {
             query,
-            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
+            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words),
             made: Made::within(query.from, query.to),
-            words,
             project: self.selected(&query.project)?,
             trace: plan::trace_of(query.trace, &query.filters),
             facet: plan::facet(&query.filters, plan::OF_SPANS),
         })
     }
 
-    /// How many spans match, whatever page is asked for. Looks at the columns of candidates, and
-    /// makes spans of them only where a condition needs that.
-    pub(crate) fn count_spans(&mut self, query: &SpanQuery) -> Result<u64, StoreError> {
-        let mut unsorted = query.clone();
-        unsorted.sort = None;
-        let mut search = self.span_search(&unsorted)?;
-        let is_told = |filter: &Filter| plan::tells(&search.facet, filter, plan::OF_SPANS);
-        search.conditions.cheap.retain(|filter| !is_told(filter));
-        let is_simple = search.conditions.cheap.is_empty()
-            && search.conditions.dear.is_empty()
-            && search.words.is_none();
-        let only = plan::only(&query.filters).map(|id| crate::codec::prefix(&id));
-        let lowest = search.made.lowest().max(only.unwrap_or(i64::MIN));
-        let mut candidates = self.span_candidates(&search, i64::MAX)?;
-        let mut count = 0;
-        while let Some(candidate) = candidates.next(self)? {
-            if candidate.bound < lowest {
-                break;
-            }
-            let Some(part) = self.candidate_part(&search, candidate.key)? else {
-                continue;
-            };
-            for (_, row) in &part.rows()? {
-                let fits = if is_simple {
-                    search.made.has(row.id.timestamp()) && plan::row_has(&search.facet, row)
-                } else {
-                    self.matching_span(&search, &part, row)?.is_some()
-                };
-                count += u64::from(fits);
-            }
-        }
-        Ok(count)
-    }
-
-    fn span_candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
+    pub(super) fn span_candidates(
+        &self,
+        search: &Search<'_>,
+        highest: i64,
+    ) -> Result<Candidates, StoreError> {
         if let Some(trace) = search.trace {
             return Candidates::of_trace(self, trace);
         }
-        if let Some(words) = &search.words {
+        if let Some(words) = &search.conditions.content.words {
             return Candidates::with_words(self, Entity::Part, words, highest);
         }
         if search.facet.0 == Kind::All
@@ -306,7 +274,11 @@ impl Reader {
     }
 
     /// The part of a candidate, if the search is about it.
-    fn candidate_part(&self, search: &Search<'_>, key: i64) -> Result<Option<Part>, StoreError> {
+    pub(super) fn candidate_part(
+        &self,
+        search: &Search<'_>,
+        key: i64,
+    ) -> Result<Option<Part>, StoreError> {
         let part = self.part(key)?;
         Ok(part.filter(|part| {
             search.project.is_none_or(|project| part.project == project)
@@ -315,7 +287,7 @@ impl Reader {
     }
 
     /// The span of a row, if it matches.
-    fn matching_span(
+    pub(super) fn matching_span(
         &mut self,
         search: &Search<'_>,
         part: &Part,
@@ -328,6 +300,12 @@ impl Reader {
         if !matches::span_matches(&record.span, &search.conditions.cheap) {
             return Ok(None);
         }
+        if !search.conditions.content.is_any() {
+            let name = record.span.name.as_deref();
+            if !self.has_content(&search.conditions.content, name, record.body())? {
+                return Ok(None);
+            }
+        }
         let needs = search.conditions.needs;
         if needs.body {
             self.fill_span(&mut record, true)?;
@@ -336,12 +314,7 @@ impl Reader {
             let target = ScoreTarget::Span(record.span.id);
             self.join_scores(&target, &mut record.span.feedback_scores)?;
         }
-        let span = &record.span;
-        let content = [&span.input, &span.output, &span.metadata];
-        let fits =
-            search.words.as_ref().is_none_or(|words| {
-                words.all_in(span.name.as_deref(), content.map(Option::as_ref))
-            }) && matches::span_matches(span, &search.conditions.dear);
+        let fits = matches::span_matches(&record.span, &search.conditions.dear);
         Ok(fits.then_some(record))
     }
 

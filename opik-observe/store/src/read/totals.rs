@@ -55,8 +55,12 @@ impl Counted {
 }
 
 impl Reader {
-    /// How many spans match, whatever page is asked for.
-    pub(crate) fn total_of_spans(&mut self, query: &SpanQuery) -> Result<u64, StoreError> {
+    /// How many spans match, whatever page is asked for. `seen` is the number when a page showed it.
+    pub(crate) fn total_of_spans(
+        &mut self,
+        query: &SpanQuery,
+        seen: Option<u64>,
+    ) -> Result<u64, StoreError> {
         let mut query = query.clone();
         (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
         if (query.trace, query.from, query.to) == (None::<TraceId>, None, None)
@@ -68,11 +72,17 @@ impl Reader {
         }
         let question = format!("{query:?}");
         let words = query.text.is_some();
-        self.counted(question, words, |reader| reader.count_spans(&query))
+        self.counted(question, words, |reader| {
+            seen.map_or_else(|| reader.count_spans(&query), Ok)
+        })
     }
 
-    /// How many traces match, whatever page is asked for.
-    pub(crate) fn total_of_traces(&mut self, query: &TraceQuery) -> Result<u64, StoreError> {
+    /// How many traces match, whatever page is asked for. `seen` is the number when a page showed it.
+    pub(crate) fn total_of_traces(
+        &mut self,
+        query: &TraceQuery,
+        seen: Option<u64>,
+    ) -> Result<u64, StoreError> {
         let mut query = query.clone();
         (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
         if (query.from, query.to) == (None, None)
@@ -84,7 +94,9 @@ impl Reader {
         }
         let question = format!("{query:?}");
         let words = query.text.is_some();
-        self.counted(question, words, |reader| reader.count_traces(&query))
+        self.counted(question, words, |reader| {
+            seen.map_or_else(|| reader.count_traces(&query), Ok)
+        })
     }
 
     /// How many rows have a facet, in one project or all.

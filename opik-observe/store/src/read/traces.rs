@@ -25,7 +25,6 @@ struct Search<'q> {
     query: &'q TraceQuery,
     conditions: Conditions,
     made: Made,
-    words: Option<Words>,
     project: Option<i64>,
 }
 
@@ -135,9 +134,8 @@ impl Reader {
             .filter(|words| !words.is_empty());
         Ok(Search {
             query,
-            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words.is_some()),
+            conditions: Conditions::of(&query.filters, query.sort.as_ref(), words),
             made: Made::within(query.from, query.to),
-            words,
             project: self.selected(&query.project)?,
         })
     }
@@ -184,7 +182,7 @@ impl Reader {
     }
 
     fn candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
-        if let Some(words) = &search.words {
+        if let Some(words) = &search.conditions.content.words {
             return Candidates::with_words(self, Entity::Trace, words, highest);
         }
         if let Some(id) = plan::only(&search.query.filters) {
@@ -215,6 +213,12 @@ impl Reader {
         {
             return Ok(None);
         }
+        if !search.conditions.content.is_any() {
+            let name = record.trace.name.as_deref();
+            if !self.has_content(&search.conditions.content, name, record.body())? {
+                return Ok(None);
+            }
+        }
         let needs = search.conditions.needs;
         if needs.body {
             self.fill_trace(&mut record, true)?;
@@ -232,12 +236,7 @@ impl Reader {
         if needs.guardrails {
             self.join_guardrails(&mut record.trace)?;
         }
-        let trace = &record.trace;
-        let content = [&trace.input, &trace.output, &trace.metadata];
-        let fits =
-            search.words.as_ref().is_none_or(|words| {
-                words.all_in(trace.name.as_deref(), content.map(Option::as_ref))
-            }) && matches::trace_matches(trace, &search.conditions.dear);
+        let fits = matches::trace_matches(&record.trace, &search.conditions.dear);
         Ok(fits.then_some(record))
     }
 

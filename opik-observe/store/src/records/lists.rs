@@ -60,10 +60,9 @@ impl Store {
         take: usize,
     ) -> Result<(Vec<Trace>, u64), StoreError> {
         self.look(move |reader| {
-            let total = reader.total_of_traces(&query)?;
             let walk = Walk { skip, take };
             let mut query = query;
-            let items = walk.all(|page, skipped| {
+            let (items, seen) = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
@@ -71,6 +70,7 @@ impl Store {
                 query.without_content = without;
                 page
             })?;
+            let total = reader.total_of_traces(&query, seen)?;
             Ok((items, total))
         })
         .await
@@ -87,10 +87,9 @@ impl Store {
         take: usize,
     ) -> Result<(Vec<Span>, u64), StoreError> {
         self.look(move |reader| {
-            let total = reader.total_of_spans(&query)?;
             let walk = Walk { skip, take };
             let mut query = query;
-            let items = walk.all(|page, skipped| {
+            let (items, seen) = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
@@ -98,13 +97,15 @@ impl Store {
                 query.without_content = without;
                 page
             })?;
+            let total = reader.total_of_spans(&query, seen)?;
             Ok((items, total))
         })
         .await
     }
 }
 
-/// Goes through a search page by page: over what is skipped, and through what is taken.
+/// Goes through a search page by page: over what is skipped, and through what is taken. Tells how
+/// many records there are when it came to the end.
 struct Walk {
     skip: usize,
     take: usize,
@@ -114,7 +115,7 @@ impl Walk {
     fn all<T>(
         self,
         mut ask: impl FnMut(PageRequest, bool) -> Result<Page<T>, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<(Vec<T>, Option<u64>), StoreError> {
         let mut taken = Vec::new();
         let mut skipped = 0_usize;
         let mut cursor = None;
@@ -138,9 +139,10 @@ impl Walk {
             }
             cursor = page.next;
             if cursor.is_none() {
-                break;
+                let seen = skipped + taken.len();
+                return Ok((taken, u64::try_from(seen).ok()));
             }
         }
-        Ok(taken)
+        Ok((taken, None))
     }
 }

@@ -1,0 +1,226 @@
+//! Counting the spans that match, which may be all there are.
+//!
+//! Nothing is made of a span but what its conditions need. Where content decides, reading the blocks
+//! takes one part of the time and looking into them the other, so that a second thread looks into
+//! those that wait while this one reads; when too many wait, this one helps.
+
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::ScopedJoinHandle;
+
+use opik_core::query::{Filter, SpanQuery, matches};
+
+use super::Reader;
+use super::candidates::Candidates;
+use super::plan::{self, Content};
+use super::records::Part;
+use super::spans::Search;
+use crate::block;
+use crate::codec::body::Body;
+use crate::codec::prefix;
+use crate::error::StoreError;
+
+/// How many blocks are looked into before a second thread is started.
+const ALONE: usize = 64;
+/// How many blocks may wait for it.
+const WAITING: usize = 32;
+
+/// Spans whose content has to be looked at, in one block as it is stored.
+#[derive(Debug)]
+struct Look {
+    block: i64,
+    raw: usize,
+    data: Vec<u8>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: Option<String>,
+    body: Range<usize>,
+}
+
+impl Look {
+    fn count(&self, wanted: &Content) -> Result<u64, StoreError> {
+        let content = block::decompress(&self.data, self.raw)?;
+        let mut count = 0;
+        for row in &self.rows {
+            let body = content
+                .get(row.body.clone())
+                .ok_or(StoreError::Damaged("a body lies outside its block"))?;
+            count += u64::from(wanted.is_in(row.name.as_deref(), &Body::parse(body)?));
+        }
+        Ok(count)
+    }
+}
+
+/// A second thread that counts.
+struct Helper<'scope> {
+    give: SyncSender<Look>,
+    thread: ScopedJoinHandle<'scope, Result<u64, StoreError>>,
+}
+
+fn help(take: &Receiver<Look>, wanted: &Content) -> Result<u64, StoreError> {
+    let mut count = 0;
+    while let Ok(look) = take.recv() {
+        count += look.count(wanted)?;
+    }
+    Ok(count)
+}
+
+/// The spans of candidates, in the order of candidates.
+struct Looks<'s, 'q> {
+    search: &'s Search<'q>,
+    candidates: Candidates,
+    lowest: i64,
+    /// Collects what is next to each other.
+    next: Option<Look>,
+}
+
+impl Looks<'_, '_> {
+    fn next(&mut self, reader: &mut Reader) -> Result<Option<Look>, StoreError> {
+        while let Some(part) = next_part(reader, self.search, &mut self.candidates, self.lowest)? {
+            let rows = rows(reader, self.search, &part)?;
+            if rows.is_empty() {
+                continue;
+            }
+            if let Some(next) = &mut self.next
+                && next.block == part.block
+            {
+                next.rows.extend(rows);
+                continue;
+            }
+            let (raw, data) = reader.stored_block(part.block)?;
+            let look = Look {
+                block: part.block,
+                raw,
+                data,
+                rows,
+            };
+            if let Some(done) = self.next.replace(look) {
+                return Ok(Some(done));
+            }
+        }
+        Ok(self.next.take())
+    }
+}
+
+/// The next part of the search, of those that may have a match.
+fn next_part(
+    reader: &Reader,
+    search: &Search<'_>,
+    candidates: &mut Candidates,
+    lowest: i64,
+) -> Result<Option<Part>, StoreError> {
+    while let Some(candidate) = candidates.next(reader)? {
+        if candidate.bound < lowest {
+            return Ok(None);
+        }
+        if let Some(project) = search.project
+            && reader.project_of_part(candidate.key)? != Some(project)
+        {
+            continue;
+        }
+        if let Some(part) = reader.candidate_part(search, candidate.key)? {
+            return Ok(Some(part));
+        }
+    }
+    Ok(None)
+}
+
+/// The rows of a part whose columns match.
+fn rows(reader: &mut Reader, search: &Search<'_>, part: &Part) -> Result<Vec<Row>, StoreError> {
+    let conditions = &search.conditions;
+    let mut all = Vec::new();
+    for (_, row) in part.rows()? {
+        if !search.made.has(row.id.timestamp()) || !plan::row_has(&search.facet, &row) {
+            continue;
+        }
+        if !conditions.cheap.is_empty() {
+            let record = reader.span_record(part, &row)?;
+            if !matches::span_matches(&record.span, &conditions.cheap) {
+                continue;
+            }
+        }
+        let name = row.name.filter(|_| conditions.content.words.is_some());
+        all.push(Row {
+            name: name.map(str::to_owned),
+            body: part.body(&row),
+        });
+    }
+    Ok(all)
+}
+
+impl Reader {
+    /// How many spans match, whatever page is asked for.
+    pub(crate) fn count_spans(&mut self, query: &SpanQuery) -> Result<u64, StoreError> {
+        let mut unsorted = query.clone();
+        unsorted.sort = None;
+        let mut search = self.span_search(&unsorted)?;
+        let is_told = |filter: &Filter| plan::tells(&search.facet, filter, plan::OF_SPANS);
+        search.conditions.cheap.retain(|filter| !is_told(filter));
+        let only = plan::only(&query.filters).map(|id| prefix(&id));
+        let lowest = search.made.lowest().max(only.unwrap_or(i64::MIN));
+        let mut candidates = self.span_candidates(&search, i64::MAX)?;
+        let mut count = 0;
+        if search.conditions.needs.any() {
+            while let Some(part) = next_part(self, &search, &mut candidates, lowest)? {
+                for (_, row) in &part.rows()? {
+                    count += u64::from(self.matching_span(&search, &part, row)?.is_some());
+                }
+            }
+        } else if search.conditions.content.is_any() {
+            while let Some(part) = next_part(self, &search, &mut candidates, lowest)? {
+                count += rows(self, &search, &part)?.len() as u64;
+            }
+        } else {
+            let looks = Looks {
+                search: &search,
+                candidates,
+                lowest,
+                next: None,
+            };
+            count = self.count_content(looks, &search.conditions.content)?;
+        }
+        Ok(count)
+    }
+
+    fn count_content(
+        &mut self,
+        mut looks: Looks<'_, '_>,
+        wanted: &Content,
+    ) -> Result<u64, StoreError> {
+        std::thread::scope(|scope| {
+            let mut helper: Option<Helper<'_>> = None;
+            let (mut count, mut alone) = (0, 0);
+            while let Some(mut look) = looks.next(self)? {
+                if let Some(helper) = &helper {
+                    match helper.give.try_send(look) {
+                        Ok(()) => continue,
+                        // Its error is met at the end.
+                        Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) => {
+                            look = back;
+                        }
+                    }
+                }
+                count += look.count(wanted)?;
+                alone += 1;
+                if alone == ALONE {
+                    let (give, take) = sync_channel(WAITING);
+                    let thread = std::thread::Builder::new()
+                        .name("opik-store-count".to_owned())
+                        .spawn_scoped(scope, move || help(&take, wanted));
+                    // Without another thread this one goes on alone.
+                    helper = thread.ok().map(|thread| Helper { give, thread });
+                }
+            }
+            if let Some(Helper { give, thread }) = helper {
+                drop(give);
+                let helped = thread.join();
+                count += helped
+                    .map_err(|_| StoreError::Internal("a thread that counts panicked".into()))??;
+            }
+            Ok(count)
+        })
+    }
+}
