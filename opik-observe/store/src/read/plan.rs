@@ -257,6 +257,11 @@ impl Content {
 }
 
 impl Conditions {
+    /// Whether anything in a body decides.
+    pub(super) fn looks_into_bodies(&self) -> bool {
+        self.needs.body || !self.content.is_any()
+    }
+
     pub(super) fn of(filters: &[Filter], sort: Option<&Sort>, words: Option<Words>) -> Self {
         let needs = |filter: &Filter| Needs::of_field(filter.field().name());
         let (dear, cheap): (Vec<_>, Vec<_>) = filters

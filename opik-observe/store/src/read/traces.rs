@@ -144,7 +144,9 @@ impl Reader {
     pub(crate) fn count_traces(&mut self, query: &TraceQuery) -> Result<u64, StoreError> {
         let search = self.trace_search(query)?;
         let highest = search.made.highest();
-        let mut candidates = Proposed::of(self.candidates(&search, highest)?, highest, AT_ONCE);
+        let candidates = self.candidates(&search, highest)?;
+        let content = search.conditions.looks_into_bodies();
+        let mut candidates = Proposed::of(candidates, highest, AT_ONCE, content);
         let mut count = 0;
         while let Some((candidate, record)) = candidates.next(self)? {
             if candidate.bound < search.made.lowest() {
@@ -249,7 +251,7 @@ impl Reader {
             .map_or(i64::MAX, |start| start.bound)
             .min(search.made.highest());
         let limit = search.query.page.limit();
-        let content = search.conditions.needs.body || !search.query.without_content;
+        let content = search.conditions.looks_into_bodies() || !search.query.without_content;
         let candidates = self.candidates(search, highest)?;
         let mut candidates = Proposed::of(candidates, highest, limit, content);
         let mut page = NewestFirst::new(limit);

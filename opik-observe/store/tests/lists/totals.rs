@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, TraceQuery, matches};
-use opik_core::{Batch, ErrorInfo, Exporter, PageRequest, Span, SpanType, Trace, TraceSource};
+use opik_core::{
+    Batch, ErrorInfo, Exporter, Json, PageRequest, Span, SpanType, Trace, TraceSource,
+};
 use opik_store::records::{RecordOutcome, SpanPatch, TracePatch};
 use opik_store::{Retention, Store, StoreOptions};
 use opik_testkit::records;
@@ -86,6 +88,14 @@ fn kind(look: Look) -> Option<SpanType> {
     kinds.into_iter().nth(look.kind)
 }
 
+fn content(look: Look) -> Json {
+    let text = format!(
+        r#"{{"job": {}, "at": {{"region": "eu-{}"}}}}"#,
+        look.kind, look.model
+    );
+    records::content(&text)
+}
+
 fn span(trace: u32, number: u32, look: Look) -> Span {
     let mut span = records::full_span(trace, number);
     span.project_name = PROJECTS.get(look.project).map(|&name| name.to_owned());
@@ -94,6 +104,7 @@ fn span(trace: u32, number: u32, look: Look) -> Span {
     span.tags = tags(look);
     span.error_info = error(look);
     span.r#type = kind(look);
+    span.metadata = Some(content(look));
     span.last_updated_at = Some(records::at(look.version));
     span
 }
@@ -105,6 +116,7 @@ fn trace(number: u32, look: Look) -> Trace {
     trace.thread_id = (look.kind > 0).then(|| format!("thread {}", look.kind));
     trace.tags = tags(look);
     trace.error_info = error(look);
+    trace.metadata = Some(content(look));
     trace.last_updated_at = Some(records::at(look.version));
     trace
 }
@@ -161,6 +173,10 @@ fn one(entity: Entity, field: &str, operator: Operator, value: &str) -> Vec<Filt
     vec![Filter::new(entity, field, operator, None, value).unwrap()]
 }
 
+fn at(entity: Entity, key: &str, operator: Operator, value: &str) -> Vec<Filter> {
+    vec![Filter::new(entity, "metadata", operator, Some(key), value).unwrap()]
+}
+
 /// What is asked about spans: one facet, several, and what no facet tells.
 fn about_spans() -> Vec<Vec<Filter>> {
     let ask = |field, operator, value| one(Entity::Span, field, operator, value);
@@ -196,6 +212,20 @@ fn about_spans() -> Vec<Vec<Filter>> {
         ]
         .concat(),
         ask("name", Operator::Contains, "span 1"),
+        at(Entity::Span, "at.region", Operator::Equal, "EU-2"),
+        at(Entity::Span, "job", Operator::Greater, "1"),
+        at(Entity::Span, "job", Operator::Equal, "11"),
+        ask("input", Operator::Contains, "role"),
+        [
+            ask("model", Operator::Equal, "alpha"),
+            at(Entity::Span, "job", Operator::Equal, "2"),
+        ]
+        .concat(),
+        [
+            ask("name", Operator::Contains, "span 1"),
+            at(Entity::Span, "job", Operator::NotEqual, "2"),
+        ]
+        .concat(),
     ]
 }
 
@@ -214,6 +244,13 @@ fn about_traces() -> Vec<Vec<Filter>> {
         [
             ask("tags", Operator::Equal, "y"),
             ask("name", Operator::Equal, "alpha"),
+        ]
+        .concat(),
+        at(Entity::Trace, "at.region", Operator::Equal, "eu-2"),
+        at(Entity::Trace, "job", Operator::Equal, "11"),
+        [
+            ask("name", Operator::Equal, "alpha"),
+            at(Entity::Trace, "job", Operator::IsNotEmpty, ""),
         ]
         .concat(),
     ]
