@@ -116,11 +116,6 @@ fn next_part(
         if candidate.bound < lowest {
             return Ok(None);
         }
-        if let Some(project) = search.project
-            && reader.project_of_part(candidate.key)? != Some(project)
-        {
-            continue;
-        }
         if let Some(part) = reader.candidate_part(search, candidate.key)? {
             return Ok(Some(part));
         }

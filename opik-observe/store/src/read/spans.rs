@@ -279,6 +279,14 @@ impl Reader {
         search: &Search<'_>,
         key: i64,
     ) -> Result<Option<Part>, StoreError> {
+        // The text index knows no projects; most of what it proposes may be of another one, which
+        // one column tells.
+        if let Some(project) = search.project
+            && search.conditions.content.words.is_some()
+            && self.project_of_part(key)? != Some(project)
+        {
+            return Ok(None);
+        }
         let part = self.part(key)?;
         Ok(part.filter(|part| {
             search.project.is_none_or(|project| part.project == project)
