@@ -33,6 +33,9 @@ const MOST_WAITING: u32 = 64 << 10;
 /// What a small batch or a change counts, in KiB.
 const LEAST_WEIGHT: u32 = 1 << 10;
 
+/// Pages that a reading connection keeps, in KiB.
+const READER_CACHE: i64 = 8 << 10;
+
 /// What a store holds and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -418,7 +421,8 @@ fn reader(location: &Location, setup: Setup, text: bool) -> Result<Reader, Store
         },
     )?;
     conn.pragma_update(None, "query_only", true)?;
-    conn.pragma_update(None, "cache_size", -32_768)?;
+    // What questions ask for again and again is in few pages; the rest is in the system's cache.
+    conn.pragma_update(None, "cache_size", -READER_CACHE)?;
     let text = text
         .then(|| text::open_to_read(&location.text(), setup))
         .transpose()?;

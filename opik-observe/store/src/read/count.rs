@@ -18,7 +18,9 @@ use super::spans::Search;
 use crate::block;
 use crate::codec::body::Body;
 use crate::codec::prefix;
+use crate::codec::span::SpanRow;
 use crate::error::StoreError;
+use crate::facet::{Entity, Kind};
 
 /// How many blocks are looked into before a second thread is started.
 const ALONE: usize = 64;
@@ -38,6 +40,16 @@ struct Look {
 struct Row {
     name: Option<String>,
     body: Range<usize>,
+}
+
+impl Row {
+    fn of(search: &Search<'_>, part: &Part, row: &SpanRow<'_>) -> Self {
+        let words = search.conditions.content.words.is_some();
+        Self {
+            name: row.name.filter(|_| words).map(str::to_owned),
+            body: part.body(row),
+        }
+    }
 }
 
 impl Look {
@@ -73,35 +85,135 @@ struct Looks<'s, 'q> {
     search: &'s Search<'q>,
     candidates: Candidates,
     lowest: i64,
+    members: Members,
     /// Collects what is next to each other.
     next: Option<Look>,
 }
 
 impl Looks<'_, '_> {
     fn next(&mut self, reader: &mut Reader) -> Result<Option<Look>, StoreError> {
-        while let Some(part) = next_part(reader, self.search, &mut self.candidates, self.lowest)? {
-            let rows = rows(reader, self.search, &part)?;
-            if rows.is_empty() {
+        while let Some(candidate) = self.candidates.next(reader)? {
+            if candidate.bound < self.lowest {
+                break;
+            }
+            if !self.members.has(reader, candidate.key)? {
                 continue;
             }
-            if let Some(next) = &mut self.next
-                && next.block == part.block
-            {
-                next.rows.extend(rows);
-                continue;
-            }
-            let (raw, data) = reader.stored_block(part.block)?;
-            let look = Look {
-                block: part.block,
-                raw,
-                data,
-                rows,
+            let look = if self.is_plain() {
+                self.plain_look(reader, candidate.key)?
+            } else {
+                self.look(reader, candidate.key)?
             };
+            let Some(look) = look else { continue };
+            if let Some(next) = &mut self.next
+                && next.block == look.block
+            {
+                next.rows.extend(look.rows);
+                continue;
+            }
             if let Some(done) = self.next.replace(look) {
                 return Ok(Some(done));
             }
         }
         Ok(self.next.take())
+    }
+
+    /// Whether a part and its block tell enough, without the trace.
+    fn is_plain(&self) -> bool {
+        self.search.conditions.cheap.is_empty() && self.search.query.trace.is_none()
+    }
+
+    fn look(&self, reader: &mut Reader, key: i64) -> Result<Option<Look>, StoreError> {
+        let Some(part) = reader.candidate_part(self.search, key)? else {
+            return Ok(None);
+        };
+        let rows = rows(reader, self.search, &part)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let (raw, data) = reader.stored_block(part.block)?;
+        Ok(Some(Look {
+            block: part.block,
+            raw,
+            data,
+            rows,
+        }))
+    }
+
+    /// As [`look`](Self::look), in one statement.
+    fn plain_look(&self, reader: &Reader, key: i64) -> Result<Option<Look>, StoreError> {
+        let mut statement = reader.conn.prepare_cached(
+            "SELECT part.key, zeroblob(16), part.project, part.arrived, part.block, part.at,
+                    part.dead, part.head, block.raw, block.data
+             FROM part JOIN block ON block.key = part.block WHERE part.key = ?1",
+        )?;
+        let mut found = statement.query([key])?;
+        let Some(row) = found.next()? else {
+            return Ok(None);
+        };
+        let part = Part::of(row)?;
+        if self.search.project.is_some_and(|of| part.project != of) {
+            return Ok(None);
+        }
+        let mut rows = Vec::new();
+        for (_, columns) in part.rows()? {
+            if may_match(self.search, &columns) {
+                rows.push(Row::of(self.search, &part, &columns));
+            }
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let raw: i64 = row.get(8)?;
+        Ok(Some(Look {
+            block: part.block,
+            raw: usize::try_from(raw).unwrap_or(usize::MAX),
+            data: row.get(9)?,
+            rows,
+        }))
+    }
+}
+
+/// Which parts are of the project that is asked for, where candidates come from everywhere.
+struct Members {
+    project: Option<i64>,
+    asked: usize,
+    /// A bit for each key, once it is cheaper than asking.
+    bits: Option<Vec<u64>>,
+}
+
+/// How many parts are asked for their project before all parts of the project are listed.
+const ASKED: usize = 500;
+
+/// Keys of parts that fit into the bits.
+const MOST_PARTS: usize = 1 << 32;
+
+impl Members {
+    fn of(search: &Search<'_>) -> Self {
+        let is_needed = search.conditions.content.words.is_some();
+        Self {
+            project: search.project.filter(|_| is_needed),
+            asked: 0,
+            bits: None,
+        }
+    }
+
+    fn has(&mut self, reader: &Reader, key: i64) -> Result<bool, StoreError> {
+        let Some(project) = self.project else {
+            return Ok(true);
+        };
+        if let Some(bits) = &self.bits {
+            let at = usize::try_from(key).unwrap_or(usize::MAX);
+            return Ok(bits
+                .get(at / 64)
+                .is_some_and(|bits| bits >> (at % 64) & 1 == 1));
+        }
+        self.asked += 1;
+        if self.asked > ASKED {
+            self.bits = Some(reader.parts_of_project(project)?);
+            return self.has(reader, key);
+        }
+        Ok(reader.project_of_part(key)? == Some(project))
     }
 }
 
@@ -123,12 +235,17 @@ fn next_part(
     Ok(None)
 }
 
+/// Whether columns that need no span made of them match.
+fn may_match(search: &Search<'_>, row: &SpanRow<'_>) -> bool {
+    search.made.has(row.id.timestamp()) && plan::row_has(&search.facet, row)
+}
+
 /// The rows of a part whose columns match.
 fn rows(reader: &mut Reader, search: &Search<'_>, part: &Part) -> Result<Vec<Row>, StoreError> {
     let conditions = &search.conditions;
     let mut all = Vec::new();
     for (_, row) in part.rows()? {
-        if !search.made.has(row.id.timestamp()) || !plan::row_has(&search.facet, &row) {
+        if !may_match(search, &row) {
             continue;
         }
         if !conditions.cheap.is_empty() {
@@ -137,11 +254,7 @@ fn rows(reader: &mut Reader, search: &Search<'_>, part: &Part) -> Result<Vec<Row
                 continue;
             }
         }
-        let name = row.name.filter(|_| conditions.content.words.is_some());
-        all.push(Row {
-            name: name.map(str::to_owned),
-            body: part.body(&row),
-        });
+        all.push(Row::of(search, part, &row));
     }
     Ok(all)
 }
@@ -173,11 +286,36 @@ impl Reader {
                 search: &search,
                 candidates,
                 lowest,
+                members: Members::of(&search),
                 next: None,
             };
             count = self.count_content(looks, &search.conditions.content)?;
         }
         Ok(count)
+    }
+
+    /// A bit for each part that is of a project.
+    fn parts_of_project(&self, project: i64) -> Result<Vec<u64>, StoreError> {
+        let mut bits = Vec::new();
+        let mut statement = self.conn.prepare_cached(
+            "SELECT f.ref FROM facet_name n JOIN facet f ON f.fid = n.fid
+             WHERE n.entity = ?1 AND n.kind = ?2 AND n.value = '' AND n.project = ?3",
+        )?;
+        let mut parts = statement.query([Entity::Part.code(), Kind::All.code(), project])?;
+        while let Some(part) = parts.next()? {
+            let key: i64 = part.get(0)?;
+            let at = usize::try_from(key).unwrap_or(usize::MAX);
+            if at > MOST_PARTS {
+                return Err(StoreError::Damaged("a part has no sensible key"));
+            }
+            if bits.len() <= at / 64 {
+                bits.resize(at / 64 + 1, 0_u64);
+            }
+            if let Some(bits) = bits.get_mut(at / 64) {
+                *bits |= 1 << (at % 64);
+            }
+        }
+        Ok(bits)
     }
 
     fn count_content(

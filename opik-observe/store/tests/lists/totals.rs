@@ -2,6 +2,7 @@
 //! history of writes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery, TraceQuery, matches};
 use opik_core::{
@@ -367,6 +368,52 @@ fn totals_survive_the_merging_of_parts() {
         }
         compare(&store).unwrap();
     }
+}
+
+/// So many that a second thread helps, and that the parts of the project are listed.
+#[test]
+fn much_content_in_several_projects_is_counted_exactly() {
+    let store = Store::open_in_memory().unwrap();
+    let mut all = Vec::new();
+    for number in 0..3_000u32 {
+        let mut span = records::span(number, 0);
+        span.project_name = PROJECTS
+            .get(number as usize % 2)
+            .map(|&name| name.to_owned());
+        let word = if number % 3 == 0 { "needle" } else { "needles" };
+        // Texts that do not shrink to nothing, so that there are many blocks.
+        let noise: String = (0..120)
+            .map(|n| format!("{:x} ", (number + 7) * (n + 13)))
+            .collect();
+        span.input = Some(Json::string(&format!("{noise} {word}")));
+        let metadata = format!(r#"{{"region": "eu-{}"}}"#, number % 4);
+        span.metadata = Some(records::content(&metadata));
+        all.push(span);
+    }
+    for spans in all.chunks(500) {
+        export(&store, Vec::new(), spans.to_vec());
+    }
+    assert!(store.wait_for_text_index(Duration::from_secs(60)).unwrap());
+    let ask = |project: Option<&str>, filters, text: Option<&str>| {
+        let mut query = SpanQuery::default();
+        if let Some(name) = project {
+            query.project = ProjectSelector::Name(name.to_owned());
+        }
+        query.filters = filters;
+        query.text = text.map(str::to_owned);
+        let (items, total) = block_on(store.list_spans(query, 0, 10)).unwrap();
+        assert_eq!(items.len(), 10);
+        total
+    };
+    let region = || at(Entity::Span, "region", Operator::Equal, "eu-2");
+    let name = || one(Entity::Span, "name", Operator::NotEqual, "other");
+    assert_eq!(ask(None, Vec::new(), Some("Needle")), 1_000);
+    assert_eq!(ask(Some("one"), Vec::new(), Some("needle")), 500);
+    assert_eq!(ask(Some("two"), Vec::new(), Some("needles")), 1_000);
+    assert_eq!(ask(None, region(), None), 750);
+    assert_eq!(ask(Some("one"), region(), None), 750);
+    assert_eq!(ask(Some("one"), region(), Some("needle")), 250);
+    assert_eq!(ask(Some("one"), [region(), name()].concat(), None), 750);
 }
 
 /// A total that was remembered is not told after anything it depends on has changed: content, that
