@@ -181,8 +181,24 @@ fn set(foreign: &mut ForeignSpan<'_>, target: Target, value: &Value) -> bool {
         Target::Input => fill(&mut span.input, content(value)),
         Target::Output => fill(&mut span.output, content(value)),
         Target::Tags => {
-            let words = value.as_array().into_iter().flatten();
-            span.tags = words.filter_map(text).collect();
+            if !span.tags.is_empty() {
+                return false;
+            }
+            // A list, or one text with commas.
+            span.tags = match value {
+                Value::String(words) => words
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|word| !word.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
+                other => other
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(text)
+                    .collect(),
+            };
             !span.tags.is_empty()
         }
         Target::Thread => fill(&mut foreign.thread, text(value)),

@@ -1,6 +1,6 @@
 //! What attributes mean: the conventions of OpenTelemetry for generative AI (`gen_ai.*`), of
-//! OpenInference (`llm.*`, `openinference.*`, `input.value`) and of OpenLLMetry (`traceloop.*`), in
-//! one table.
+//! OpenInference (`llm.*`, `openinference.*`, `input.value`), of OpenLLMetry (`traceloop.*`) and of
+//! Opik itself (`input`, `output`, `thread_id`, `opik.tags`), in one table.
 
 use opik_core::SpanType;
 
@@ -69,13 +69,17 @@ pub(crate) const TABLE: &[(&str, Target)] = &[
     ("gen_ai.input.messages", Input),
     ("gen_ai.tool.call.arguments", Input),
     ("traceloop.entity.input", Input),
+    ("input", Input),
     ("output.value", Output),
     ("gen_ai.output.messages", Output),
     ("gen_ai.tool.call.result", Output),
     ("traceloop.entity.output", Output),
+    ("output", Output),
     ("tag.tags", Tags),
+    ("opik.tags", Tags),
     ("gen_ai.conversation.id", Thread),
     ("session.id", Thread),
+    ("thread_id", Thread),
     ("deployment.environment.name", Environment),
     ("deployment.environment", Environment),
 ];

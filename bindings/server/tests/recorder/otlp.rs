@@ -198,3 +198,33 @@ async fn a_span_that_names_a_trace_and_a_span_of_opik_goes_below_them() {
         named("checkout")["id"]
     );
 }
+
+#[tokio::test]
+async fn attributes_that_are_named_as_opik_names_them_are_fields() {
+    let server = TestServer::start().await;
+    let mut span = root();
+    span["attributes"] = json!([
+        attribute("input", json!({"stringValue": "what is asked"})),
+        attribute("output", json!({"stringValue": "{\"answer\": 42}"})),
+        attribute("thread_id", json!({"stringValue": "a thread"})),
+        attribute("opik.tags", json!({"stringValue": "fast, cheap"})),
+        attribute("elsewhere", json!({"stringValue": "kept"})),
+    ]);
+    let sent = server
+        .request(Method::POST, "/otel/v1/traces")
+        .header("projectName", "otel")
+        .json(&request(json!([span])));
+    assert_eq!(answer(sent).await, (StatusCode::OK, json!({})));
+    let found = traces(&server).await;
+    assert_eq!(found[0]["thread_id"], "a thread");
+    let spans = server
+        .stream("/spans/search", &json!({"project_name": "otel"}))
+        .await;
+    assert_eq!(spans[0]["output"], json!({"answer": 42}));
+    assert_eq!(
+        (&spans[0]["tags"], &spans[0]["metadata"]["elsewhere"]),
+        (&json!(["fast", "cheap"]), &json!("kept"))
+    );
+    let input = spans[0]["input"].to_string();
+    assert!(input.contains("what is asked"), "{input}");
+}
