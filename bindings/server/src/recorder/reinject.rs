@@ -3,6 +3,9 @@
 //! Clients take long base64 texts out of contents, upload them, and leave
 //! `[input-attachment-1-1795170315351-sdk.png]` in their place. Whoever reads a single record gets
 //! them back, unless he asks for the references.
+//!
+//! Newer clients take a file with what stands before it, `data:image/png;base64,`, older ones leave
+//! that where it is. A file comes back as a data URI in both cases, and with that prefix once.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +31,14 @@ fn reference(text: &str) -> Option<(&str, &str)> {
     fits.then_some((name, rest))
 }
 
+/// Whether the kind of a file can stand in a JSON text as it is.
+fn is_plain(kind: &str) -> bool {
+    kind.contains('/')
+        && kind
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/+.-_;= ".contains(&byte))
+}
+
 async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option<Json>, ApiError> {
     let Some(json) = content else { return Ok(None) };
     if !json.as_str().contains("-attachment-") {
@@ -48,11 +59,16 @@ async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option
                 app.store()
                     .attachment(key)
                     .await?
-                    .map(|(_, content)| (content, after))
+                    .map(|(about, content)| (about.mime_type, content, after))
             }
         };
         match found {
-            Some((content, after)) => {
+            Some((kind, content, after)) => {
+                if !before.ends_with(";base64,") && is_plain(&kind) {
+                    out.push_str("data:");
+                    out.push_str(&kind);
+                    out.push_str(";base64,");
+                }
                 STANDARD.encode_string(content, &mut out);
                 rest = after;
             }
@@ -84,7 +100,15 @@ pub(super) async fn into_span(app: &App, span: &mut Span) -> Result<(), ApiError
 
 #[cfg(test)]
 mod tests {
-    use super::reference;
+    use super::{is_plain, reference};
+
+    #[test]
+    fn kinds_that_would_break_a_text_are_left_out() {
+        assert!(is_plain("image/svg+xml") && is_plain("text/plain; charset=utf-8"));
+        assert!(
+            !is_plain("") && !is_plain("png") && !is_plain("image/\"png") && !is_plain("a/\\b")
+        );
+    }
 
     #[test]
     fn only_names_that_clients_make_are_references() {
