@@ -50,12 +50,33 @@ async fn python(test: &str, section: &str) {
     }
 }
 
-async fn typescript(test: &str, section: &str) {
+async fn node(test: &str, script: &str, section: &str) {
     if let Some(folder) = setting(test, "OPIK_TS_SDK", "folder") {
         let mut node = Command::new("node");
         node.env("OPIK_TS_SDK", folder);
-        run(node, "catalog.mjs", section).await;
+        run(node, script, section).await;
     }
+}
+
+async fn typescript(test: &str, section: &str) {
+    node(test, "catalog.mjs", section).await;
+}
+
+/// Sections of `tracing.mjs`.
+macro_rules! typescript_tracing {
+    ($($test:ident: $section:literal;)+) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $test() {
+            node(stringify!($test), "tracing.mjs", $section).await;
+        }
+    )+};
+}
+
+typescript_tracing! {
+    the_typescript_sdk_records_by_hand: "manual";
+    the_typescript_sdk_records_tracked_functions: "tracked";
+    the_typescript_sdk_finds_what_it_recorded: "reading";
+    the_typescript_sdk_reads_back_test_suites: "suites";
 }
 
 #[tokio::test(flavor = "multi_thread")]

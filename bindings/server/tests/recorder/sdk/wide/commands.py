@@ -147,6 +147,75 @@ def check_migrate_datasets(client):
 
 
 @needs("create_dashboard")
+def check_migrate_suites_with_optimizations_and_comments(client):
+    rest = client.rest_client
+    source, target, name = unique("source"), unique("target"), unique("suite")
+    for project in (source, target):
+        rest.projects.create_project(name=project)
+    rest.datasets.create_dataset(name=name, project_name=source, type="evaluation_suite")
+    suite = rest.datasets.get_dataset_by_identifier(dataset_name=name, project_name=source)
+
+    def change(base, **request):
+        if base:
+            request["base_version"] = base
+        return rest.datasets.apply_dataset_item_changes(id=suite.id, override=base is None, request=request).id
+
+    def judge(word):
+        return {"name": word, "type": "llm_judge", "config": {"model": word}}
+
+    def versions(dataset):
+        return rest.datasets.list_dataset_versions(id=dataset, page=1, size=10).content
+
+    def rows(dataset, version):
+        items = rest.datasets.get_dataset_items(id=dataset, page=1, size=10, version=version.version_hash).content
+        return [(i.data, i.tags or [], [(e.name, e.config) for e in i.evaluators or []], i.execution_policy and (i.execution_policy.runs_per_item, i.execution_policy.pass_threshold)) for i in items]
+
+    # The first version has settings and no items; later ones change both.
+    first = change(None, change_description="settings", evaluators=[judge("a")], execution_policy={"runs_per_item": 1, "pass_threshold": 1})
+    second = change(first, added_items=[{"data": {"q": 1}, "source": "manual", "tags": ["t"], "evaluators": [judge("own")]}, {"data": {"q": 2}, "source": "manual", "execution_policy": {"runs_per_item": 7, "pass_threshold": 4}}],
+                    evaluators=[judge("a")], execution_policy={"runs_per_item": 1, "pass_threshold": 1})
+    by_q = {i.data["q"]: i.id for i in rest.datasets.get_dataset_items(id=suite.id, page=1, size=10).content}
+    change(second, edited_items=[{"id": by_q[1], "data": {"q": 1}, "tags": []}], deleted_ids=[by_q[2]], added_items=[{"data": {"q": 3}, "source": "manual"}],
+           evaluators=[judge("a"), judge("b")], execution_policy={"runs_per_item": 3, "pass_threshold": 2}, metadata={"phase": "late"}, tags=["golden"])
+    optimization = id_helpers.generate_id()
+    rest.optimizations.create_optimization(id=optimization, name="tuned", dataset_name=name, project_name=source, objective_name="accuracy", status="completed")
+    from opik.api_objects.experiment.experiment_item import ExperimentItemReferences
+
+    experiments = {}
+    for title, more in (("trial", {"type": "trial", "optimization_id": optimization}), ("plain", {})):
+        trace = client.trace(name="t", project_name=source, input={"i": title})
+        trace.span(name="root").span(name="leaf")
+        client.flush()
+        wait(lambda: len(client.search_spans(project_name=source, trace_id=trace.id)) == 2)
+        experiments[title] = id_helpers.generate_id()
+        rest.experiments.create_experiment(id=experiments[title], name=title, dataset_name=name, dataset_version_id=second, project_name=source, evaluation_method="evaluation_suite", **more)
+        client.get_experiment_by_id(experiments[title]).insert([ExperimentItemReferences(dataset_item_id=by_q[1], trace_id=trace.id)])
+        client.flush()
+        rest.assertion_results.store_assertions_batch(entity_type="TRACE", assertion_results=[{"entity_id": trace.id, "project_name": source, "name": "is kind", "status": "failed", "reason": "rude", "source": "sdk"}])
+        for text in ("one", "two", "three"):
+            rest.traces.add_trace_comment(id_=trace.id, text=text)
+    with tempfile.TemporaryDirectory() as folder:
+        command("migrate", "dataset", name, "--from-project", source, "--to-project", target, "--audit-log", os.path.join(folder, "audit.json"))
+    moved = rest.datasets.get_dataset_by_identifier(dataset_name=name, project_name=target)
+    equal(moved.type, "evaluation_suite")
+    before, after = versions(suite.id), versions(moved.id)
+    equal((len(before), len(after)), (3, 3))
+    for old, new in zip(before, after):
+        equal(rows(moved.id, new), rows(suite.id, old), new.version_name)
+        equal([(e.name, e.config) for e in new.evaluators or []], [(e.name, e.config) for e in old.evaluators or []])
+        equal((new.execution_policy, new.metadata or {}, new.tags or [], new.change_description), (old.execution_policy, old.metadata or {}, old.tags or [], old.change_description))
+    (tuned,) = rest.optimizations.find_optimizations(dataset_id=moved.id, page=1, size=10).content
+    equal((tuned.name, tuned.objective_name, tuned.status, tuned.id != optimization), ("tuned", "accuracy", "completed", True))
+    copies = {e.name: e for e in rest.experiments.find_experiments(dataset_id=moved.id, page=1, size=10).content}
+    equal((copies["trial"].optimization_id, copies["trial"].type, copies["plain"].optimization_id), (tuned.id, "trial", None))
+    for title, copy in copies.items():
+        equal((copy.evaluation_method, copy.id != experiments[title]), ("evaluation_suite", True))
+        (item,) = client.get_experiment_by_id(copy.id).get_items()
+        equal([(a["value"], a["passed"], a["reason"]) for a in item.assertion_results], [("is kind", False, "rude")])
+        equal([c.text for c in client.get_trace_content(item.trace_id).comments], ["one", "two", "three"])
+
+
+@needs("create_dashboard")
 def check_migrate_prompts(client):
     from opik.rest_api.types.prompt_version_detail import PromptVersionDetail
 

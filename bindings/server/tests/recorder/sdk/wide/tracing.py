@@ -365,9 +365,93 @@ def check_files_inside_contents(client):
     found = wait(lambda: files.get_attachment_list(project_name=project, entity_id=trace.id, entity_type="trace"))
     assert all(f.file_size > 250_000 for f in found), found
     read = content(client, trace.id)
-    assert png in read.input["image"], "the file comes back into its place"
+    equal(read.input["image"] == f"data:image/png;base64,{png}", True, "the file comes back into its place as it was")
     stripped = client.rest_client.traces.get_trace_by_id(id=trace.id, strip_attachments=True)
     assert png not in stripped.input["image"] and stripped.input["text"] == "see"
+
+
+def check_scores_filed_under_another_project(client):
+    here, there = unique("here"), unique("there")
+    traces = [client.trace(name="scored", project_name=project) for project in (here, there, None)]
+    spans = [trace.span(name="scored") for trace in traces]
+    client.flush()
+    # A score finds what it is about by the identifier; the project that comes with it may be wrong or missing.
+    client.log_traces_feedback_scores(scores=[dict({"id": t.id, "name": "n", "value": n / 2, "reason": "r"}, **({"project_name": there} if n == 0 else {})) for n, t in enumerate(traces)], project_name=there)
+    client.log_spans_feedback_scores(scores=[{"id": s.id, "name": "n", "value": n / 2} for n, s in enumerate(spans)], project_name=there)
+    client.flush()
+    for n, (trace, span, project) in enumerate(zip(traces, spans, (here, there, PROJECT))):
+        read = wait(lambda: (lambda t: t if t.feedback_scores else None)(client.get_trace_content(trace.id)))
+        equal(([(s.name, s.value, s.reason, s.category_name) for s in read.feedback_scores], project_of(client, read)), ([("n", n / 2, "r", None)], project))
+        read = wait(lambda: (lambda s: s if s.feedback_scores else None)(client.get_span_content(span.id)))
+        equal([(s.name, s.value) for s in read.feedback_scores], [("n", n / 2)])
+
+
+def check_messages_kept_while_the_server_was_away(client):
+    for batching in (True, False):
+        own = opik.Opik(_use_batching=batching, _show_misconfiguration_message=False)
+        kept = getattr(own._streamer, "_fallback_replay_manager", None)
+        if kept is None:
+            print("left out: this SDK keeps nothing while its server is away")
+            return own.end()
+        project = unique("away")
+        before = own.trace(name="before", project_name=project, input={"n": 1})
+        step = before.span(name="step", input={"n": 1})
+        own.flush()
+        kept._monitor.connection_failed("the test says so")
+        during = own.trace(name="during", project_name=project, input={"n": 2}, tags=["t"])
+        inside = during.span(name="inside", type="llm", output={"n": 3})
+        before.update(output={"late": True}, metadata={"m": 1})
+        step.update(output={"late": True})
+        during.log_feedback_score("kept", 1.0, reason="r")
+        inside.log_feedback_score("kept", 0.5)
+        own.flush()
+        equal(status(own.get_trace_content, during.id), 404, "nothing was sent")
+        kept._monitor.reset()
+        own.flush()
+        read = wait(lambda: (lambda t: t if t.feedback_scores else None)(own.get_trace_content(during.id)))
+        equal((read.name, read.input, read.tags, [(s.name, s.value, s.reason) for s in read.feedback_scores]), ("during", {"n": 2}, ["t"], [("kept", 1.0, "r")]))
+        read = wait(lambda: (lambda s: s if s.feedback_scores else None)(own.get_span_content(inside.id)))
+        equal((read.trace_id, read.type, read.output), (during.id, "llm", {"n": 3}))
+        read = wait(lambda: (lambda t: t if t.output else None)(own.get_trace_content(before.id)))
+        equal((read.name, read.input, read.output, read.metadata["m"]), ("before", {"n": 1}, {"late": True}, 1))
+        equal(wait(lambda: own.get_span_content(step.id).output), {"late": True})
+        own.end()
+
+
+def check_steps_of_opentelemetry_below_a_span(client):
+    import httpx
+
+    seen = {}
+
+    @opik.track
+    def here():
+        seen.update(opik_context.get_distributed_trace_headers())
+
+    here()
+    opik.flush_tracker()
+
+    def text(key, value):
+        return {"key": key, "value": {"stringValue": value}}
+
+    now = time.time_ns()
+    step = {"traceId": f"{now:032x}", "spanId": f"{now:016x}", "name": "there", "startTimeUnixNano": str(now), "endTimeUnixNano": str(now + 1_000_000), "attributes": [
+        text("opik.trace_id", seen["opik_trace_id"]), text("opik.parent_span_id", seen["opik_parent_span_id"]), text("input", '{"asked": 1}'), text("output", '{"got": 2}')]}
+    answer = httpx.post(os.environ["OPIK_URL_OVERRIDE"].rstrip("/") + "/v1/private/otel/v1/traces", headers={"projectName": PROJECT, "Authorization": "", "Comet-Workspace": "default"},
+                        json={"resourceSpans": [{"scopeSpans": [{"spans": [step]}]}]})
+    equal(answer.status_code, 200)
+    spans = wait(lambda: (lambda s: s if len(s) == 2 else None)(client.search_spans(project_name=PROJECT, trace_id=seen["opik_trace_id"])))
+    (there,) = [s for s in spans if s.name == "there"]
+    equal((there.parent_span_id, there.input, there.output), (seen["opik_parent_span_id"], {"asked": 1}, {"got": 2}))
+    equal(content(client, seen["opik_trace_id"]).name, "here", "the trace stays that of the SDK")
+
+
+def check_a_workspace_that_is_not_there(client):
+    other = opik.Opik(workspace="nobody has this one", _show_misconfiguration_message=False)
+    equal(status(other.auth_check), 404)
+    other.end()
+    files = client.get_attachment_client()
+    for project, entity in ((unique("missing"), id_helpers.generate_id()), (PROJECT, "not an identifier")):
+        assert status(files.get_attachment_list, project_name=project, entity_id=entity, entity_type="trace") in (400, 404)
 
 
 def check_searches(client):
