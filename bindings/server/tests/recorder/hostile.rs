@@ -175,3 +175,102 @@ async fn any_filters_and_orders_are_no_error_of_the_server() {
         result.unwrap();
     });
 }
+
+/// A form with a file and the dataset that it is for.
+fn form(dataset: &str, format: &str, file: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in [("dataset_id", dataset), ("format", format)] {
+        let part =
+            format!("--edge\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(
+        b"--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n",
+    );
+    out.extend_from_slice(file);
+    out.extend_from_slice(b"\r\n--edge--\r\n");
+    out
+}
+
+/// Values of JSON that come back as they were written.
+fn values() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<String>().prop_map(serde_json::Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+            prop::collection::btree_map("[a-z é\"\\\\]{1,6}", inner, 0..4)
+                .prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_lines_come_back_and_broken_ones_are_refused() {
+    let server = TestServer::start().await;
+    let rows = prop::collection::vec(
+        prop::collection::btree_map("[a-zA-Z_][a-zA-Z0-9_]{0,8}", values(), 1..4),
+        1..6,
+    );
+    let junk = prop::collection::vec(any::<u8>(), 0..120);
+    let handle = tokio::runtime::Handle::current();
+    let upload = async |dataset: &str, format: &str, file: &[u8]| {
+        let request = server
+            .request(Method::POST, "/datasets/items/from-json")
+            .header("content-type", "multipart/form-data; boundary=edge")
+            .body(form(dataset, format, file));
+        request.send().await.unwrap().status()
+    };
+    let new_dataset = async |name: &str| {
+        let body = serde_json::json!({"name": name});
+        server.post("/datasets", &body).await;
+        let body = serde_json::json!({"dataset_name": name});
+        let found = server.post("/datasets/retrieve", &body).await.1;
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let number = std::cell::Cell::new(0);
+    tokio::task::block_in_place(|| {
+        let mut runner = TestRunner::new(Config {
+            failure_persistence: None,
+            cases: 64,
+            ..Config::default()
+        });
+        let result = runner.run(&(rows, junk, any::<bool>()), |(rows, junk, lines)| {
+            number.set(number.get() + 1);
+            let name = format!("d{}", number.get());
+            let dataset = handle.block_on(new_dataset(&name));
+            let rows: Vec<serde_json::Value> = rows
+                .into_iter()
+                .map(|row| row.into_iter().collect())
+                .collect();
+            let mut file = String::new();
+            for row in &rows {
+                file.push_str(&row.to_string());
+                file.push('\n');
+            }
+            let status = handle.block_on(upload(&dataset, "jsonl", file.as_bytes()));
+            prop_assert_eq!(status.as_u16(), 202);
+            let body = serde_json::json!({"dataset_name": name});
+            let items = handle.block_on(server.stream("/datasets/items/stream", &body));
+            let sorted = |rows: Vec<String>| {
+                let mut rows = rows;
+                rows.sort();
+                rows
+            };
+            let found = sorted(items.iter().map(|item| item["data"].to_string()).collect());
+            let wanted = sorted(rows.iter().map(ToString::to_string).collect());
+            prop_assert_eq!(found, wanted);
+            // The same with anything behind it.
+            let broken = [file.as_bytes(), &junk].concat();
+            let format = if lines { "jsonl" } else { "json" };
+            let status = handle.block_on(upload(&dataset, format, &broken));
+            prop_assert!(status == 202 || status == 400, "{status}");
+            Ok(())
+        });
+        result.unwrap();
+    });
+}

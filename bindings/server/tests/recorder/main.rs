@@ -9,6 +9,7 @@ mod limits;
 mod merging;
 mod openapi;
 mod otlp;
+mod otlp_golden;
 mod reading;
 mod records_sdk;
 mod replay;
