@@ -3,6 +3,7 @@ import datetime
 import sys
 
 from driver import PROJECT, equal, main, needs, status, unique, wait
+from model import model
 
 import opik
 import opik.exceptions
@@ -157,6 +158,73 @@ def check_resume(client):
         raise AssertionError("an unknown experiment was resumed")
     except opik.exceptions.ExperimentNotFound:
         pass
+
+
+@needs("log_assertion_results")
+def check_resume_of_parts(client):
+    from opik.evaluation import samplers
+
+    def rows(dataset):
+        return [item["id"] for item in dataset.get_items()]
+
+    for what, count, options in [
+        ("samples", 3, lambda _: {"nb_samples": 3}), ("trials", 12, lambda _: {"trial_count": 2}), ("filter", 3, lambda _: {"dataset_filter_string": 'data.kind = "odd"'}),
+        ("sampler", 2, lambda _: {"dataset_sampler": samplers.RandomDatasetSampler(max_samples=2, seed=1)}), ("items", 2, lambda d: {"dataset_item_ids": rows(d)[:2]}),
+    ]:
+        dataset, name = client.create_dataset(unique("part"), project_name=PROJECT), unique("part")
+        dataset.insert([{"n": n, "kind": "odd" if n % 2 else "even"} for n in range(6)])
+        done = []
+
+        def fails(item):
+            if done:
+                raise RuntimeError("half way")
+            done.append(item["n"])
+            return {"output": "x"}
+
+        try:
+            opik.evaluate(dataset=dataset, task=fails, experiment_name=name, task_threads=1, verbose=0, project_name=PROJECT, **options(dataset))
+        except RuntimeError:
+            pass
+        opik.flush_tracker()
+        (experiment,) = client.get_experiments_by_name(name, project_name=PROJECT)
+        # What comes later is of another version, and of no concern to the run.
+        dataset.insert([{"n": 100, "kind": "odd"}])
+        again = []
+        result = opik.evaluate_resume(experiment_id=experiment.id, task=lambda item: again.append(item["n"]) or {"output": "y"}, verbose=0)
+        equal((len(result.test_results), len(again), 100 in again), (count, count - 1, False), what)
+
+
+def check_evaluate_prompt(client):
+    dataset = client.create_dataset(unique("asked"))
+    dataset.insert([{"question": "one", "reference": "yes"}, {"question": "two", "reference": "no"}])
+    with model() as asked:
+        result = opik.evaluate_prompt(dataset=dataset, messages=[{"role": "user", "content": "Say {{question}}"}], model="gpt-4o-mini", scoring_metrics=[metrics.Equals()], experiment_name=unique("asked"), verbose=0)
+        opik.flush_tracker()
+    equal(sorted(body["messages"][-1]["content"] for body in asked), ["Say one", "Say two"])
+    experiment = client.get_experiment_by_id(result.experiment_id)
+    items = items_of(experiment, 2, 1)
+    equal(sorted((i.dataset_item_data["question"], i.evaluation_task_output["output"], i.feedback_scores[0]["value"]) for i in items), [("one", "yes", 1.0), ("two", "yes", 0.0)])
+    metadata = experiment.get_experiment_data().metadata
+    equal((metadata["prompt_template"], metadata["model"]), ([{"role": "user", "content": "Say {{question}}"}], "gpt-4o-mini"))
+
+
+@needs("create_test_suite", "log_assertion_results")
+def check_suites_with_a_judge(client):
+    name, run = unique("judged"), unique("judged")
+    suite = client.create_test_suite(name, global_assertions=["is kind"], global_execution_policy={"runs_per_item": 2, "pass_threshold": 1})
+    suite.insert([{"data": {"input": "a"}, "assertions": ["is right"], "description": "first"}, {"data": {"input": "b"}}])
+    with model():
+        result = opik.run_tests(test_suite=client.get_test_suite(name), task=lambda item: {"input": item["input"], "output": "yes"}, experiment_name=run, verbose=0, model="gpt-4o-mini")
+        opik.flush_tracker()
+    equal((result.items_total, result.items_passed, result.pass_rate), (2, 2, 1.0))
+    equal({(r.runs_total, r.runs_passed, r.pass_threshold) for r in result.item_results.values()}, {(2, 2, 1)})
+    experiment = client.get_experiment_by_id(result.experiment_id)
+    items = wait(lambda: (lambda i: i if len(i) == 4 and all(x.assertion_results for x in i) else None)(experiment.get_items()))
+    equal(sorted(a["value"] for i in items for a in i.assertion_results), ["is kind"] * 4 + ["is right"] * 2)
+    assert all(a["passed"] for i in items for a in i.assertion_results)
+    data = experiment.get_experiment_data()
+    equal((data.pass_rate, data.passed_count, data.total_count), (1.0, 2, 2))
+    equal(sorted((a.name, a.value) for a in data.assertion_scores), [("is kind", 1.0), ("is right", 1.0)])
 
 
 def check_items_by_reference(client):
