@@ -260,12 +260,14 @@ fn ask(http: &mut Http, long: &[(TraceId, u64)], served: &Served) {
     ];
     for (name, forms, rounds, path) in &questions {
         let mut bytes = 0;
+        let before = served.cpu().0;
         let (first, slowest) = timed_once(*forms, |n| bytes = http.get(&path(n)));
+        let first_cpu = (served.cpu().0 - before) * 1e3 / *forms as f64;
         let before = served.cpu().0;
         let (p50, p99) = timed(*rounds, |n| bytes = http.get(&path(n % forms)));
         let cpu = (served.cpu().0 - before) * 1e3 / (*rounds + 1) as f64;
         println!(
-            "{name:<44} first p50 {first:>8.2} ms  most {slowest:>8.2} ms  again p50 {p50:>8.2} ms  p99 {p99:>8.2} ms  cpu {cpu:>7.2} ms  {bytes} bytes"
+            "{name:<44} first p50 {first:>8.2} ms  most {slowest:>8.2} ms  cpu {first_cpu:>7.2} ms  again p50 {p50:>8.2} ms  p99 {p99:>8.2} ms  cpu {cpu:>7.2} ms  {bytes} bytes"
         );
     }
 }
@@ -429,9 +431,11 @@ fn main() {
         ((after.0 - before.0) - (after.1 - before.1)) * 1e6 / count as f64,
     );
 
+    println!("memory {:.0} MiB", served.memory().0);
     let long = std::mem::take(&mut source.long);
     let long = &long[..long.len() / 2];
     traces_while_writing(&served, &mut source, long);
+    println!("memory {:.0} MiB", served.memory().0);
     std::thread::sleep(Duration::from_secs(3));
     ask(&mut http, long, &served);
     println!(
