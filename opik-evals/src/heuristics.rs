@@ -20,6 +20,7 @@ mod is_json;
 mod levenshtein;
 mod meteor;
 mod ngrams;
+mod numbering;
 mod porter;
 mod prompt_injection;
 mod python;

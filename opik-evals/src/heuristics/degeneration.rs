@@ -1,9 +1,10 @@
 //! Whether an assistant repeats itself or gives up.
 
-use foldhash::HashSet;
+use memchr::memmem::Finder;
 
 use super::conversation::messages;
 use super::ngrams::{Ngrams, real};
+use super::numbering::Numbering;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
@@ -16,7 +17,7 @@ use crate::{Case, Metric, MetricError, Score};
 #[derive(Debug, Clone)]
 pub struct ConversationDegeneration {
     order: usize,
-    phrases: Vec<String>,
+    phrases: Vec<Finder<'static>>,
 }
 
 const PHRASES: [&str; 8] = [
@@ -34,7 +35,7 @@ impl Default for ConversationDegeneration {
     fn default() -> Self {
         Self {
             order: 3,
-            phrases: PHRASES.map(str::to_owned).into(),
+            phrases: PHRASES.map(Finder::new).into(),
         }
     }
 }
@@ -63,15 +64,18 @@ impl ConversationDegeneration {
     #[must_use]
     pub fn phrases<S: AsRef<str>>(mut self, phrases: impl IntoIterator<Item = S>) -> Self {
         let lower = phrases.into_iter().map(|p| p.as_ref().to_lowercase());
-        self.phrases = lower.collect();
+        self.phrases = lower
+            .map(|phrase| Finder::new(&phrase).into_owned())
+            .collect();
         self
     }
 
     /// The shares of an answer that need only its words: repeats, and lack of diversity.
-    fn sameness(&self, words: &[&str]) -> (f64, f64) {
-        let mut grams = Ngrams::new([words.to_vec()]);
+    fn sameness(&self, words: Vec<u32>, distinct: usize) -> (f64, f64) {
+        let length = words.len();
+        let mut grams = Ngrams::numbered(vec![words], distinct);
         let counts = grams.counts(0);
-        let total = real(words.len());
+        let total = real(length);
         let entropy: f64 = counts
             .iter()
             .map(|count| real(*count) / total)
@@ -82,7 +86,7 @@ impl ConversationDegeneration {
         } else {
             (entropy / real(counts.len()).log2()).min(1.0)
         };
-        if words.len() < self.order {
+        if length < self.order {
             return (0.0, 1.0 - diversity);
         }
         for _ in 1..self.order {
@@ -113,13 +117,18 @@ impl Metric for ConversationDegeneration {
         }
         let mut worst: f64 = 0.0;
         // The last answer that had words: a wordless one must not hide a loop.
-        let mut previous: HashSet<&str> = HashSet::default();
+        let mut previous = Numbering::new();
         for answer in &answers {
-            let words = words::word_runs(answer);
-            let (repeats, monotony) = self.sameness(&words);
-            let gives_up = self.phrases.iter().any(|phrase| answer.contains(phrase));
-            let own: HashSet<&str> = words.into_iter().collect();
-            let common = own.intersection(&previous).count();
+            let mut own = Numbering::new();
+            let words = words::word_runs(answer).map(|word| own.number(word));
+            let words: Vec<u32> = words.collect();
+            let (repeats, monotony) = self.sameness(words, own.len());
+            let text = answer.as_bytes();
+            let gives_up = self
+                .phrases
+                .iter()
+                .any(|phrase| phrase.find(text).is_some());
+            let common = own.words().filter(|word| previous.contains(word)).count();
             let union = own.len() + previous.len() - common;
             let overlap = if common == 0 {
                 0.0
@@ -128,7 +137,7 @@ impl Metric for ConversationDegeneration {
             };
             let shares = [repeats, overlap, f64::from(u8::from(gives_up)), monotony];
             worst = worst.max(shares.iter().sum::<f64>() / 4.0);
-            if !own.is_empty() {
+            if own.len() > 0 {
                 previous = own;
             }
         }

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use super::ngrams::{Ngrams, real};
+use super::ngrams::real;
+use super::numbering::Numbering;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
@@ -11,18 +12,30 @@ fn shares(case: &Case) -> Result<Vec<(f64, f64)>, MetricError> {
     let (output, reference) = (case.text("output")?, case.text("reference")?);
     words::not_blank(output, "output")?;
     words::not_blank(reference, "reference")?;
-    let texts = [words::lower(output), words::lower(reference)];
-    let grams = Ngrams::new(texts.iter().map(|text| words::split(text).collect()));
-    let (p, q) = (grams.counts(0), grams.counts(1));
-    Ok(p.iter()
-        .zip(&q)
-        .map(|(p, q)| {
-            (
-                real(*p) / real(grams.total(0)),
-                real(*q) / real(grams.total(1)),
-            )
-        })
+    let (output, reference) = (words::lower(output), words::lower(reference));
+    let mut numbering = Numbering::new();
+    let (mut counts, mut totals) = (Vec::with_capacity(64), (0, 0));
+    for word in words::split(&output) {
+        count(&mut counts, numbering.number(word), (1, 0));
+        totals.0 += 1;
+    }
+    for word in words::split(&reference) {
+        count(&mut counts, numbering.number(word), (0, 1));
+        totals.1 += 1;
+    }
+    let (of_output, of_reference) = (real(totals.0), real(totals.1));
+    Ok(counts
+        .iter()
+        .map(|(p, q)| (real(*p) / of_output, real(*q) / of_reference))
         .collect())
+}
+
+/// Counts a word, whose number is at most one above those counted before.
+fn count(counts: &mut Vec<(usize, usize)>, number: u32, (p, q): (usize, usize)) {
+    match counts.get_mut(number as usize) {
+        Some(known) => *known = (known.0 + p, known.1 + q),
+        None => counts.push((p, q)),
+    }
 }
 
 /// Likeness of word frequencies, from 0 (no word in common) to 1 (the same frequencies): 1 - JSD.

@@ -35,11 +35,16 @@ impl Ngrams {
                     .collect()
             })
             .collect();
+        Self::numbered(symbols, numbers.len())
+    }
+
+    /// Of symbols that are numbers below `alphabet` already.
+    pub(super) fn numbered(symbols: Vec<Vec<u32>>, alphabet: usize) -> Self {
         Self {
             grams: symbols.clone(),
             symbols,
-            alphabet: numbers.len(),
-            distinct: numbers.len(),
+            alphabet,
+            distinct: alphabet,
             order: 1,
         }
     }

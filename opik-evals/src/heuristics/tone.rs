@@ -1,6 +1,7 @@
 //! Whether a text keeps a friendly tone.
 
 use foldhash::HashSet;
+use memchr::memmem::Finder;
 
 use super::ngrams::real;
 use super::words;
@@ -22,7 +23,7 @@ pub struct Tone {
     max_exclamations: usize,
     positive: HashSet<String>,
     negative: HashSet<String>,
-    forbidden: Vec<String>,
+    forbidden: Vec<Finder<'static>>,
 }
 
 const POSITIVE: &str = "appreciate assist excellent glad great happy helpful please support thank \
@@ -44,7 +45,7 @@ impl Default for Tone {
             max_exclamations: 3,
             positive: lower(POSITIVE.split(' ')).collect(),
             negative: lower(NEGATIVE.split(' ')).collect(),
-            forbidden: lower(FORBIDDEN).collect(),
+            forbidden: FORBIDDEN.map(Finder::new).into(),
         }
     }
 }
@@ -98,18 +99,28 @@ impl Tone {
     /// Phrases that must not occur, instead of the default ones.
     #[must_use]
     pub fn forbidden<S: AsRef<str>>(mut self, phrases: impl IntoIterator<Item = S>) -> Self {
-        self.forbidden = lower(phrases).collect();
+        self.forbidden = lower(phrases)
+            .map(|phrase| Finder::new(&phrase).into_owned())
+            .collect();
         self
     }
 
-    fn sentiment(&self, words: &[&str]) -> f64 {
-        let count =
-            |set: &HashSet<String>| real(words.iter().filter(|word| set.contains(**word)).count());
-        let (positive, negative) = (count(&self.positive), count(&self.negative));
-        if positive + negative == 0.0 {
-            return 0.0;
+    /// The sentiment of a text in lower case; `None` without words.
+    fn sentiment(&self, text: &str) -> Option<f64> {
+        let (mut words, mut positive, mut negative) = (0_usize, 0, 0);
+        for word in words::word_runs(text) {
+            words += 1;
+            positive += usize::from(self.positive.contains(word));
+            negative += usize::from(self.negative.contains(word));
         }
-        (positive - negative) / (positive + negative)
+        let (positive, negative) = (real(positive), real(negative));
+        if words == 0 {
+            None
+        } else if positive + negative == 0.0 {
+            Some(0.0)
+        } else {
+            Some((positive - negative) / (positive + negative))
+        }
     }
 }
 
@@ -122,10 +133,9 @@ impl Metric for Tone {
         let output = case.text("output")?;
         words::not_blank(output, "output")?;
         let text = words::lower(output);
-        let words = words::word_runs(&text);
-        if words.is_empty() {
+        let Some(sentiment) = self.sentiment(&text) else {
             return Err(MetricError::input("the output has no words"));
-        }
+        };
         let (letters, capitals) = words::letters(output);
         let share = if letters == 0 {
             0.0
@@ -133,16 +143,17 @@ impl Metric for Tone {
             real(capitals) / real(letters)
         };
         let mut broken = Vec::new();
-        if self.sentiment(&words) < self.min_sentiment {
+        if sentiment < self.min_sentiment {
             broken.push("negative sentiment");
         }
         if share > self.max_capitals {
             broken.push("too many capitals");
         }
-        if output.matches('!').count() > self.max_exclamations {
+        if memchr::memchr_iter(b'!', output.as_bytes()).count() > self.max_exclamations {
             broken.push("too many exclamation marks");
         }
-        if self.forbidden.iter().any(|phrase| text.contains(phrase)) {
+        let text = text.as_bytes();
+        if (self.forbidden.iter()).any(|phrase| phrase.find(text).is_some()) {
             broken.push("a forbidden phrase");
         }
         let score = Score::new(self.name(), f64::from(u8::from(broken.is_empty())));

@@ -16,9 +16,39 @@ pub(super) fn is_blank(text: &str) -> bool {
     text.chars().all(is_space)
 }
 
+/// Where the first character is that passes: of ASCII by its byte, which is most of most texts.
+fn first(text: &str, ascii: impl Fn(u8) -> bool, other: impl Fn(char) -> bool) -> Option<usize> {
+    text.bytes().enumerate().position(|(at, byte)| {
+        if byte.is_ascii() {
+            return ascii(byte);
+        }
+        // Bytes inside a character are none of its boundaries.
+        let character = text.get(at..).and_then(|rest| rest.chars().next());
+        character.is_some_and(&other)
+    })
+}
+
+/// The longest parts of a text in which no character is between words.
+fn parts(
+    text: &str,
+    ascii: impl Fn(u8) -> bool,
+    other: impl Fn(char) -> bool,
+) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = first(rest, |byte| !ascii(byte), |c| !other(c))?;
+        rest = rest.get(start..)?;
+        let end = first(rest, &ascii, &other).unwrap_or(rest.len());
+        let (part, after) = rest.split_at_checked(end)?;
+        rest = after;
+        Some(part)
+    })
+}
+
 /// `str.split()`.
 pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
-    text.split(is_space).filter(|word| !word.is_empty())
+    let ascii = |byte| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ');
+    parts(text, ascii, is_space)
 }
 
 /// An error when a text is blank.
@@ -46,9 +76,9 @@ fn pattern(source: &str) -> Option<Regex> {
 
 /// The words of `\w+`: letters, numbers and `_`. Python counts no combining marks, unlike `\w` of
 /// the `regex` crate.
-pub(super) fn word_runs(text: &str) -> Vec<&str> {
-    let between = |c: char| !(c == '_' || is_letter_or_number(c));
-    text.split(between).filter(|run| !run.is_empty()).collect()
+pub(super) fn word_runs(text: &str) -> impl Iterator<Item = &str> {
+    let ascii = |byte: u8| !(byte == b'_' || byte.is_ascii_alphanumeric());
+    parts(text, ascii, |c| !is_letter_or_number(c))
 }
 
 /// `str.lower()`.
@@ -125,6 +155,18 @@ pub(super) fn bare(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn words_are_what_is_between(text in "[a_1 \\x00-\\x7f]{0,30}|[é日\u{307}\u{a0}\u{85} \\x1c-\\x20a!]{0,20}|\\PC{0,30}|(?s:.{0,30})") {
+            let spaced: Vec<_> = text.split(is_space).filter(|word| !word.is_empty()).collect();
+            prop_assert_eq!(split(&text).collect::<Vec<_>>(), spaced);
+            let between = |c: char| !(c == '_' || is_letter_or_number(c));
+            let runs: Vec<_> = text.split(between).filter(|run| !run.is_empty()).collect();
+            prop_assert_eq!(word_runs(&text).collect::<Vec<_>>(), runs);
+        }
+    }
 
     #[test]
     fn words_are_those_of_python() {
@@ -133,7 +175,7 @@ mod tests {
             ["a", "b", "c"]
         );
         assert_eq!(
-            word_runs("it's i\u{307}s_1 日本!"),
+            word_runs("it's i\u{307}s_1 日本!").collect::<Vec<_>>(),
             ["it", "s", "i", "s_1", "日本"]
         );
         assert_eq!(letters("Ab1 Éé_日"), (5, 2));
