@@ -1,9 +1,8 @@
 //! Whether the last answer still knows what the user said.
 
-use foldhash::HashSet;
-
 use super::conversation::messages;
 use super::ngrams::real;
+use super::numbering::Numbering;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
@@ -54,9 +53,14 @@ impl KnowledgeRetention {
     }
 }
 
-fn asks(text: &str) -> bool {
-    text.contains('?')
-        || words::split(&words::bare(text)).any(|word| ASKING.binary_search(&word).is_ok())
+/// The bare text of a message that asks nothing.
+fn statement(text: &str) -> Option<String> {
+    if text.contains('?') {
+        return None;
+    }
+    let bare = words::bare(text);
+    let asks = words::split(&bare).any(|word| ASKING.binary_search(&word).is_ok());
+    (!asks).then_some(bare)
 }
 
 /// The words of a bare text that count.
@@ -79,17 +83,23 @@ impl Metric for KnowledgeRetention {
         };
         let statements: Vec<String> = messages
             .iter()
-            .filter(|(role, text)| *role == "user" && !asks(text))
+            .filter(|(role, _)| *role == "user")
+            .filter_map(|(_, text)| statement(text))
             .take(self.statements)
-            .map(|(_, text)| words::bare(text))
             .collect();
-        let facts: HashSet<&str> = statements.iter().flat_map(|text| terms(text)).collect();
-        if facts.is_empty() {
+        let mut facts = Numbering::new();
+        for term in statements.iter().flat_map(|text| terms(text)) {
+            facts.number(term);
+        }
+        if facts.len() == 0 {
             return Ok(Score::new(self.name(), 1.0).because("nothing to retain"));
         }
         let answer = words::bare(answer);
-        let answer: HashSet<&str> = terms(&answer).collect();
-        let known = facts.intersection(&answer).count();
+        let mut held = Numbering::new();
+        for term in terms(&answer) {
+            held.number(term);
+        }
+        let known = facts.words().filter(|word| held.contains(word)).count();
         let reason = format!("{known} of {} words", facts.len());
         Ok(Score::new(self.name(), real(known) / real(facts.len())).because(reason))
     }
