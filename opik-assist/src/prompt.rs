@@ -75,6 +75,13 @@ impl Prompter {
 
 /// The text without characters that control, turn or hide writing; line breaks and tabs stay.
 pub(crate) fn harmless(text: &str) -> String {
+    // Nearly all texts.
+    if text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
+    {
+        return text.to_owned();
+    }
     text.chars()
         .filter(|&letter| is_harmless(letter) || matches!(letter, '\n' | '\t'))
         .collect()

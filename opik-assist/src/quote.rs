@@ -41,6 +41,10 @@ pub(crate) fn quoted(text: &str, max: usize) -> String {
 /// two of each plane and a few more stand for none.
 pub(crate) fn is_harmless(character: char) -> bool {
     let code = u32::from(character);
+    // Nearly all of what is asked for.
+    if code < 0x7f {
+        return code >= 0x20;
+    }
     !character.is_control()
         && code & 0xfffe != 0xfffe
         && !(0xfdd0..=0xfdef).contains(&code)

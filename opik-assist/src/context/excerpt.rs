@@ -8,7 +8,7 @@
 use opik_core::Json;
 use serde_json::Value;
 
-use super::fence::clean;
+use super::fence::{clean, push_clean};
 use super::tokens::{estimate, head};
 use crate::figures::whole;
 
@@ -157,16 +157,24 @@ fn cut(text: &str, tokens: usize) -> Excerpt {
 
 /// Head, lines with errors and tail of a text, about so many characters, on one line.
 fn shortened(text: &str, characters: usize) -> String {
+    let mut out = String::new();
+    push_shortened(text, characters, &mut out);
+    out
+}
+
+/// Like [`shortened`], at the end of another text.
+fn push_shortened(text: &str, characters: usize, out: &mut String) {
     if text.len() <= characters {
-        return clean(text);
+        push_clean(text, out);
+        return;
     }
     let begin = escape_floor(text, characters / 2);
     let end = escape_floor(text, text.len() - characters / 4);
     let parts = (text.get(..begin), text.get(begin..end), text.get(end..));
     let (Some(first), Some(middle), Some(last)) = parts else {
-        return String::new();
+        return;
     };
-    let mut out = clean(first);
+    push_clean(first, out);
     let errors = if characters >= 120 {
         error_lines(middle, characters / 4)
     } else {
@@ -176,11 +184,10 @@ fn shortened(text: &str, characters: usize) -> String {
     let left_out = i64::try_from(middle.len() - kept.min(middle.len())).unwrap_or(i64::MAX);
     out.push_str(&format!("…+{} chars…", whole(left_out)));
     for line in errors {
-        out.push_str(&clean(line));
+        push_clean(line, out);
         out.push('…');
     }
-    out.push_str(&clean(last));
-    out
+    push_clean(last, out);
 }
 
 /// The first and the last line that speak of an error, together about so many characters.
@@ -279,9 +286,8 @@ impl Writer<'_> {
             }
             Value::String(text) => {
                 self.whole &= text.len() <= self.limits.characters;
-                let text = shortened(text, self.limits.characters);
                 self.out.push('"');
-                self.out.push_str(&text);
+                push_shortened(text, self.limits.characters, &mut self.out);
                 self.out.push('"');
             }
             Value::Array(items) => self.list(items, level),
@@ -331,7 +337,7 @@ impl Writer<'_> {
             if place > 0 {
                 self.out.push_str(", ");
             }
-            self.out.push_str(&shortened(key, KEY));
+            push_shortened(key, KEY, &mut self.out);
             self.out.push_str(": ");
             self.value(value, level + 1);
         }

@@ -46,10 +46,25 @@ pub(crate) fn clean(text: &str) -> String {
     out
 }
 
-fn push_clean(text: &str, out: &mut String) {
+/// Like [`clean`], at the end of another text.
+pub(crate) fn push_clean(text: &str, out: &mut String) {
     let begin = out.len();
     let mut space = false;
-    for character in text.trim_ascii_end().chars() {
+    let mut rest = text.trim_ascii_end();
+    loop {
+        let (plain, other) = rest.split_at(plain_prefix(rest.as_bytes()));
+        if !plain.is_empty() {
+            if space {
+                out.push(' ');
+                space = false;
+            }
+            out.push_str(plain);
+        }
+        let mut characters = other.chars();
+        let Some(character) = characters.next() else {
+            break;
+        };
+        rest = characters.as_str();
         if character == '\n' {
             space = false;
             out.push_str("\\n");
@@ -68,6 +83,22 @@ fn push_clean(text: &str, out: &mut String) {
         out.truncate(begin);
         out.push_str(&safe);
     }
+}
+
+/// How many bytes at the beginning stay as they are: ASCII that can be seen, and single spaces
+/// between.
+fn plain_prefix(bytes: &[u8]) -> usize {
+    let mut end = 0;
+    let mut before = b' ';
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte.is_ascii_graphic() {
+            end = at + 1;
+        } else if byte != b' ' || before == b' ' {
+            break;
+        }
+        before = byte;
+    }
+    end
 }
 
 /// Whether the hyphen between the two texts belongs to a mark, in any case.
@@ -118,7 +149,34 @@ mod tests {
         assert_eq!(clean("trace -data"), "trace -data");
     }
 
+    /// Character by character, without the mark.
+    fn simply_clean(text: &str) -> String {
+        let mut out = String::new();
+        let mut space = false;
+        for character in text.trim_ascii_end().chars() {
+            if character == '\n' {
+                space = false;
+                out.push_str("\\n");
+            } else if character.is_whitespace() {
+                space = true;
+            } else if is_harmless(character) {
+                if space {
+                    out.push(' ');
+                    space = false;
+                }
+                out.push(character);
+            }
+        }
+        out
+    }
+
     proptest! {
+        #[test]
+        fn runs_are_cleaned_as_characters_are(text in "(\\PC|[a-z ]{0,9}|[ \t\n\r\u{1b}\u{200b}\u{a0}]){0,40}") {
+            prop_assume!(without_mark(&simply_clean(&text)).is_none());
+            prop_assert_eq!(clean(&text), simply_clean(&text));
+        }
+
         #[test]
         fn a_fence_closes_once(text in "(\\PC|\n|</trace-data>|trace-|TRACE-DATA|\u{200b}){0,30}") {
             let fenced = fence(&text).to_ascii_lowercase();

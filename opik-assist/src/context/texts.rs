@@ -19,6 +19,8 @@ const LEAST: usize = 200;
 const COMPARED: usize = 32;
 /// Bytes that are compared.
 const PREFIX: usize = 256 * 1024;
+/// Bytes that are compared at once.
+const BLOCK: usize = 64;
 /// Bytes behind a common beginning that only close brackets.
 const CLOSING: usize = 8;
 
@@ -191,11 +193,15 @@ impl<'a> Texts<'a> {
 
 /// Bytes at the beginning that are the same.
 fn common(a: &str, b: &str) -> usize {
-    a.bytes()
-        .zip(b.bytes())
-        .take(PREFIX)
-        .take_while(|(a, b)| a == b)
-        .count()
+    let most = a.len().min(b.len()).min(PREFIX);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let a = a.get(..most).unwrap_or_default();
+    let b = b.get(..most).unwrap_or_default();
+    // Block by block first: that is one comparison of memory each.
+    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
+    let same = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
+    let rest = a.iter().zip(b).skip(same);
+    same + rest.take_while(|(a, b)| a == b).count()
 }
 
 fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
@@ -224,4 +230,19 @@ fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
 
 fn is_telling(content: &Json) -> bool {
     !matches!(content.as_str(), "null" | "{}" | "\"\"" | "[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_common_is_found_by_blocks_and_bytes(same in "[ab]{0,200}", a in "[ab]{0,9}", b in "[ab]{0,9}") {
+            let (a, b) = (format!("{same}{a}"), format!("{same}{b}"));
+            let simply = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+            prop_assert_eq!(common(&a, &b), simply);
+        }
+    }
 }

@@ -51,27 +51,52 @@ pub fn estimate(text: &str) -> usize {
     let mut tokens = 0;
     let (mut run, mut length) = (Run::None, 0);
     let mut word = Word::default();
-    for character in text.chars() {
-        let next = match character {
-            'a'..='z' => Run::Lower,
-            'A'..='Z' => Run::Upper,
-            '0'..='9' => Run::Digit,
-            ' ' => Run::Space,
-            _ => Run::None,
-        };
+    for &byte in text.as_bytes() {
+        let (next, alone) = BYTES.get(usize::from(byte)).copied().unwrap_or(OTHER);
         let goes_on = next == run && next != Run::None || (run, next) == (Run::Upper, Run::Lower);
         if !goes_on {
-            tokens += word.close(run, length, next);
+            if run != Run::None {
+                tokens += word.close(run, length, next);
+            }
             length = 0;
         }
         run = next;
         length += 1;
-        if next == Run::None {
-            tokens += character.len_utf8().saturating_sub(1).max(1);
-        }
+        tokens += usize::from(alone);
     }
     tokens + word.close(run, length, Run::None)
 }
+
+/// A byte of no run, and the tokens that it takes alone.
+const OTHER: (Run, u8) = (Run::None, 1);
+
+/// What every byte belongs to. A character beyond ASCII is counted at its first byte.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates it, and a byte is a place"
+)]
+const BYTES: [(Run, u8); 256] = {
+    let mut bytes = [OTHER; 256];
+    let mut byte = 0_u8;
+    loop {
+        let place = byte as usize;
+        bytes[place] = match byte {
+            b'a'..=b'z' => (Run::Lower, 0),
+            b'A'..=b'Z' => (Run::Upper, 0),
+            b'0'..=b'9' => (Run::Digit, 0),
+            b' ' => (Run::Space, 0),
+            0x80..=0xbf => (Run::None, 0),
+            0xe0..=0xef => (Run::None, 2),
+            0xf0..=0xff => (Run::None, 3),
+            _ => OTHER,
+        };
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    bytes
+};
 
 /// Letters and digits without anything between them.
 #[derive(Default)]
@@ -169,7 +194,40 @@ mod tests {
         }
     }
 
+    /// Character by character.
+    fn simply(text: &str) -> usize {
+        let mut tokens = 0;
+        let (mut run, mut length) = (Run::None, 0);
+        let mut word = Word::default();
+        for character in text.chars() {
+            let next = match character {
+                'a'..='z' => Run::Lower,
+                'A'..='Z' => Run::Upper,
+                '0'..='9' => Run::Digit,
+                ' ' => Run::Space,
+                _ => Run::None,
+            };
+            let goes_on =
+                next == run && next != Run::None || (run, next) == (Run::Upper, Run::Lower);
+            if !goes_on {
+                tokens += word.close(run, length, next);
+                length = 0;
+            }
+            run = next;
+            length += 1;
+            if next == Run::None {
+                tokens += character.len_utf8().saturating_sub(1).max(1);
+            }
+        }
+        tokens + word.close(run, length, Run::None)
+    }
+
     proptest! {
+        #[test]
+        fn bytes_count_as_characters_do(text in "(\\PC|[a-zA-Z0-9 ]{0,30}|[\u{0}-\u{7f}]|\u{10ffff}){0,40}") {
+            prop_assert_eq!(estimate(&text), simply(&text));
+        }
+
         #[test]
         fn parts_never_count_less_than_the_whole(a in "[a-zA-Z0-9 .é…\n]{0,30}|[a-z0-9]{0,30}", b in "\\PC{0,20}|[ a-z]{0,20}") {
             let whole = estimate(&format!("{a}{b}"));

@@ -82,8 +82,9 @@ pub(crate) async fn delete(address: &str, trace: &str) {
     );
 }
 
-/// A chat of which something has arrived, and which goes on.
-pub(crate) async fn open(address: &str, trace: &str, words: &str) -> TcpStream {
+/// A chat of which something has arrived, and which goes on; `None` when it was refused, as another
+/// answer of the same conversation is under way.
+pub(crate) async fn open(address: &str, trace: &str, words: &str) -> Option<TcpStream> {
     let path = format!("/trace-analyzer/session/{trace}");
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket
@@ -92,7 +93,9 @@ pub(crate) async fn open(address: &str, trace: &str, words: &str) -> TcpStream {
         .unwrap();
     let mut bytes = Vec::new();
     while !bytes.windows(5).any(|five| five == b"data:") {
-        assert!(socket.read_buf(&mut bytes).await.unwrap() > 0);
+        if socket.read_buf(&mut bytes).await.unwrap() == 0 {
+            return None;
+        }
     }
-    socket
+    Some(socket)
 }

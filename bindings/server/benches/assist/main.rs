@@ -126,7 +126,8 @@ async fn streams(program: &Program) {
     let before = program.memory();
     let mut open = Vec::new();
     for _ in 0..1_000 {
-        open.push(client::open(&program.address, &opik::trace("new"), "[[hang]]").await);
+        let chat = client::open(&program.address, &opik::trace("new"), "[[hang]]").await;
+        open.push(chat.unwrap());
     }
     let mut healthz = Vec::new();
     for _ in 0..200 {
