@@ -20,6 +20,25 @@ impl Asked {
             && self.text.contains("\"partial\": false")
             && !self.text.contains("\"error\"")
     }
+
+    /// The number of the status.
+    pub(crate) fn status(&self) -> String {
+        status(&self.text)
+    }
+
+    /// The same for a chat, where a status of 200 is no answer yet.
+    pub(crate) fn chat_status(&self) -> String {
+        let status = self.status();
+        if status == "200" && !self.is_answered() {
+            return "200 without an answer".to_owned();
+        }
+        status
+    }
+}
+
+/// The number of the status of an answer.
+pub(crate) fn status(text: &str) -> String {
+    text.split_whitespace().nth(1).unwrap_or("none").to_owned()
 }
 
 fn head(method: &str, path: &str, body: &str) -> String {
@@ -70,21 +89,14 @@ pub(crate) async fn get(address: &str, path: &str) -> Asked {
     send(address, "GET", path, "").await
 }
 
-pub(crate) async fn delete(address: &str, trace: &str) {
-    drop(
-        send(
-            address,
-            "DELETE",
-            &format!("/trace-analyzer/session/{trace}"),
-            "",
-        )
-        .await,
-    );
+pub(crate) async fn delete(address: &str, trace: &str) -> Asked {
+    let path = format!("/trace-analyzer/session/{trace}");
+    send(address, "DELETE", &path, "").await
 }
 
-/// A chat of which something has arrived, and which goes on; `None` when it was refused, as another
-/// answer of the same conversation is under way.
-pub(crate) async fn open(address: &str, trace: &str, words: &str) -> Option<TcpStream> {
+/// A chat of which something has arrived, and which goes on; what was answered instead when none began,
+/// as in a conversation whose last answer is still being written.
+pub(crate) async fn open(address: &str, trace: &str, words: &str) -> Result<TcpStream, String> {
     let path = format!("/trace-analyzer/session/{trace}");
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket
@@ -94,8 +106,8 @@ pub(crate) async fn open(address: &str, trace: &str, words: &str) -> Option<TcpS
     let mut bytes = Vec::new();
     while !bytes.windows(5).any(|five| five == b"data:") {
         if socket.read_buf(&mut bytes).await.unwrap() == 0 {
-            return None;
+            return Err(String::from_utf8_lossy(&bytes).into_owned());
         }
     }
-    Some(socket)
+    Ok(socket)
 }

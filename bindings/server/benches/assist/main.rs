@@ -24,6 +24,7 @@ mod measure;
 mod opik;
 mod program;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -176,12 +177,15 @@ async fn ping(program: &Program, busy: Option<&AtomicBool>) -> Times {
 }
 
 /// New and old conversations, histories, deletions and clients that go away.
+///
+/// A question is refused with 409 while the turn of a client that went away goes on, and a conversation in
+/// which nothing was asked has no history (404). Every other status but 200 is an error; the counts tell all.
 async fn mixed(program: &Program, time: Duration) {
     let end = Instant::now() + time;
     let workers = (0..AT_ONCE).map(|worker| {
         let address = program.address.clone();
         tokio::spawn(async move {
-            let (mut done, mut number) = (0_usize, worker);
+            let (mut done, mut number) = (BTreeMap::<String, usize>::new(), worker);
             let mut traces: Vec<String> = (0..40).map(|_| opik::trace("mixed")).collect();
             while Instant::now() < end {
                 number = number
@@ -189,21 +193,34 @@ async fn mixed(program: &Program, time: Duration) {
                     .wrapping_add(1_442_695_040_888_963_407);
                 let (choice, place) = ((number >> 33) % 10, (number >> 40) % traces.len());
                 let trace = traces[place].clone();
-                match choice {
-                    0..=3 => drop(ask(&address, &trace, "Why?").await),
-                    4 => drop(ask(&address, &trace, "[[tool]]").await),
-                    5 => {
-                        // Whoever goes away in mid-answer.
-                        drop(client::open(&address, &trace, "[[slow]]").await);
+                let status = match choice {
+                    0..=3 => ask(&address, &trace, "Why?").await.chat_status(),
+                    4 => ask(&address, &trace, "[[tool]]").await.chat_status(),
+                    // Whoever goes away in mid-answer.
+                    5 => match client::open(&address, &trace, "[[slow]]").await {
+                        Ok(stream) => {
+                            drop(stream);
+                            "gone away".to_owned()
+                        }
+                        Err(told) => client::status(&told),
+                    },
+                    6 | 7 => {
+                        let history = format!("/trace-analyzer/session/{trace}");
+                        get(&address, &history).await.status()
                     }
-                    6 | 7 => drop(get(&address, &format!("/trace-analyzer/session/{trace}")).await),
                     8 => {
-                        client::delete(&address, &trace).await;
                         traces[place] = opik::trace("mixed");
+                        client::delete(&address, &trace).await.status()
                     }
-                    _ => drop(get(&address, "/healthz").await),
-                }
-                done += 1;
+                    _ => get(&address, "/healthz").await.status(),
+                };
+                let kind = match choice {
+                    0..=5 => "chat",
+                    6 | 7 => "history",
+                    8 => "deletion",
+                    _ => "healthz",
+                };
+                *done.entry(format!("{kind} {status}")).or_default() += 1;
             }
             for trace in traces {
                 client::delete(&address, &trace).await;
@@ -222,9 +239,13 @@ async fn mixed(program: &Program, time: Duration) {
             }
         }
     };
-    let done: usize = done.into_iter().map(|done| done.unwrap()).sum();
+    let mut counts = BTreeMap::<String, usize>::new();
+    for (kind, count) in done.into_iter().flat_map(|done| done.unwrap()) {
+        *counts.entry(kind).or_default() += count;
+    }
     println!(
-        "{done} requests in {:?}, at the end {:.1} MiB",
+        "{} requests in {:?}: {counts:?}, at the end {:.1} MiB",
+        counts.values().sum::<usize>(),
         begin.elapsed(),
         program.memory()
     );
