@@ -67,7 +67,6 @@ fn main() {
                 "large" => large(&program).await,
                 _ => mixed(&program, Duration::from_secs(seconds)).await,
             }
-            program.stop();
         }
     });
 }

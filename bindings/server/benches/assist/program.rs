@@ -81,9 +81,12 @@ impl Program {
             .unwrap()
             .count()
     }
+}
 
-    pub(crate) fn stop(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+/// Also when a measurement fails: nothing stays behind.
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
