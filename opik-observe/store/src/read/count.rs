@@ -12,6 +12,7 @@ use opik_core::query::{Filter, SpanQuery, matches};
 
 use super::Reader;
 use super::candidates::Candidates;
+use super::members::Members;
 use super::plan::{self, Content};
 use super::records::Part;
 use super::spans::Search;
@@ -20,7 +21,6 @@ use crate::codec::body::Body;
 use crate::codec::prefix;
 use crate::codec::span::SpanRow;
 use crate::error::StoreError;
-use crate::facet::{Entity, Kind};
 
 /// How many blocks are looked into before a second thread is started.
 const ALONE: usize = 64;
@@ -174,49 +174,6 @@ impl Looks<'_, '_> {
     }
 }
 
-/// Which parts are of the project that is asked for, where candidates come from everywhere.
-struct Members {
-    project: Option<i64>,
-    asked: usize,
-    /// A bit for each key, once it is cheaper than asking.
-    bits: Option<Vec<u64>>,
-}
-
-/// How many parts are asked for their project before all parts of the project are listed.
-const ASKED: usize = 500;
-
-/// Keys of parts that fit into the bits.
-const MOST_PARTS: usize = 1 << 32;
-
-impl Members {
-    fn of(search: &Search<'_>) -> Self {
-        let is_needed = search.conditions.content.words.is_some();
-        Self {
-            project: search.project.filter(|_| is_needed),
-            asked: 0,
-            bits: None,
-        }
-    }
-
-    fn has(&mut self, reader: &Reader, key: i64) -> Result<bool, StoreError> {
-        let Some(project) = self.project else {
-            return Ok(true);
-        };
-        if let Some(bits) = &self.bits {
-            let at = usize::try_from(key).unwrap_or(usize::MAX);
-            return Ok(bits
-                .get(at / 64)
-                .is_some_and(|bits| bits >> (at % 64) & 1 == 1));
-        }
-        self.asked += 1;
-        if self.asked > ASKED {
-            self.bits = Some(reader.parts_of_project(project)?);
-            return self.has(reader, key);
-        }
-        Ok(reader.project_of_part(key)? == Some(project))
-    }
-}
-
 /// The next part of the search, of those that may have a match.
 fn next_part(
     reader: &Reader,
@@ -292,30 +249,6 @@ impl Reader {
             count = self.count_content(looks, &search.conditions.content)?;
         }
         Ok(count)
-    }
-
-    /// A bit for each part that is of a project.
-    fn parts_of_project(&self, project: i64) -> Result<Vec<u64>, StoreError> {
-        let mut bits = Vec::new();
-        let mut statement = self.conn.prepare_cached(
-            "SELECT f.ref FROM facet_name n JOIN facet f ON f.fid = n.fid
-             WHERE n.entity = ?1 AND n.kind = ?2 AND n.value = '' AND n.project = ?3",
-        )?;
-        let mut parts = statement.query([Entity::Part.code(), Kind::All.code(), project])?;
-        while let Some(part) = parts.next()? {
-            let key: i64 = part.get(0)?;
-            let at = usize::try_from(key).unwrap_or(usize::MAX);
-            if at > MOST_PARTS {
-                return Err(StoreError::Damaged("a part has no sensible key"));
-            }
-            if bits.len() <= at / 64 {
-                bits.resize(at / 64 + 1, 0_u64);
-            }
-            if let Some(bits) = bits.get_mut(at / 64) {
-                *bits |= 1 << (at % 64);
-            }
-        }
-        Ok(bits)
     }
 
     fn count_content(

@@ -5,6 +5,7 @@ mod check;
 mod count;
 mod cursor;
 mod documents;
+mod members;
 mod page;
 mod plan;
 mod records;

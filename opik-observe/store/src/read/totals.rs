@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use opik_core::PageRequest;
 use opik_core::query::{SpanQuery, TraceQuery};
-use opik_core::{PageRequest, TraceId};
 use rusqlite::params;
 
 use super::Reader;
@@ -31,7 +31,8 @@ struct Version {
     text: Option<Progress>,
 }
 
-/// Totals that were counted, by question.
+/// Totals that were counted, by question: the derived `Debug` text of a query, which has all that it
+/// asks for.
 #[derive(Debug, Default)]
 pub(crate) struct Counted(Mutex<HashMap<String, (Version, u64)>>);
 
@@ -63,7 +64,8 @@ impl Reader {
     ) -> Result<u64, StoreError> {
         let mut query = query.clone();
         (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
-        if (query.trace, query.from, query.to) == (None::<TraceId>, None, None)
+        if query.trace.is_none()
+            && (query.from, query.to) == (None, None)
             && is_without_words(query.text.as_deref())
             && let Some(facet) = plan::only_facet(&query.filters, plan::OF_SPANS)
         {
