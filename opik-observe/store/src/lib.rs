@@ -65,6 +65,7 @@ mod options;
 mod pack;
 mod prune;
 mod read;
+mod readers;
 mod recent;
 pub mod records;
 mod schema;

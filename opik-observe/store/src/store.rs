@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,11 @@ use crate::error::StoreError;
 use crate::options::StoreOptions;
 use crate::pack;
 use crate::read::{Counted, Reader};
+use crate::readers::{Readers, Task};
 use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
 use crate::text::{self, TextIndex};
-use crate::threads::{self, ReadTask, Signals, WaitingBatch, WriteJob, lock};
+use crate::threads::{self, Signals, WaitingBatch, WriteJob, lock};
 use crate::write::Writer;
 
 /// What may wait for the writer, in KiB. Whatever is smaller counts [`LEAST_WEIGHT`], so that no
@@ -86,7 +87,7 @@ struct Inner {
     options: StoreOptions,
     writer: Mutex<Option<Sender<WriteJob>>>,
     flusher: Mutex<Option<Flusher>>,
-    readers: Mutex<Option<Sender<ReadTask>>>,
+    readers: Readers<Reader>,
     waiting: Arc<Semaphore>,
     signals: Arc<Signals>,
 }
@@ -150,13 +151,12 @@ impl Store {
         let recent = options.index_text.then(Arc::<Recent>::default);
         let write = Writer::new(conn, log, recent.clone());
         threads::start_writer(write, jobs, &signals)?;
-        let (readers, jobs) = channel();
-        let jobs: Arc<Mutex<Receiver<ReadTask>>> = Arc::new(Mutex::new(jobs));
+        let readers = Readers::new();
         let counted = Arc::<Counted>::default();
         for number in 0..options.readers.max(1) {
             let mut reader = reader(&location, setup, true)?;
             reader.share(Arc::clone(&counted));
-            threads::start_reader(number, reader, Arc::clone(&jobs), &signals)?;
+            threads::start_reader(number, reader, &readers, &signals)?;
         }
         if let Some(recent) = recent {
             let index = TextIndex::new(reader(&location, setup, false)?, text, recent);
@@ -167,7 +167,7 @@ impl Store {
             options,
             writer: Mutex::new(Some(writer)),
             flusher: Mutex::new(Some(flusher)),
-            readers: Mutex::new(Some(readers)),
+            readers,
             waiting: Arc::new(Semaphore::new(MOST_WAITING as usize)),
             signals,
         })))
@@ -197,12 +197,12 @@ impl Store {
         &self.0.location
     }
 
-    fn read_task(&self, task: ReadTask) -> Result<(), StoreError> {
-        let readers = lock(&self.0.readers);
-        readers
-            .as_ref()
-            .and_then(|readers| readers.send(task).ok())
-            .ok_or(StoreError::Closed)
+    fn read_task(&self, task: Task<Reader>) -> Result<(), StoreError> {
+        if self.0.readers.ask(task) {
+            Ok(())
+        } else {
+            Err(StoreError::Closed)
+        }
     }
 
     pub(crate) fn read<T: Send + 'static>(
@@ -396,7 +396,7 @@ impl Inner {
         // Without senders the threads finish their queues and end.
         drop(lock(&self.writer).take());
         drop(lock(&self.flusher).take());
-        drop(lock(&self.readers).take());
+        self.readers.close();
         self.waiting.close();
         self.signals.close();
         self.signals

@@ -16,6 +16,7 @@ use crate::checkpoint::Copier;
 use crate::error::StoreError;
 use crate::pack::Packed;
 use crate::read::Reader;
+use crate::readers::Readers;
 use crate::text::{Progress, TextIndex};
 use crate::write::Writer;
 
@@ -29,8 +30,6 @@ const LOOK: Duration = Duration::from_millis(1_000);
 
 /// Something to do with the writing connection.
 pub(crate) type WriteTask = Box<dyn FnOnce(&mut Writer) + Send>;
-/// Something to do with a reading connection.
-pub(crate) type ReadTask = Box<dyn FnOnce(&mut Reader) + Send>;
 
 /// What becomes of a batch; it comes back for its report.
 type Outcome = Result<Box<Packed>, StoreError>;
@@ -244,17 +243,12 @@ pub(crate) fn start_copier(copier: Copier, signals: &Arc<Signals>) -> Result<(),
 pub(crate) fn start_reader(
     number: usize,
     mut reader: Reader,
-    jobs: Arc<Mutex<Receiver<ReadTask>>>,
+    readers: &Readers<Reader>,
     signals: &Arc<Signals>,
 ) -> Result<(), StoreError> {
+    let member = readers.join();
     spawn(format!("opik-store-read-{number}"), signals, move || {
-        loop {
-            let job = lock(&jobs).recv();
-            match job {
-                Ok(task) => task(&mut reader),
-                Err(_) => break,
-            }
-        }
+        member.run(&mut reader);
     })
 }
 
