@@ -57,9 +57,9 @@ pub enum Change {
     Improved,
     /// The same score, or none in both.
     Same,
-    /// Only in the second run.
+    /// Only in the second run: the item, or the metric as a whole.
     New,
-    /// Only in the first run.
+    /// Only in the first run: the item, or the metric as a whole.
     Gone,
 }
 
@@ -288,12 +288,17 @@ impl<'a> Pairs<'a> {
         } else {
             1.0
         };
+        // What a run never scored by is neither better nor worse.
+        let had = self.before.info().metric(metric).is_some();
+        let has = self.after.info().metric(metric).is_some();
         let cases = self.items.iter().map(|(place, item)| {
             let id = item.id().into_owned();
             let (before, after) = (old.get(&id).copied(), new.get(&id).copied());
             let change = match (place, before, after) {
                 (Where::Before, ..) => Change::Gone,
                 (Where::After, ..) => Change::New,
+                (Where::Both, ..) if !has => Change::Gone,
+                (Where::Both, ..) if !had => Change::New,
                 (Where::Both, None, None) => Change::Same,
                 (Where::Both, Some(_), None) => Change::Regressed,
                 (Where::Both, None, Some(_)) => Change::Improved,

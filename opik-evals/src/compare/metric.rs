@@ -71,9 +71,9 @@ pub struct MetricComparison {
     pub regressed: usize,
     /// Items that stayed as they were.
     pub same: usize,
-    /// Items of the second run only.
+    /// Items of the second run only; all it has, where only that run has the metric.
     pub new: usize,
-    /// Items of the first run only.
+    /// Items of the first run only; all it has, where only that run has the metric.
     pub gone: usize,
     /// Items of both runs without a score in the first.
     pub unscored_before: usize,

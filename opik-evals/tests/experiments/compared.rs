@@ -125,6 +125,31 @@ async fn every_item_is_better_worse_the_same_new_or_gone() {
 }
 
 #[tokio::test]
+async fn a_metric_that_one_run_does_not_have_is_neither_better_nor_worse() {
+    let before = run("old", &even(6, |_| 1.0)).await;
+    let items = before.items().to_vec();
+    let task = FnTask::new(async |_call| Ok::<_, TaskError>(json!(1.0).into()));
+    let fresh = FnMetric::new("fresh", |_: &Case| Ok::<f64, MetricError>(0.25));
+    let after = Experiment::new("new", items)
+        .task(task)
+        .metric(fresh)
+        .run()
+        .await
+        .unwrap();
+    let comparison = Comparison::of(&before, &after, &CompareOptions::default());
+    let counts = |name: &str| {
+        let found = comparison.metric(name).unwrap();
+        assert_eq!(
+            (found.pairs, found.change(), found.verdict),
+            (0, None, Verdict::NoEvidence)
+        );
+        (found.improved, found.regressed, found.new, found.gone)
+    };
+    assert_eq!(counts("good"), (0, 0, 0, 6));
+    assert_eq!(counts("fresh"), (0, 0, 6, 0));
+}
+
+#[tokio::test]
 async fn a_real_change_is_found_and_noise_is_not() {
     let before = run("old", &even(60, |n| (n * 7 % 10) as f64 / 10.0)).await;
     let better = run(
