@@ -7,12 +7,12 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
 
 use opik_core::tree::NodeId;
 
 use super::skeleton::{Rendered, Skeleton};
-use super::texts::{LEVELS, Text, Texts};
-use super::tokens::estimate;
+use super::texts::{LEVELS, ReadContents, Text, Texts};
 use crate::PerNode;
 use crate::figures::number;
 
@@ -74,13 +74,16 @@ pub(super) struct Choice<'a, 's> {
     previous: PerNode<Option<NodeId>>,
     following: PerNode<Option<NodeId>>,
     pub(super) shown: PerNode<bool>,
-    pub(super) said: HashMap<NodeId, Text>,
+    pub(super) said: HashMap<NodeId, Rc<Text>>,
+    /// Texts that were made, by level: what did not fit is tried again in the next round.
+    made: HashMap<(NodeId, usize), Rc<Text>>,
+    read: ReadContents,
 }
 
 /// What a round changes.
 struct Before<'a> {
     shown: PerNode<bool>,
-    said: HashMap<NodeId, Text>,
+    said: HashMap<NodeId, Rc<Text>>,
     texts: Texts<'a>,
     heap: BinaryHeap<Item>,
 }
@@ -121,6 +124,8 @@ impl<'a, 's> Choice<'a, 's> {
             following,
             shown: PerNode::filled(tree, false),
             said: HashMap::new(),
+            made: HashMap::new(),
+            read: ReadContents::default(),
         }
     }
 
@@ -128,7 +133,7 @@ impl<'a, 's> Choice<'a, 's> {
     /// left. Returns the lines, at most so many tokens.
     pub(super) fn fill(&mut self, tokens: usize, rounds: usize) -> Rendered {
         let mut kept = self.skeleton.render(&self.shown, &self.said);
-        let mut used = estimate(&kept.text);
+        let mut used = kept.tokens;
         self.open(&kept.alone);
         let (mut rounds, mut repeats) = (rounds, REPEATS);
         let mut left = tokens.saturating_sub(used);
@@ -136,7 +141,7 @@ impl<'a, 's> Choice<'a, 's> {
             let before = self.before();
             self.round(left);
             let next = self.skeleton.render(&self.shown, &self.said);
-            let now = estimate(&next.text);
+            let now = next.tokens;
             if now > tokens {
                 // The estimate of counted lines was too low; what fitted before stays.
                 self.restore(before);
@@ -245,7 +250,7 @@ impl<'a, 's> Choice<'a, 's> {
         let tree = self.skeleton.tree;
         let lines = nodes
             .iter()
-            .map(|&node| estimate(&self.skeleton.line(node, tree.depth(node))));
+            .map(|&node| self.skeleton.tokens(node, tree.depth(node)));
         let folds: i64 = nodes.iter().map(|&node| self.folds(node)).sum();
         let folds = usize::try_from(folds).unwrap_or(0) + if far { 3 } else { 0 };
         lines.sum::<usize>() + folds * FOLD
@@ -262,13 +267,27 @@ impl<'a, 's> Choice<'a, 's> {
 
     fn say(&mut self, node: NodeId, level: usize, left: usize) -> Option<usize> {
         let earlier = self.said.get(&node);
+        let is_first = earlier.is_none();
         let had = earlier.map_or(0, |text| text.tokens);
-        let text = self.texts.of(node, level, earlier);
+        // A text at a lower level is replaced by one that repeats the same.
+        let repeats = match earlier {
+            Some(earlier) => earlier.repeats,
+            None => self.texts.repeats(node),
+        };
+        let known = self.made.get(&(node, level));
+        let text = match known.filter(|text| text.repeats == repeats) {
+            Some(text) => Rc::clone(text),
+            None => {
+                let text = Rc::new(self.texts.of(node, level, repeats, &mut self.read));
+                self.made.insert((node, level), Rc::clone(&text));
+                text
+            }
+        };
         let cost = text.tokens.saturating_sub(had);
         if cost > left {
             return None;
         }
-        if earlier.is_none() {
+        if is_first {
             self.texts.remember(node);
         }
         if !text.whole && level + 1 < LEVELS.len() {

@@ -21,6 +21,7 @@ const CLAIM: usize = 160;
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     pub(super) lines: String,
+    pub(super) tokens: usize,
     pub(super) told: Vec<FindingId>,
 }
 
@@ -38,6 +39,7 @@ pub(super) fn claims(tree: &TraceTree, findings: &[Finding], tokens: usize) -> C
         }
         left -= cost;
         claims.lines.push_str(&line);
+        claims.tokens += cost;
         claims.told.push(finding.id);
     }
     claims

@@ -5,6 +5,10 @@
 //! and of what lies between the first and the last line that speaks of an error. What is left out
 //! is counted: `…+1,204 chars…`. Nothing is cut within a character or an escape sequence.
 
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use aho_corasick::AhoCorasick;
 use opik_core::Json;
 use serde_json::Value;
 
@@ -68,20 +72,45 @@ pub fn excerpt(content: &Json, tokens: usize) -> String {
 }
 
 pub(crate) fn of_json(content: &Json, tokens: usize) -> Excerpt {
-    let raw = content.as_str();
-    // A text is cheap to read; anything else becomes a tree in memory.
-    let read = raw.len() <= LONGEST || raw.starts_with('"');
-    let value = read.then(|| content.to_value().ok()).flatten();
-    match value {
-        Some(Value::String(text)) => of_text(&text, tokens),
-        Some(value) => of_value(&value, raw.len(), tokens),
-        None => of_text(raw, tokens),
+    Content::read(content).excerpt(content, tokens)
+}
+
+/// A content as it was read, to be shortened more than once.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// A text.
+    Text(String),
+    /// Anything else.
+    Value(Value),
+    /// Too long to be read, or no JSON: shortened as it is.
+    Raw,
+}
+
+impl Content {
+    pub(crate) fn read(content: &Json) -> Self {
+        let raw = content.as_str();
+        // A text is cheap to read; anything else becomes a tree in memory.
+        let read = raw.len() <= LONGEST || raw.starts_with('"');
+        match read.then(|| content.to_value().ok()).flatten() {
+            Some(Value::String(text)) => Self::Text(text),
+            Some(value) => Self::Value(value),
+            None => Self::Raw,
+        }
+    }
+
+    /// Shortens the content that was read.
+    pub(crate) fn excerpt(&self, content: &Json, tokens: usize) -> Excerpt {
+        match self {
+            Self::Text(text) => of_text(text, tokens),
+            Self::Value(value) => of_value(value, content.as_str().len(), tokens),
+            Self::Raw => of_text(content.as_str(), tokens),
+        }
     }
 }
 
 /// A plain text, shortened.
 pub(crate) fn of_text(text: &str, tokens: usize) -> Excerpt {
-    let fits = |text: &str| estimate(text) <= tokens;
+    let fits = |text: &str| text.len() <= most_bytes(tokens) && estimate(text) <= tokens;
     // Longer texts cannot fit unless they are mostly white space.
     if text.len() <= tokens.saturating_mul(6) {
         let all = clean(text);
@@ -107,27 +136,46 @@ pub(crate) fn of_text(text: &str, tokens: usize) -> Excerpt {
     cut(&shortened(text, 16), tokens)
 }
 
+/// The most bytes that so many tokens cover where white space is folded: four letters and the space
+/// before them take one.
+fn most_bytes(tokens: usize) -> usize {
+    tokens.saturating_mul(5)
+}
+
 fn of_value(value: &Value, length: usize, tokens: usize) -> Excerpt {
+    let mut shown_whole: Option<Limits> = None;
     for (place, limits) in LIMITS.iter().enumerate() {
         // What is far too long need not be written to be measured.
         if place == 0 && length > tokens.saturating_mul(10) {
             continue;
         }
+        let is_last = place + 1 == LIMITS.len();
+        if !is_last && shown_whole.is_some_and(|shown| limits.allow(&shown)) {
+            // Nothing was cut before, and nothing would be now.
+            continue;
+        }
         let mut writer = Writer {
             limits,
+            most: if is_last {
+                usize::MAX
+            } else {
+                most_bytes(tokens)
+            },
             out: String::new(),
             whole: true,
+            shown: Limits::new(0, 0, 0),
         };
         writer.value(value, 0);
-        if estimate(&writer.out) <= tokens {
+        if !writer.is_full() && estimate(&writer.out) <= tokens {
             return Excerpt {
                 text: writer.out,
                 whole: writer.whole,
             };
         }
-        if place + 1 == LIMITS.len() {
+        if is_last {
             return cut(&writer.out, tokens);
         }
+        shown_whole = writer.whole.then_some(writer.shown);
     }
     Excerpt {
         text: String::new(),
@@ -195,21 +243,46 @@ fn error_lines(text: &str, characters: usize) -> Vec<&str> {
     let searched = text
         .get(..text.floor_char_boundary(SEARCHED))
         .unwrap_or(text);
-    let speaks = |line: &&str| {
-        let line = line.to_ascii_lowercase();
-        ERRORS.iter().any(|word| line.contains(word))
+    let mut hits = errors().into_iter().flat_map(|it| it.find_iter(searched));
+    let Some(hit) = hits.next() else {
+        return Vec::new();
     };
-    // Raw JSON has its line feeds as escapes.
-    let mut lines = searched
-        .split(['\n', '\r'])
-        .flat_map(|line| line.split("\\n"))
-        .filter(speaks);
-    let first = lines.next();
-    let last = lines.last();
+    let first = line_around(searched, hit.range());
+    // A line with a word has a hit of its own, since no word goes on in the next line.
+    let last = hits.last().map(|hit| line_around(searched, hit.range()));
     let length = (characters / 2).clamp(40, ERROR_LINE);
-    let both = first.into_iter().chain(last);
-    both.map(|line| line.get(..escape_floor(line, length)).unwrap_or(line))
+    let both = std::iter::once(first.clone()).chain(last.filter(|last| *last != first));
+    both.filter_map(|range| searched.get(range))
+        .map(|line| line.get(..escape_floor(line, length)).unwrap_or(line))
         .collect()
+}
+
+/// Finds the words of errors, in any case.
+fn errors() -> Option<&'static AhoCorasick> {
+    static ERRORS_AT: OnceLock<Option<AhoCorasick>> = OnceLock::new();
+    let build = || {
+        AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(ERRORS)
+            .ok()
+    };
+    ERRORS_AT.get_or_init(build).as_ref()
+}
+
+/// The line around a place. Raw JSON has its line feeds as escapes.
+fn line_around(text: &str, place: Range<usize>) -> Range<usize> {
+    let before = text.get(..place.start).unwrap_or_default().as_bytes();
+    let after = text.get(place.end..).unwrap_or_default().as_bytes();
+    let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
+    let begin = (0..before.len()).rev().find(|&at| {
+        let escape = before.get(at.wrapping_sub(1)..=at) == Some(b"\\n");
+        escape || before.get(at).copied().is_some_and(is_end)
+    });
+    let end = (0..after.len()).find(|&at| {
+        let escape = after.get(at..at + 2) == Some(b"\\n");
+        escape || after.get(at).copied().is_some_and(is_end)
+    });
+    begin.map_or(0, |at| at + 1)..end.map_or(text.len(), |at| place.end + at)
 }
 
 /// The last place at or before `at` that lies neither within a character nor within a JSON escape
@@ -269,23 +342,42 @@ impl Limits {
             levels,
         }
     }
+
+    /// Whether they leave alone what is so large.
+    fn allow(&self, shown: &Self) -> bool {
+        shown.characters <= self.characters
+            && shown.items <= self.items
+            && shown.levels <= self.levels
+    }
 }
 
 /// Writes a value within limits. Recursion is bounded by the depth that a parsed value can have.
 struct Writer<'l> {
     limits: &'l Limits,
+    /// It stops after so many bytes, which are more than fit.
+    most: usize,
     out: String,
     whole: bool,
+    /// The largest of what was not cut.
+    shown: Limits,
 }
 
 impl Writer<'_> {
+    fn is_full(&self) -> bool {
+        self.out.len() > self.most
+    }
+
     fn value(&mut self, value: &Value, level: usize) {
+        if self.is_full() {
+            return;
+        }
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {
                 self.out.push_str(&format!("{value}"));
             }
             Value::String(text) => {
                 self.whole &= text.len() <= self.limits.characters;
+                self.shown.characters = self.shown.characters.max(text.len());
                 self.out.push('"');
                 push_shortened(text, self.limits.characters, &mut self.out);
                 self.out.push('"');
@@ -295,12 +387,21 @@ impl Writer<'_> {
         }
     }
 
+    /// Notes the size of a list or an object, in items, and on which level it is.
+    fn shows(&mut self, items: usize, level: usize) {
+        if items > 0 {
+            self.shown.items = self.shown.items.max(items);
+            self.shown.levels = self.shown.levels.max(level + 1);
+        }
+    }
+
     fn list(&mut self, items: &[Value], level: usize) {
         if level >= self.limits.levels && !items.is_empty() {
             self.whole = false;
             self.out.push_str(&format!("[…{} items]", items.len()));
             return;
         }
+        self.shows(items.len(), level);
         self.out.push('[');
         let most = self.limits.items;
         let cut = items.len() > most;
@@ -310,6 +411,9 @@ impl Writer<'_> {
             items.len()
         };
         for (place, item) in items.iter().take(first).enumerate() {
+            if self.is_full() {
+                return;
+            }
             if place > 0 {
                 self.out.push_str(", ");
             }
@@ -330,10 +434,14 @@ impl Writer<'_> {
             self.out.push_str(&format!("{{…{} keys}}", fields.len()));
             return;
         }
+        self.shows(fields.len().div_ceil(2), level);
         self.out.push('{');
         // Keys are the outline: twice as many as items.
         let most = self.limits.items.saturating_mul(2);
         for (place, (key, value)) in fields.iter().take(most).enumerate() {
+            if self.is_full() {
+                return;
+            }
             if place > 0 {
                 self.out.push_str(", ");
             }
@@ -415,7 +523,64 @@ mod tests {
         })
     }
 
+    /// Every limit in full, from generous to stingy.
+    fn simply(value: &Value, length: usize, tokens: usize) -> Excerpt {
+        let mut last = String::new();
+        for (place, limits) in LIMITS.iter().enumerate() {
+            if place == 0 && length > tokens * 10 {
+                continue;
+            }
+            let mut writer = Writer {
+                limits,
+                most: usize::MAX,
+                out: String::new(),
+                whole: true,
+                shown: Limits::new(0, 0, 0),
+            };
+            writer.value(value, 0);
+            if estimate(&writer.out) <= tokens {
+                return Excerpt {
+                    text: writer.out,
+                    whole: writer.whole,
+                };
+            }
+            last = writer.out;
+        }
+        cut(&last, tokens)
+    }
+
+    /// Line by line.
+    fn simply_error_lines(text: &str) -> Vec<&str> {
+        let speaks = |line: &&str| {
+            let line = line.to_ascii_lowercase();
+            ERRORS.iter().any(|word| line.contains(word))
+        };
+        let lines = text.split(['\n', '\r']);
+        let mut lines = lines.flat_map(|line| line.split("\\n")).filter(speaks);
+        let first = lines.next();
+        first.into_iter().chain(lines.last()).collect()
+    }
+
     proptest! {
+        #[test]
+        fn what_cannot_fit_is_not_written_to_the_end(value in any_value(), tokens in 0usize..300) {
+            let length = Json::from_value(&value).as_str().len();
+            prop_assert_eq!(of_value(&value, length, tokens), simply(&value, length, tokens));
+        }
+
+        #[test]
+        fn no_more_bytes_than_that_fit_into_tokens(text in "(\\PC|[a-zA-Z ]{0,30}|[0-9 ]{0,9}){0,30}") {
+            let text = clean(&text);
+            prop_assert!(text.len() <= most_bytes(estimate(&text)), "{text:?}");
+        }
+
+        #[test]
+        fn lines_with_errors_are_found_as_line_by_line(
+            text in "(error|FAILED|exit code|fatal|nerror|\\\\|n|\\\\n|\n|\r|é|[a-z ]{0,9}){0,14}"
+        ) {
+            prop_assert_eq!(error_lines(&text, 4 * ERROR_LINE), simply_error_lines(&text));
+        }
+
         #[test]
         fn never_more_than_asked_for(value in any_value(), tokens in 0usize..120) {
             let json = Json::from_value(&value);

@@ -191,7 +191,7 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
         left = all.saturating_sub(estimate(&top) + estimate(CLOSE) + 1 + LAST);
     }
     let claims = claims::claims(tree, &evidence.findings, left * 2 / 5);
-    left = left.saturating_sub(estimate(&claims.lines));
+    left = left.saturating_sub(claims.tokens);
 
     let mut choice = Choice::new(&skeleton, &scores, texts);
     let rendered = choice.fill(left, ROUNDS);
@@ -200,12 +200,10 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
         spans: rendered.folded,
         findings: evidence.findings.len() - claims.told.len(),
     };
-    let text = format!(
-        "{top}{}{}{}{CLOSE}\n",
-        claims.lines,
-        rendered.text,
-        last_line(tree, omitted)
-    );
+    let last = last_line(tree, omitted);
+    let text = format!("{top}{}{}{last}{CLOSE}\n", claims.lines, rendered.text);
+    // Every part ends with a line feed, so its tokens add up.
+    let ends = [&*top, &last, CLOSE].map(estimate).iter().sum::<usize>() + 1;
     let spans = tree
         .nodes()
         .filter(|&node| choice.shown.at(node))
@@ -216,7 +214,7 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
             with_text: choice.said.contains_key(&node),
         });
     Pack {
-        tokens: estimate(&text),
+        tokens: ends + claims.tokens + rendered.tokens,
         spans: spans.collect(),
         text,
         findings: claims.told,

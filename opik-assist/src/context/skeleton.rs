@@ -12,9 +12,12 @@
 //! Every span of the trace is either in a line of its own or counted in exactly one other line, so
 //! sums over the lines are sums over the trace.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
-use std::collections::HashMap;
 
 use super::SpanLabel;
 use super::fence::clean;
@@ -42,12 +45,23 @@ pub(super) struct Skeleton<'a> {
     pub(super) evidence: &'a Evidence,
     pub(super) shapes: &'a Shapes,
     nodes: Vec<NodeId>,
+    /// Lines that were made, since every round of choosing writes them again.
+    lines: RefCell<HashMap<NodeId, Line>>,
+}
+
+/// The line of a span without its indentation, with its line feed.
+#[derive(Debug, Clone)]
+struct Line {
+    text: Rc<str>,
+    tokens: usize,
 }
 
 /// The lines, and how many spans have none of their own.
 #[derive(Debug, Default)]
 pub(super) struct Rendered {
     pub(super) text: String,
+    /// The tokens of the text: those of its lines, as each ends with a line feed.
+    pub(super) tokens: usize,
     pub(super) folded: usize,
     /// Spans that were written though they were not chosen: alone and with nothing below them, a
     /// counted line would say less.
@@ -72,18 +86,30 @@ impl<'a> Skeleton<'a> {
             evidence,
             shapes,
             nodes,
+            lines: RefCell::default(),
         }
     }
 
-    /// The line of a span, with its line feed.
-    pub(super) fn line(&self, node: NodeId, level: usize) -> String {
+    /// The tokens of a span's line at a level.
+    pub(super) fn tokens(&self, node: NodeId, level: usize) -> usize {
+        indent_tokens(level) + self.line(node).tokens
+    }
+
+    fn line(&self, node: NodeId) -> Line {
+        let mut lines = self.lines.borrow_mut();
+        let line = lines.entry(node).or_insert_with(|| {
+            let text = self.made_line(node);
+            Line {
+                tokens: estimate(&text),
+                text: text.into(),
+            }
+        });
+        line.clone()
+    }
+
+    fn made_line(&self, node: NodeId) -> String {
         let span = self.tree.span(node);
-        let mut line = indent(level);
-        line.push_str(&format!(
-            "{} {}",
-            SpanLabel::of(node),
-            clean(kind_word(span.kind()))
-        ));
+        let mut line = format!("{} {}", SpanLabel::of(node), clean(kind_word(span.kind())));
         let name = clean(span.name.as_deref().unwrap_or_default());
         if !name.is_empty() {
             push_name(&mut line, &name, NAME);
@@ -110,7 +136,11 @@ impl<'a> Skeleton<'a> {
     }
 
     /// All lines. Linear in the number of spans, without recursion.
-    pub(super) fn render(&self, shown: &PerNode<bool>, texts: &HashMap<NodeId, Text>) -> Rendered {
+    pub(super) fn render(
+        &self,
+        shown: &PerNode<bool>,
+        texts: &HashMap<NodeId, Rc<Text>>,
+    ) -> Rendered {
         let mut rendered = Rendered::default();
         let mut before = Vec::with_capacity(self.nodes.len() + 1);
         let mut count = 0usize;
@@ -164,12 +194,13 @@ impl<'a> Skeleton<'a> {
         &self,
         node: NodeId,
         level: usize,
-        texts: &HashMap<NodeId, Text>,
+        texts: &HashMap<NodeId, Rc<Text>>,
         rendered: &mut Rendered,
     ) -> Option<Frame> {
-        rendered.text.push_str(&self.line(node, level));
+        rendered.push_span(&self.line(node), level);
         if let Some(text) = texts.get(&node) {
             rendered.text.push_str(&text.lines);
+            rendered.tokens += text.tokens;
         }
         let below = self.tree.descendants(node).len();
         let begin = node.index() + 1;
@@ -182,7 +213,7 @@ impl<'a> Skeleton<'a> {
             return;
         };
         if first == last && self.tree.descendants(first).len() == 0 {
-            rendered.text.push_str(&self.line(first, level));
+            rendered.push_span(&self.line(first), level);
             rendered.alone.push(first);
             hidden.clear();
             return;
@@ -211,7 +242,7 @@ impl<'a> Skeleton<'a> {
             line.push_str(&format!("..{}", SpanLabel::of(last)));
         }
         line.push('\n');
-        rendered.text.push_str(&line);
+        rendered.push(&line);
         rendered.folded += sum.spans;
         hidden.clear();
     }
@@ -244,9 +275,24 @@ impl<'a> Skeleton<'a> {
         sum.push(&mut figures);
         line.push_str(figures.trim_start_matches("; "));
         line.push_str("]\n");
-        rendered.text.push_str(&line);
+        rendered.push(&line);
         rendered.folded += sum.spans;
         tops
+    }
+}
+
+impl Rendered {
+    /// Adds a line with its line feed.
+    fn push(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.tokens += estimate(line);
+    }
+
+    /// Adds the line of a span.
+    fn push_span(&mut self, line: &Line, level: usize) {
+        push_indent(&mut self.text, level);
+        self.text.push_str(&line.text);
+        self.tokens += indent_tokens(level) + line.tokens;
     }
 }
 
@@ -312,10 +358,24 @@ impl Skeleton<'_> {
 
 /// The space in front of a line; beyond some levels their number.
 pub(super) fn indent(level: usize) -> String {
-    if level <= INDENT {
-        " ".repeat(level)
-    } else {
-        format!("{}{level}> ", " ".repeat(INDENT))
+    let mut space = String::new();
+    push_indent(&mut space, level);
+    space
+}
+
+fn push_indent(line: &mut String, level: usize) {
+    line.extend(std::iter::repeat_n(' ', level.min(INDENT)));
+    if level > INDENT {
+        line.push_str(&format!("{level}> "));
+    }
+}
+
+/// What indentation adds to the tokens of a line that begins with a letter.
+fn indent_tokens(level: usize) -> usize {
+    match level {
+        0 | 1 => 0,
+        2..=INDENT => 1,
+        _ => estimate(&(indent(level) + "s")) - 1,
     }
 }
 

@@ -4,11 +4,13 @@
 //! `same as s4 + 312 new tokens` and then what is new. That is what model calls do that send the
 //! whole history again.
 
+use std::collections::HashMap;
+
 use opik_core::tree::NodeId;
 use opik_core::{Json, TraceTree};
 
 use super::SpanLabel;
-use super::excerpt::{Excerpt, escape_floor, of_json, of_text};
+use super::excerpt::{Content, Excerpt, escape_floor, of_json, of_text};
 use super::fence::clean;
 use super::skeleton::indent;
 use super::tokens::estimate;
@@ -21,6 +23,8 @@ const COMPARED: usize = 32;
 const PREFIX: usize = 256 * 1024;
 /// Bytes that are compared at once.
 const BLOCK: usize = 64;
+/// Bytes of contents that are kept as they were read.
+const KEPT: usize = 1 << 20;
 /// Bytes behind a common beginning that only close brackets.
 const CLOSING: usize = 8;
 
@@ -41,13 +45,16 @@ pub(super) struct Text {
     pub(super) tokens: usize,
     /// Whether a higher level would not show more.
     pub(super) whole: bool,
-    /// The contents that it repeats: of the input, of the output.
-    repeats: [Option<Repeat>; 2],
+    /// The contents that it repeats.
+    pub(super) repeats: Repeats,
 }
 
+/// What the input and the output of a span repeat.
+pub(super) type Repeats = [Option<Repeat>; 2];
+
 /// A content whose beginning another span has too.
-#[derive(Debug, Clone, Copy)]
-struct Repeat {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Repeat {
     /// The other span; `None` for the trace itself.
     of: Option<NodeId>,
     /// Bytes that are the same.
@@ -108,8 +115,27 @@ impl<'a> Texts<'a> {
         failed + of(&span.output, output) + of(&span.input, input)
     }
 
-    /// The text of a span; `earlier` is its text at a lower level, which has to be replaced.
-    pub(super) fn of(&self, node: NodeId, level: usize, earlier: Option<&Text>) -> Text {
+    /// What a span repeats of the contents that are in the pack.
+    pub(super) fn repeats(&self, node: NodeId) -> Repeats {
+        let span = self.tree.span(node);
+        let mut repeats = [None; 2];
+        let contents = [&span.input, &span.output];
+        for ((content, repeat), place) in contents.into_iter().zip(&mut repeats).zip(0..) {
+            if let Some(content) = content.as_ref().filter(|content| is_telling(content)) {
+                *repeat = self.repeat(content.as_str(), place);
+            }
+        }
+        repeats
+    }
+
+    /// The text of a span at a level, where it repeats so much of others.
+    pub(super) fn of(
+        &self,
+        node: NodeId,
+        level: usize,
+        repeats: Repeats,
+        read: &mut ReadContents,
+    ) -> Text {
         let span = self.tree.span(node);
         let Some(&(error, output, input)) = LEVELS.get(level) else {
             return Text {
@@ -119,6 +145,7 @@ impl<'a> Texts<'a> {
         };
         let mut text = Text {
             whole: true,
+            repeats,
             ..Text::default()
         };
         let space = indent(self.tree.depth(node).min(12));
@@ -148,17 +175,10 @@ impl<'a> Texts<'a> {
             let Some(content) = content.as_ref().filter(|content| is_telling(content)) else {
                 continue;
             };
-            let repeat = match earlier {
-                Some(earlier) => earlier.repeats.get(place).copied().flatten(),
-                None => self.repeat(content.as_str(), place),
-            };
-            let excerpt = match repeat {
+            let excerpt = match repeats.get(place).copied().flatten() {
                 Some(repeat) => repeated(content.as_str(), repeat, tokens),
-                None => of_json(content, tokens),
+                None => read.excerpt(node, place, content, tokens),
             };
-            if let Some(slot) = text.repeats.get_mut(place) {
-                *slot = repeat;
-            }
             push(name, excerpt, &mut text.whole);
         }
         text.tokens = estimate(&text.lines);
@@ -188,6 +208,30 @@ impl<'a> Texts<'a> {
         });
         let best = shared.max_by_key(|repeat| repeat.same)?;
         (best.same >= LEAST.max(text.len().min(PREFIX) / 2)).then_some(best)
+    }
+}
+
+/// Contents that were read once, as every level of detail reads them again.
+#[derive(Debug, Default)]
+pub(super) struct ReadContents {
+    contents: HashMap<(NodeId, usize), Content>,
+    bytes: usize,
+}
+
+impl ReadContents {
+    /// Shortens a content; keeps what was read as long as that is not much.
+    fn excerpt(&mut self, node: NodeId, place: usize, content: &Json, tokens: usize) -> Excerpt {
+        if let Some(known) = self.contents.get(&(node, place)) {
+            return known.excerpt(content, tokens);
+        }
+        let read = Content::read(content);
+        let excerpt = read.excerpt(content, tokens);
+        // What is whole will not be asked for again.
+        if !excerpt.whole && self.bytes + content.as_str().len() <= KEPT {
+            self.bytes += content.as_str().len();
+            self.contents.insert((node, place), read);
+        }
+        excerpt
     }
 }
 
