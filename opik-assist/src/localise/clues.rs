@@ -1,5 +1,6 @@
 //! What speaks for and against a step, in points.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use opik_core::TraceTree;
@@ -22,12 +23,12 @@ pub(super) struct Clues {
 impl Clues {
     pub(super) fn of(tree: &TraceTree, steps: &[Step<'_>]) -> Self {
         let question = tree.trace().input.as_ref();
-        let mut known: HashSet<String> = HashSet::new();
-        known.extend(numbers(question.map_or("", opik_core::Json::as_str)));
+        let mut known = numbers(question.map_or("", opik_core::Json::as_str));
         let team = steps.iter().any(|step| step.leads);
         let is_worker = |step: &Step<'_>| team && !step.leads && step.part == Part::Decision;
         let last_worker = steps.iter().rposition(is_worker);
-        let words: Vec<HashSet<&str>> = steps.iter().map(|step| words(&step.text)).collect();
+        // Only those of steps with one name are compared.
+        let words: Vec<OnceCell<HashSet<&str>>> = vec![OnceCell::new(); steps.len()];
         let (mut decided, mut worked, mut claimed) = (0u32, 0u32, false);
         let mut points = Vec::with_capacity(steps.len());
         for (at, step) in steps.iter().enumerate() {
@@ -142,26 +143,44 @@ fn words(text: &str) -> HashSet<&str> {
 }
 
 /// Figures of two and more characters, as they are written: `42`, `4,965`, `3.14`.
-fn numbers(text: &str) -> HashSet<String> {
-    text.split(|c: char| !(c.is_ascii_digit() || c == ',' || c == '.'))
-        .map(|figure| figure.trim_matches([',', '.']))
-        .filter(|figure| figure.len() >= 2)
-        .map(str::to_owned)
-        .collect()
+fn numbers(text: &str) -> HashSet<&str> {
+    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b',' | b'.');
+    let mut figures = HashSet::new();
+    let mut rest = text;
+    while let Some(begin) = rest.bytes().position(|byte| is_part(&byte)) {
+        rest = rest.get(begin..).unwrap_or_default();
+        let end = rest.bytes().position(|byte| !is_part(&byte));
+        let (run, after) = rest
+            .split_at_checked(end.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
+        let figure = run.trim_matches([',', '.']);
+        if figure.len() >= 2 {
+            figures.insert(figure);
+        }
+        rest = after;
+    }
+    figures
 }
 
 /// Whether a step of the same name among the last ones says nearly the same.
 #[expect(clippy::cast_precision_loss, reason = "counts of words")]
-fn repeats(steps: &[Step<'_>], words: &[HashSet<&str>], at: usize) -> bool {
-    let (Some(step), Some(own)) = (steps.get(at), words.get(at)) else {
+fn repeats<'s>(steps: &'s [Step<'_>], known: &[OnceCell<HashSet<&'s str>>], at: usize) -> bool {
+    let Some((step, own)) = steps.get(at).zip(known.get(at)) else {
         return false;
     };
     let from = at.saturating_sub(WINDOW);
-    let earlier = steps.iter().zip(words).take(at).skip(from);
+    let earlier = steps.iter().zip(known).take(at).skip(from);
+    let mut alike = earlier
+        .filter(|(other, _)| other.name == step.name)
+        .peekable();
+    if alike.peek().is_none() {
+        return false;
+    }
+    let own = own.get_or_init(|| words(&step.text));
     own.len() >= WORDS
-        && earlier
-            .filter(|(other, _)| other.name == step.name)
-            .any(|(_, other)| {
+        && alike
+            .map(|(other, known)| known.get_or_init(|| words(&other.text)))
+            .any(|other| {
                 let shared = own.intersection(other).count();
                 let all = own.len() + other.len() - shared;
                 shared as f64 >= ALIKE * all as f64
@@ -171,6 +190,10 @@ fn repeats(steps: &[Step<'_>], words: &[HashSet<&str>], at: usize) -> bool {
 /// Whether a team leader's ledger says that the run is in a loop or makes no progress.
 fn is_stalled(text: &str) -> bool {
     let answer = |question: &str| {
+        // Nearly always not there: that is found out many bytes at once.
+        if !text.contains(question) {
+            return None;
+        }
         let rest = text.split_once(question)?.1;
         let rest = rest.split_once("\"answer\":")?.1.trim_start();
         Some(rest.starts_with("true"))

@@ -92,9 +92,10 @@ fn read<'t>(node: NodeId, span: &'t Span, number: i64, metadata: &Value) -> Step
     } else {
         Part::Decision
     };
+    let lower_name = name.to_lowercase();
     let leads = ["orchestrator", "supervisor", "coordinator"]
         .iter()
-        .any(|role| lower_agent.starts_with(role) || name.to_lowercase().starts_with(role));
+        .any(|role| lower_agent.starts_with(role) || lower_name.starts_with(role));
     Step {
         node,
         number,
@@ -118,15 +119,18 @@ fn is_filler(text: &str) -> bool {
 
 /// The text of an output: a text, the `value` or `content` of an object, else the JSON.
 fn spoken(output: &Json) -> String {
-    let text = match output.to_value() {
-        Ok(Value::String(text)) => text,
-        Ok(Value::Object(map)) => {
-            let inner = ["value", "content", "output", "text"]
-                .iter()
-                .find_map(|key| map.get(*key)?.as_str());
-            inner.map_or_else(|| output.as_str().to_owned(), str::to_owned)
+    const KEYS: [&str; 4] = ["value", "content", "output", "text"];
+    let raw = output.as_str();
+    // Keys may be written with escapes.
+    let may_have = |key: &str| raw.contains(key) || raw.contains('\\');
+    let is_read = raw.starts_with('"') || KEYS.into_iter().any(may_have);
+    let text = match is_read.then(|| output.to_value()) {
+        Some(Ok(Value::String(text))) => text,
+        Some(Ok(Value::Object(map))) => {
+            let inner = KEYS.iter().find_map(|key| map.get(*key)?.as_str());
+            inner.map_or_else(|| raw.to_owned(), str::to_owned)
         }
-        _ => output.as_str().to_owned(),
+        _ => raw.to_owned(),
     };
     if text.len() <= READ {
         return text;
