@@ -48,7 +48,8 @@ pub(super) fn evidence(
     let left = budget.saturating_sub(tokens::estimate(&comparison));
     let packed = pack(&scene.tree, &scene.evidence, question, &Budget::new(left));
     let text = format!("Trace {}.\n{}{comparison}", scene.tree.id(), packed.text);
-    known.text(&text);
-    known.text(question);
+    // The model is asked before this is taken apart.
+    known.text_later(text.clone());
+    known.text_later(question.to_owned());
     (text, known)
 }

@@ -134,6 +134,8 @@ pub struct Known {
     /// Words with a digit, in lower case.
     words: HashSet<String>,
     numbers: Numbers,
+    /// Texts that are not taken apart yet.
+    pending: Vec<String>,
 }
 
 impl Known {
@@ -152,11 +154,12 @@ impl Known {
     pub fn findings(&mut self, findings: &[Finding]) {
         for finding in findings {
             self.findings.insert(finding.id);
-            self.text(&finding.claim);
+            self.collect(&finding.claim);
             for number in &finding.numbers {
                 self.numbers.add_quantity(number);
             }
         }
+        self.numbers.sort();
     }
 
     /// Adds a finding whose text is added elsewhere.
@@ -172,6 +175,24 @@ impl Known {
 
     /// Adds a text: evidence, the answer of a tool, a message.
     pub fn text(&mut self, text: &str) {
+        self.collect(text);
+        self.numbers.sort();
+    }
+
+    /// Adds a text that is taken apart only by [`settle`](Self::settle), so that a model can be asked
+    /// before.
+    pub(crate) fn text_later(&mut self, text: String) {
+        self.pending.push(text);
+    }
+
+    /// Takes apart what was put off until an answer is to be checked.
+    pub(crate) fn settle(&mut self) {
+        for text in std::mem::take(&mut self.pending) {
+            self.text(&text);
+        }
+    }
+
+    fn collect(&mut self, text: &str) {
         let text = text
             .get(..text.floor_char_boundary(LONGEST))
             .unwrap_or_default();
@@ -180,17 +201,26 @@ impl Known {
             if !word.has_digit() {
                 continue;
             }
-            self.words.insert(word.text.to_lowercase());
+            let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
+            if !word.text.bytes().all(is_lower) {
+                self.words.insert(word.text.to_lowercase());
+            } else if !self.words.contains(word.text) {
+                self.words.insert(word.text.to_owned());
+            }
             let before = place.checked_sub(1).and_then(|place| all.get(place));
             let after = all.get(place + 1..).unwrap_or_default();
             self.numbers.add_word(before, word, after);
         }
-        self.numbers.sort();
     }
 
     /// Looks up every number and id of an answer.
     #[must_use]
     pub fn check(&self, answer: &str) -> Check {
+        if !self.pending.is_empty() {
+            let mut settled = self.clone();
+            settled.settle();
+            return settled.check(answer);
+        }
         let answer = answer
             .get(..answer.floor_char_boundary(LONGEST))
             .unwrap_or_default();

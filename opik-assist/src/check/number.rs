@@ -1,8 +1,12 @@
 //! Numbers with units: how they are read, and when two are the same.
 
+use std::borrow::Cow;
+
 use super::words::Word;
 use crate::finding::{self, Unit};
 
+/// Bytes of the longest word for a unit, `microseconds`.
+const LONGEST_UNIT: usize = 12;
 /// Whole numbers without a unit up to this one are too common to be looked up.
 const COMMON: f64 = 10.0;
 
@@ -139,6 +143,9 @@ impl Numbers {
         // A list of numbers without spaces; of ranges, fractions and dates the parts.
         let key = before.map_or("", |before| before.text);
         for (separators, is_list) in [(&[','][..], true), (&['/', '–', ':', '-'][..], false)] {
+            if !word.text.contains(separators) {
+                continue;
+            }
             for part in word.text.split(separators) {
                 if part.len() == word.text.len() {
                     continue;
@@ -265,6 +272,13 @@ fn split(word: &str) -> Option<(&str, &str)> {
 
 /// The values that these digits may stand for, each with the value of its last digit.
 fn readings(digits: &str) -> Vec<(f64, f64)> {
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return digits
+            .parse()
+            .map(|value| (value, 1.0))
+            .into_iter()
+            .collect();
+    }
     let digits: String = digits
         .chars()
         .filter(|letter| !letter.is_whitespace())
@@ -315,7 +329,19 @@ fn unit(suffix: &str) -> Option<(Kind, f64)> {
 
 /// What a word behind a number stands for.
 fn unit_of_next(word: &str) -> Option<(Kind, f64)> {
-    Some(match word.to_lowercase().as_str() {
+    // Most words are none, and most of those are longer.
+    if word.len() > LONGEST_UNIT {
+        return None;
+    }
+    let is_lower = word
+        .bytes()
+        .all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+    let lower = if is_lower {
+        Cow::Borrowed(word)
+    } else {
+        Cow::Owned(word.to_lowercase())
+    };
+    Some(match &*lower {
         "us" | "µs" | "μs" | "microseconds" | "microsecond" => (Kind::Time, 1.0),
         "ms" | "msec" | "milliseconds" | "millisecond" => (Kind::Time, 1e3),
         "s" | "sec" | "secs" | "seconds" | "second" => (Kind::Time, 1e6),

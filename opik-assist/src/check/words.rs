@@ -28,40 +28,33 @@ impl Word<'_> {
     }
 }
 
+/// Whether a character stands between words.
+fn is_end(letter: char) -> bool {
+    if let Some(&is_end) = usize::try_from(u32::from(letter))
+        .ok()
+        .and_then(|at| ENDS.get(at))
+    {
+        return is_end;
+    }
+    letter.is_whitespace() || matches!(letter, '—' | '“' | '”' | '≈' | '→' | '×' | '±' | '≥' | '≤')
+}
+
+/// The characters of ASCII that stand between words: nearly all that is asked for.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+const ENDS: [bool; 128] = {
+    let mut ends = [false; 128];
+    let all = b"\t\n\x0b\x0c\r ()[]{}<>\"'`*|=~;\\";
+    let mut place = 0;
+    while place < all.len() {
+        ends[all[place] as usize] = true;
+        place += 1;
+    }
+    ends
+};
+
 /// Splits at white space, brackets, quotation marks and signs that are not part of numbers or ids,
 /// and takes punctuation off both ends.
 pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
-    let is_end = |letter: char| {
-        letter.is_whitespace()
-            || matches!(
-                letter,
-                '(' | ')'
-                    | '['
-                    | ']'
-                    | '{'
-                    | '}'
-                    | '<'
-                    | '>'
-                    | '"'
-                    | '\''
-                    | '`'
-                    | '*'
-                    | '|'
-                    | '='
-                    | '~'
-                    | ';'
-                    | '—'
-                    | '“'
-                    | '”'
-                    | '≈'
-                    | '→'
-                    | '×'
-                    | '±'
-                    | '≥'
-                    | '≤'
-                    | '\\'
-            )
-    };
     let mut at = 0;
     text.split(is_end).filter_map(move |part| {
         let begin = at;
@@ -85,4 +78,17 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
             text: word,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_of_ascii_stands_between_words() {
+        for letter in (0..128_u8).map(char::from) {
+            let expected = letter.is_whitespace() || "()[]{}<>\"'`*|=~;\\".contains(letter);
+            assert_eq!(is_end(letter), expected, "{letter:?}");
+        }
+    }
 }
