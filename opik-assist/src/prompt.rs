@@ -75,16 +75,26 @@ impl Prompter {
 
 /// The text without characters that control, turn or hide writing; line breaks and tabs stay.
 pub(crate) fn harmless(text: &str) -> String {
-    // Nearly all texts.
-    if text
-        .bytes()
-        .all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t'))
-    {
-        return text.to_owned();
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        // Nearly all of nearly all texts.
+        let plain = rest
+            .bytes()
+            .position(|byte| !matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
+        let (run, other) = rest
+            .split_at_checked(plain.unwrap_or(rest.len()))
+            .unwrap_or((rest, ""));
+        out.push_str(run);
+        let mut letters = other.chars();
+        let Some(letter) = letters.next() else {
+            return out;
+        };
+        if is_harmless(letter) {
+            out.push(letter);
+        }
+        rest = letters.as_str();
     }
-    text.chars()
-        .filter(|&letter| is_harmless(letter) || matches!(letter, '\n' | '\t'))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the model is told about each tool.
 
+use std::sync::OnceLock;
+
 use opik_core::Json;
 use opik_core::chat::ToolSpec;
 use serde_json::{Value, json};
@@ -7,6 +9,12 @@ use serde_json::{Value, json};
 /// Every tool, in a fixed order.
 #[must_use]
 pub fn specs() -> Vec<ToolSpec> {
+    // Every turn needs them, and they are always the same.
+    static SPECS: OnceLock<Vec<ToolSpec>> = OnceLock::new();
+    SPECS.get_or_init(made).clone()
+}
+
+fn made() -> Vec<ToolSpec> {
     let text = |what: &str| json!({ "type": "string", "description": what });
     let flag = |what: &str| json!({ "type": "boolean", "description": what });
     let number = |what: &str| json!({ "type": "integer", "minimum": 0, "description": what });
