@@ -21,6 +21,8 @@ pub use error::{MetricError, MetricErrorKind};
 pub use function::FnMetric;
 pub(crate) use parameters::Parameters;
 
+use std::borrow::Cow;
+
 /// A named, pure function from a case to a score.
 ///
 /// ```
@@ -91,7 +93,7 @@ impl<M: Metric> Metric for Named<M> {
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let mut score = self.metric.score(case)?;
-        score.name.clone_from(&self.name);
+        score.name = Cow::Owned(self.name.clone());
         Ok(score)
     }
 }
@@ -99,7 +101,7 @@ impl<M: Metric> Metric for Named<M> {
 /// The number that a metric gives a case, and why.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    name: String,
+    name: Cow<'static, str>,
     value: f64,
     reason: Option<String>,
 }
@@ -109,7 +111,18 @@ impl Score {
     #[must_use]
     pub fn new(name: impl Into<String>, value: f64) -> Self {
         Self {
-            name: name.into(),
+            name: Cow::Owned(name.into()),
+            value,
+            reason: None,
+        }
+    }
+
+    /// Like [`new`](Self::new), for a name that is part of the program: it is not copied, which for a
+    /// cheap metric is a good part of the time.
+    #[must_use]
+    pub const fn fixed(name: &'static str, value: f64) -> Self {
+        Self {
+            name: Cow::Borrowed(name),
             value,
             reason: None,
         }

@@ -4,6 +4,9 @@ mod smoothing;
 
 use serde_json::Value;
 
+const SENTENCE_NAME: &str = "sentence_bleu_metric";
+const CORPUS_NAME: &str = "corpus_bleu_metric";
+
 pub use smoothing::Smoothing;
 
 use super::ngrams::{Ngrams, overlap, real};
@@ -207,7 +210,7 @@ impl SentenceBleu {
 
 impl Metric for SentenceBleu {
     fn name(&self) -> &str {
-        "sentence_bleu_metric"
+        SENTENCE_NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -215,8 +218,8 @@ impl Metric for SentenceBleu {
         words::not_blank(output, "output")?;
         let references = case.texts("reference")?;
         words::none_blank(&references)?;
-        Ok(Score::new(
-            self.name(),
+        Ok(Score::fixed(
+            SENTENCE_NAME,
             self.0.compute(&[(output, references)]),
         ))
     }
@@ -238,7 +241,7 @@ impl CorpusBleu {
 
 impl Metric for CorpusBleu {
     fn name(&self) -> &str {
-        "corpus_bleu_metric"
+        CORPUS_NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -267,7 +270,7 @@ impl Metric for CorpusBleu {
             words::none_blank(&texts)?;
             pairs.push((output.as_str(), texts));
         }
-        Ok(Score::new(self.name(), self.0.compute(&pairs)))
+        Ok(Score::fixed(CORPUS_NAME, self.0.compute(&pairs)))
     }
 }
 

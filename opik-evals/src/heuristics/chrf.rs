@@ -4,6 +4,8 @@ use super::ngrams::{Ngrams, real};
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
+const NAME: &str = "chrf_metric";
+
 /// The F-score of letter n-grams (Popović 2015), from 0 to 1: the mean over orders 1 to 6 of
 /// (1 + β²) · P · R / (β² · P + R), of the best reference. β is 2. White space does not count by
 /// default, case does. An order that a text is too short for counts as 0.
@@ -96,7 +98,7 @@ impl ChrF {
 
 impl Metric for ChrF {
     fn name(&self) -> &str {
-        "chrf_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -118,6 +120,6 @@ impl Metric for ChrF {
             }
         }
         let best = sums.into_iter().fold(0.0, f64::max) / real(self.orders);
-        Ok(Score::new(self.name(), best))
+        Ok(Score::fixed(NAME, best))
     }
 }

@@ -4,6 +4,8 @@ use super::ngrams::{Ngrams, real};
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
+const NAME: &str = "gleu_metric";
+
 /// Google's BLEU (Wu et al. 2016), from 0 to 1: the smaller of precision and recall over all
 /// n-grams of orders 1 to 4 together, of the best reference. Words are those of `split()`; unlike
 /// BLEU's, their case matters.
@@ -48,7 +50,7 @@ impl Gleu {
 
 impl Metric for Gleu {
     fn name(&self) -> &str {
-        "gleu_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -80,6 +82,6 @@ impl Metric for Gleu {
             .filter(|(_, expected)| written.max(*expected) > 0)
             .map(|(common, expected)| real(*common) / real(written.max(*expected)))
             .fold(0.0, f64::max);
-        Ok(Score::new(self.name(), best))
+        Ok(Score::fixed(NAME, best))
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use crate::{Case, Metric, MetricError, Score};
 
+const NAME: &str = "is_json_metric";
+
 /// 1 when the output is a text that is one JSON document (RFC 8259), else 0.
 ///
 /// `NaN`, comments, trailing commas and a byte order mark are not JSON. What is not text scores 0.
@@ -28,7 +30,7 @@ impl IsJson {
 
 impl Metric for IsJson {
     fn name(&self) -> &str {
-        "is_json_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -37,7 +39,7 @@ impl Metric for IsJson {
             Some(Value::String(text)) => is_json(text),
             Some(_) => false,
         };
-        Ok(Score::new(self.name(), f64::from(u8::from(valid))))
+        Ok(Score::fixed(NAME, f64::from(u8::from(valid))))
     }
 }
 

@@ -8,6 +8,8 @@ use super::ngrams::real;
 use super::{porter, words};
 use crate::{Case, Metric, MetricError, Score};
 
+const NAME: &str = "meteor_metric";
+
 /// METEOR (Banerjee and Lavie 2005) without WordNet, from 0 to 1: words match when they are equal,
 /// or else have the same stem.
 ///
@@ -113,7 +115,7 @@ fn matches(written: &mut Vec<Placed<'_>>, expected: &mut Vec<Placed<'_>>) -> Vec
 
 impl Metric for Meteor {
     fn name(&self) -> &str {
-        "meteor_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -125,6 +127,6 @@ impl Metric for Meteor {
             .iter()
             .map(|reference| self.value(output, reference))
             .fold(0.0, f64::max);
-        Ok(Score::new(self.name(), best))
+        Ok(Score::fixed(NAME, best))
     }
 }

@@ -11,6 +11,8 @@ use super::ngrams::{Ngrams, real};
 use super::{porter, words};
 use crate::{Case, Metric, MetricError, MetricErrorKind, Score};
 
+const NAME: &str = "rouge_metric";
+
 /// Which units of two texts ROUGE compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -189,7 +191,7 @@ fn common_places(expected: &[u32], line: &[u32]) -> Result<Vec<usize>, MetricErr
 
 impl Metric for Rouge {
     fn name(&self) -> &str {
-        "rouge_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -201,7 +203,7 @@ impl Metric for Rouge {
         for reference in references {
             best = best.max(self.f1(output, reference)?);
         }
-        Ok(Score::new(self.name(), best))
+        Ok(Score::fixed(NAME, best))
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 use super::words::{not_blank, split};
 use crate::{Case, Metric, MetricError, Score};
 
+const NAME: &str = "vader_sentiment_metric";
+
 /// What an intensifier adds when it is written in capitals, and what capitals add to a word.
 const CAPITALS: f64 = 0.733;
 /// What a negation makes of a rating.
@@ -83,15 +85,17 @@ impl VaderSentiment {
 
 impl Metric for VaderSentiment {
     fn name(&self) -> &str {
-        "vader_sentiment_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let output = case.text("output")?;
         not_blank(output, "output")?;
         let compound = compound(output);
-        Ok(Score::new(self.name(), f64::midpoint(compound, 1.0))
-            .because(format!("compound {compound}")))
+        Ok(
+            Score::fixed(NAME, f64::midpoint(compound, 1.0))
+                .because(format!("compound {compound}")),
+        )
     }
 }
 

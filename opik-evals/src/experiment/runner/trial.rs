@@ -250,7 +250,9 @@ pub(crate) fn visible(
 
 /// What a score in the cache depends on. A judge of a trace depends on the trace as well.
 fn score_key(identity: &str, case: &Case, output: &TaskOutput) -> String {
-    let fields = canonical(&Value::Object(case.fields().clone()));
+    let fields = case.fields();
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.clone()));
+    let fields = canonical(&Value::Object(fields.collect()));
     let trace = output.trace_id.map(|id| id.to_string()).unwrap_or_default();
     digest(&["score", identity, &fields, &trace])
 }
