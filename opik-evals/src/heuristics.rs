@@ -8,6 +8,7 @@
 //! without a language.
 
 mod bleu;
+mod caseless;
 mod catalog;
 mod chrf;
 mod contains;

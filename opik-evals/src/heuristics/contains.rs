@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::words;
+use super::{caseless, words};
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "contains_metric";
 
 /// 1 when the reference occurs in the output, else 0. Upper and lower case are the same by default.
 ///
@@ -37,20 +39,9 @@ impl Contains {
     }
 }
 
-/// Places that are tried one by one; preparing a search for a long text takes longer.
-const FEW: usize = 64;
-
-fn is_in(part: &[u8], whole: &[u8]) -> bool {
-    match whole.len().checked_sub(part.len()) {
-        None => false,
-        Some(places) if places < FEW => whole.windows(part.len()).any(|place| place == part),
-        Some(_) => memchr::memmem::find(whole, part).is_some(),
-    }
-}
-
 impl Metric for Contains {
     fn name(&self) -> &str {
-        "contains_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -71,9 +62,11 @@ impl Metric for Contains {
         let found = if self.case_sensitive {
             output.contains(reference.as_str())
         } else {
-            let (output, reference) = (words::lower(output), words::lower(reference));
-            is_in(reference.as_bytes(), output.as_bytes())
+            caseless::contains(output, reference).unwrap_or_else(|| {
+                let (output, reference) = (words::lower(output), words::lower(reference));
+                memchr::memmem::find(output.as_bytes(), reference.as_bytes()).is_some()
+            })
         };
-        Ok(Score::new(self.name(), f64::from(u8::from(found))))
+        Ok(Score::fixed(NAME, f64::from(u8::from(found))))
     }
 }

@@ -1,7 +1,9 @@
 //! Equality of texts.
 
-use super::python;
+use super::{caseless, python};
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "equals_metric";
 
 /// 1 when output and reference print alike, else 0. Upper and lower case are the same by default.
 ///
@@ -28,7 +30,7 @@ impl Equals {
 
 impl Metric for Equals {
     fn name(&self) -> &str {
-        "equals_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -37,10 +39,9 @@ impl Metric for Equals {
         let equal = if self.case_sensitive {
             output == reference
         } else {
-            (output.is_ascii() && output.eq_ignore_ascii_case(&reference))
-                || (!(output.is_ascii() && reference.is_ascii())
-                    && output.to_lowercase() == reference.to_lowercase())
+            caseless::equal(&output, &reference)
+                .unwrap_or_else(|| output.to_lowercase() == reference.to_lowercase())
         };
-        Ok(Score::new(self.name(), f64::from(u8::from(equal))))
+        Ok(Score::fixed(NAME, f64::from(u8::from(equal))))
     }
 }
