@@ -1,8 +1,10 @@
 //! A pattern in a text.
 
-use fancy_regex::Regex;
+use fancy_regex::{Regex, RegexBuilder};
 
 use crate::{Case, Metric, MetricError, MetricErrorKind, Score};
+
+const NAME: &str = "regex_match_metric";
 
 /// 1 when a pattern of Python's `re` is found in the output, else 0.
 ///
@@ -22,6 +24,9 @@ use crate::{Case, Metric, MetricError, MetricErrorKind, Score};
 #[derive(Debug, Clone)]
 pub struct RegexMatch {
     regex: Regex,
+    /// The same for a text that ends with a line break, before which `$` matches too. To look ahead
+    /// for that takes the slower of the engine's two ways.
+    broken: Option<Regex>,
 }
 
 impl RegexMatch {
@@ -31,32 +36,53 @@ impl RegexMatch {
     ///
     /// [`Parameter`](MetricErrorKind::Parameter) when it is not a pattern.
     pub fn new(pattern: &str) -> Result<Self, MetricError> {
-        let regex = Regex::new(&translate(pattern)).map_err(|error| {
-            MetricError::parameter("the pattern is not a regular expression").with_source(error)
-        })?;
-        Ok(Self { regex })
+        let compile = |ends: &str| {
+            RegexBuilder::new(&translate(pattern, ends))
+                .seek(true)
+                .build()
+                .map_err(|error| {
+                    MetricError::parameter("the pattern is not a regular expression")
+                        .with_source(error)
+                })
+        };
+        let broken = compile(r"(?=\n?\z)")?;
+        if !(pattern.contains('$')) {
+            return Ok(Self {
+                regex: broken,
+                broken: None,
+            });
+        }
+        Ok(Self {
+            regex: compile(r"\z")?,
+            broken: Some(broken),
+        })
     }
 }
 
 impl Metric for RegexMatch {
     fn name(&self) -> &str {
-        "regex_match_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
-        let found = self.regex.is_match(case.text("output")?).map_err(|error| {
+        let output = case.text("output")?;
+        let regex = match &self.broken {
+            Some(regex) if output.ends_with('\n') => regex,
+            _ => &self.regex,
+        };
+        let found = regex.is_match(output).map_err(|error| {
             MetricError::new(
                 MetricErrorKind::TooLarge,
                 "the pattern backtracks too often in this output",
             )
             .with_source(error)
         })?;
-        Ok(Score::new(self.name(), f64::from(u8::from(found))))
+        Ok(Score::fixed(NAME, f64::from(u8::from(found))))
     }
 }
 
-/// Python's notation in that of the engine: `$` and `\Z`, and `{,n}` for at most n.
-fn translate(pattern: &str) -> String {
+/// Python's notation in that of the engine: `$`, which becomes `end`, `\Z`, and `{,n}` for at most n.
+fn translate(pattern: &str, end: &str) -> String {
     let multi_line = has_flag(pattern, 'm');
     let mut out = String::with_capacity(pattern.len() + 8);
     let mut in_class = false;
@@ -85,7 +111,7 @@ fn translate(pattern: &str) -> String {
                 in_class = false;
                 out.push(c);
             }
-            '$' if !in_class && !multi_line => out.push_str(r"(?=\n?\z)"),
+            '$' if !in_class && !multi_line => out.push_str(end),
             '{' if !in_class && rest.peek() == Some(&',') => out.push_str("{0"),
             other => out.push(other),
         }
@@ -107,6 +133,7 @@ fn has_flag(pattern: &str, flag: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn found(pattern: &str, text: &str) -> bool {
         let metric = RegexMatch::new(pattern).unwrap();
@@ -129,8 +156,34 @@ mod tests {
 
     #[test]
     fn a_search_without_end_is_an_error() {
-        let metric = RegexMatch::new(r"(?:(a|aa)+)+\1x").unwrap();
-        let error = metric.score(&Case::new("a".repeat(60))).unwrap_err();
+        let text = "a".repeat(60) + "x";
+        let metric = RegexMatch::new(r"(?:(a|aa)+)+\1(?!x)x").unwrap();
+        let error = metric.score(&Case::new(text)).unwrap_err();
         assert_eq!(error.kind(), MetricErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn where_nothing_can_match_there_is_no_search() {
+        assert!(!found(r"(?:(a|aa)+)+\1x", &"a".repeat(60)));
+    }
+
+    proptest! {
+        /// The engine looks where an approximation may match, and the line break at the end picks one
+        /// of two patterns: both find what a search from every place with the whole pattern finds.
+        #[test]
+        fn short_cuts_find_what_a_plain_search_finds(
+            pieces in prop::collection::vec(r"(\(a\|b\+\)|\(\\w\+\)|\(b\?\)|\\1|\(\?=b\)|\(\?!a\)|\(\?<=a\)|\\b|a|b|\.| |\$|\^)[*?+]?", 0..6),
+            texts in prop::collection::vec("[ab \n]{0,8}\n?", 8),
+        ) {
+            // Without a group before it, `\1` is none that Python takes.
+            let pattern = format!("(a?)?{}", pieces.concat());
+            let plain = RegexBuilder::new(&translate(&pattern, r"(?=\n?\z)")).seek(false).build();
+            if let (Ok(metric), Ok(plain)) = (RegexMatch::new(&pattern), plain) {
+                for text in texts {
+                    let found = metric.score(&Case::new(text.as_str())).unwrap().value() == 1.0;
+                    prop_assert_eq!(found, plain.is_match(text.as_str()).unwrap(), "{} {:?}", &pattern, text);
+                }
+            }
+        }
     }
 }
