@@ -1,12 +1,13 @@
 //! Whether an assistant repeats itself or gives up.
 
-use memchr::memmem::Finder;
-
 use super::conversation::messages;
 use super::ngrams::{Ngrams, real};
 use super::numbering::Numbering;
+use super::phrases::Phrases;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "conversation_degeneration_metric";
 
 /// How far the worst answer of a conversation has degenerated, from 0 to 1. Low is good.
 ///
@@ -17,7 +18,7 @@ use crate::{Case, Metric, MetricError, Score};
 #[derive(Debug, Clone)]
 pub struct ConversationDegeneration {
     order: usize,
-    phrases: Vec<Finder<'static>>,
+    phrases: Phrases,
 }
 
 const PHRASES: [&str; 8] = [
@@ -35,7 +36,7 @@ impl Default for ConversationDegeneration {
     fn default() -> Self {
         Self {
             order: 3,
-            phrases: PHRASES.map(Finder::new).into(),
+            phrases: Phrases::new(PHRASES),
         }
     }
 }
@@ -63,43 +64,80 @@ impl ConversationDegeneration {
     /// Phrases of giving up, instead of the default ones.
     #[must_use]
     pub fn phrases<S: AsRef<str>>(mut self, phrases: impl IntoIterator<Item = S>) -> Self {
-        let lower = phrases.into_iter().map(|p| p.as_ref().to_lowercase());
-        self.phrases = lower
-            .map(|phrase| Finder::new(&phrase).into_owned())
-            .collect();
+        self.phrases = Phrases::new(phrases);
         self
     }
 
     /// The shares of an answer that need only its words: repeats, and lack of diversity.
     fn sameness(&self, words: Vec<u32>, distinct: usize) -> (f64, f64) {
         let length = words.len();
-        let mut grams = Ngrams::numbered(vec![words], distinct);
-        let counts = grams.counts(0);
-        let total = real(length);
-        let entropy: f64 = counts
-            .iter()
-            .map(|count| real(*count) / total)
-            .map(|share| -share * share.log2())
-            .sum();
-        let diversity = if counts.len() < 2 {
-            0.0
-        } else {
-            (entropy / real(counts.len()).log2()).min(1.0)
-        };
+        let diversity = diversity(&words, distinct);
         if length < self.order {
             return (0.0, 1.0 - diversity);
         }
-        for _ in 1..self.order {
-            grams.advance();
-        }
-        let repeated: usize = grams.counts(0).iter().filter(|count| **count > 1).sum();
-        (real(repeated) / real(grams.total(0)), 1.0 - diversity)
+        let total = real(length + 1 - self.order);
+        let triples = (self.order == 3).then(|| repeated_triples(&words));
+        let repeated = match triples.flatten() {
+            Some(repeated) => repeated,
+            None => {
+                let mut grams = Ngrams::numbered(vec![words], distinct);
+                for _ in 1..self.order {
+                    grams.advance();
+                }
+                grams.counts(0).iter().filter(|count| **count > 1).sum()
+            }
+        };
+        (real(repeated) / total, 1.0 - diversity)
     }
+}
+
+/// H/log₂ V of words by number, of which so many are different; 0 below two.
+fn diversity(words: &[u32], distinct: usize) -> f64 {
+    let mut counts = vec![0_usize; distinct];
+    for word in words {
+        if let Some(count) = counts.get_mut(*word as usize) {
+            *count += 1;
+        }
+    }
+    let total = real(words.len());
+    // Most words occur once or twice, and a logarithm takes longer than to look it up.
+    let mut known = [None; 8];
+    let term = |count: &usize| {
+        let share = real(*count) / total;
+        let term = || -share * share.log2();
+        match known.get_mut(*count) {
+            Some(known) => *known.get_or_insert_with(term),
+            None => term(),
+        }
+    };
+    let entropy: f64 = counts.iter().map(term).sum();
+    if distinct < 2 {
+        0.0
+    } else {
+        (entropy / real(distinct).log2()).min(1.0)
+    }
+}
+
+/// The most triples that are compared each with each, which for so few is quicker than a table.
+const FEW: usize = 64;
+
+/// How many triples of words occur more than once, counted as often as they occur; `None` of many.
+fn repeated_triples(words: &[u32]) -> Option<usize> {
+    let mut triples = [0_u32; FEW];
+    let count = words.len().saturating_sub(2);
+    let triples = triples.get_mut(..count)?;
+    for (triple, words) in triples.iter_mut().zip(words.windows(3)) {
+        // So few words have numbers below 2^10.
+        *triple = words.iter().fold(0, |all, word| all << 10 | word);
+    }
+    let triples = &*triples;
+    let equal = |one: &u32| triples.iter().filter(|other| one == *other).count();
+    Some(triples.iter().filter(|one| equal(one) > 1).count())
 }
 
 impl Metric for ConversationDegeneration {
     fn name(&self) -> &str {
-        "conversation_degeneration_metric"
+        NAME
     }
 
     fn lower_is_better(&self) -> bool {
@@ -120,15 +158,11 @@ impl Metric for ConversationDegeneration {
         let mut previous = Numbering::new();
         for answer in &answers {
             let mut own = Numbering::new();
-            let words = words::word_runs(answer).map(|word| own.number(word));
-            let words: Vec<u32> = words.collect();
+            let mut words = Vec::with_capacity(answer.len() / 4);
+            words.extend(words::word_runs(answer).map(|word| own.number(word)));
             let (repeats, monotony) = self.sameness(words, own.len());
-            let text = answer.as_bytes();
-            let gives_up = self
-                .phrases
-                .iter()
-                .any(|phrase| phrase.find(text).is_some());
-            let common = own.words().filter(|word| previous.contains(word)).count();
+            let gives_up = self.phrases.any_in(answer);
+            let common = own.common(&previous);
             let union = own.len() + previous.len() - common;
             let overlap = if common == 0 {
                 0.0
@@ -142,13 +176,28 @@ impl Metric for ConversationDegeneration {
             }
         }
         let reason = format!("worst of {} answers", answers.len());
-        Ok(Score::new(self.name(), worst.min(1.0)).because(reason))
+        Ok(Score::fixed(NAME, worst.min(1.0)).because(reason))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn few_triples_are_counted_as_many_are(words in prop::collection::vec(0_u32..4, 0..70)) {
+            let mut grams = Ngrams::numbered(vec![words.clone()], 4);
+            grams.advance();
+            grams.advance();
+            let expected: usize = grams.counts(0).iter().filter(|count| **count > 1).sum();
+            match repeated_triples(&words) {
+                Some(repeated) => prop_assert_eq!(repeated, expected),
+                None => prop_assert!(words.len() > FEW + 2),
+            }
+        }
+    }
 
     #[test]
     fn a_wordless_answer_does_not_hide_a_loop() {

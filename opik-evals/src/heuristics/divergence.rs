@@ -7,6 +7,10 @@ use super::numbering::Numbering;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
 
+const JS_NAME: &str = "js_divergence_metric";
+const JS_DISTANCE_NAME: &str = "js_distance_metric";
+const KL_NAME: &str = "kl_divergence_metric";
+
 /// The shares that each word has in output and reference. Words are those of `lower().split()`.
 fn shares(case: &Case) -> Result<Vec<(f64, f64)>, MetricError> {
     let (output, reference) = (case.text("output")?, case.text("reference")?);
@@ -94,12 +98,12 @@ impl JsDivergence {
 
 impl Metric for JsDivergence {
     fn name(&self) -> &str {
-        "js_divergence_metric"
+        JS_NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let value = (1.0 - self.divergence(case)?).clamp(0.0, 1.0);
-        Ok(Score::new(self.name(), value))
+        Ok(Score::fixed(JS_NAME, value))
     }
 }
 
@@ -128,7 +132,7 @@ impl JsDistance {
 
 impl Metric for JsDistance {
     fn name(&self) -> &str {
-        "js_distance_metric"
+        JS_DISTANCE_NAME
     }
 
     fn lower_is_better(&self) -> bool {
@@ -136,7 +140,7 @@ impl Metric for JsDistance {
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
-        Ok(Score::new(self.name(), self.0.divergence(case)?))
+        Ok(Score::fixed(JS_DISTANCE_NAME, self.0.divergence(case)?))
     }
 }
 
@@ -217,6 +221,7 @@ impl KlDivergence {
 
     fn sum(&self, shares: impl Iterator<Item = (f64, f64)>) -> Result<f64, MetricError> {
         let mut sum = 0.0;
+        let (mut of_p, mut of_q) = (Logarithms::default(), Logarithms::default());
         for (p, q) in shares.filter(|(p, _)| *p > 0.0) {
             let (p, q) = (p + self.smoothing, q + self.smoothing);
             if q == 0.0 {
@@ -225,15 +230,39 @@ impl KlDivergence {
                 ));
             }
             // The quotient itself may overflow.
-            sum += p * (p.ln() - q.ln());
+            sum += p * (of_p.ln(p) - of_q.ln(q));
         }
         Ok(sum)
     }
 }
 
+/// Logarithms of numbers of which few are different. To look for one of a few takes less than to
+/// compute it.
+#[derive(Default)]
+struct Logarithms {
+    known: [(f64, f64); 4],
+    next: usize,
+}
+
+impl Logarithms {
+    /// The natural logarithm of a number above 0.
+    #[expect(clippy::float_cmp, reason = "the same number, not a close one")]
+    fn ln(&mut self, number: f64) -> f64 {
+        if let Some((_, known)) = self.known.iter().find(|(of, _)| *of == number) {
+            return *known;
+        }
+        let known = number.ln();
+        if let Some(place) = self.known.get_mut(self.next % 4) {
+            *place = (number, known);
+        }
+        self.next += 1;
+        known
+    }
+}
+
 impl Metric for KlDivergence {
     fn name(&self) -> &str {
-        "kl_divergence_metric"
+        KL_NAME
     }
 
     fn lower_is_better(&self) -> bool {
@@ -249,6 +278,6 @@ impl Metric for KlDivergence {
             Direction::ReferenceToOutput => back()?,
             Direction::Mean => 0.5 * (there()? + back()?),
         };
-        Ok(Score::new(self.name(), value))
+        Ok(Score::fixed(KL_NAME, value))
     }
 }

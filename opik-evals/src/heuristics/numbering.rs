@@ -5,8 +5,10 @@
 //! longer ones go by their hash and are then compared. The place in the table is the top of the
 //! product with a random odd number, so that no text can be made to crowd it.
 
-use foldhash::fast::RandomState;
 use std::hash::BuildHasher as _;
+use std::sync::LazyLock;
+
+use foldhash::fast::RandomState;
 
 /// Places of a new table, as a power of two.
 const BITS: u32 = 7;
@@ -17,26 +19,40 @@ pub(super) struct Numbering<'a> {
     /// The number of the word of a place plus 1; 0 is free. At most half of the places are taken.
     places: Vec<u32>,
     bits: u32,
+    random: &'static Random,
+}
+
+/// What the places of words depend on, the same for all tables of a process.
+struct Random {
     factor: u64,
     long: RandomState,
 }
 
 impl<'a> Numbering<'a> {
     pub(super) fn new() -> Self {
-        let long = RandomState::default();
+        static RANDOM: LazyLock<Random> = LazyLock::new(|| {
+            let long = RandomState::default();
+            Random {
+                factor: long.hash_one(0_u64) | 1,
+                long,
+            }
+        });
         Self {
             words: Vec::with_capacity(32),
             places: vec![0; 1 << BITS],
             bits: BITS,
-            factor: long.hash_one(0_u64) | 1,
-            long,
+            random: &RANDOM,
         }
     }
 
     /// The number of a word, which is the next one when it is new.
     pub(super) fn number(&mut self, word: &'a str) -> u32 {
-        let key = self.key(word);
-        let place = match self.find(key, word) {
+        self.number_of(self.key(word), word)
+    }
+
+    /// The number of a word with its [`key`](Self::key).
+    pub(super) fn number_of(&mut self, key: u64, word: &'a str) -> u32 {
+        let place = match self.look(key, word) {
             Ok(number) => return number,
             Err(place) => place,
         };
@@ -52,9 +68,10 @@ impl<'a> Numbering<'a> {
         number
     }
 
-    /// Whether a word has a number.
-    pub(super) fn contains(&self, word: &str) -> bool {
-        self.find(self.key(word), word).is_ok()
+    /// The number of a word that has one, by its [`key`](Self::key).
+    pub(super) fn find(&self, key: u64, word: &str) -> Option<usize> {
+        let found = self.look(key, word).ok()?;
+        usize::try_from(found).ok()
     }
 
     /// How many different words there are.
@@ -62,32 +79,34 @@ impl<'a> Numbering<'a> {
         self.words.len()
     }
 
-    /// The different words, by number.
-    pub(super) fn words(&self) -> impl Iterator<Item = &'a str> {
-        self.words.iter().map(|(_, word)| *word)
+    /// How many different words two texts have in common.
+    pub(super) fn common(&self, other: &Numbering<'_>) -> usize {
+        let own = self.words.iter();
+        own.filter(|(key, word)| other.look(*key, word).is_ok())
+            .count()
     }
 
     /// What tells words of the same length apart, exactly up to eight bytes.
-    fn key(&self, word: &str) -> u64 {
+    pub(super) fn key(&self, word: &str) -> u64 {
         let bytes = word.as_bytes();
         if bytes.len() > 8 {
-            return self.long.hash_one(bytes);
+            return self.random.long.hash_one(bytes);
         }
         if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             let (head, tail) = (u32::from_le_bytes(*head), u32::from_le_bytes(*tail));
             return u64::from(head) | u64::from(tail) << 32;
         }
-        bytes
-            .iter()
-            .fold(0, |key, byte| key << 8 | u64::from(*byte))
+        // Of up to three bytes the first, the middle and the last are all.
+        let byte = |at: usize| u64::from(bytes.get(at).copied().unwrap_or_default());
+        byte(0) | byte(bytes.len() / 2) << 8 | byte(bytes.len().saturating_sub(1)) << 16
     }
 
     fn start(&self, key: u64) -> usize {
-        usize::try_from(key.wrapping_mul(self.factor) >> (64 - self.bits)).unwrap_or(0)
+        usize::try_from(key.wrapping_mul(self.random.factor) >> (64 - self.bits)).unwrap_or(0)
     }
 
     /// The number of a word, or the free place for it.
-    fn find(&self, key: u64, word: &str) -> Result<u32, usize> {
+    fn look(&self, key: u64, word: &str) -> Result<u32, usize> {
         let mask = self.places.len() - 1;
         let mut place = self.start(key);
         while let Some(next) = self
@@ -127,7 +146,7 @@ impl<'a> Numbering<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     proptest! {
         /// Against a map. Few letters make words that share beginnings, ends and keys.
@@ -143,12 +162,18 @@ mod tests {
                 prop_assert_eq!(numbering.number(word), expected);
             }
             prop_assert_eq!(numbering.len(), map.len());
-            for (number, word) in (0..).zip(numbering.words()) {
-                prop_assert_eq!(map.get(word), Some(&number));
-            }
             for word in words.iter().chain(&others) {
-                prop_assert_eq!(numbering.contains(word), map.contains_key(word.as_str()));
+                let expected = map.get(word.as_str()).map(|number| *number as usize);
+                prop_assert_eq!(numbering.find(numbering.key(word), word), expected);
             }
+            let mut second = Numbering::new();
+            for word in &others {
+                second.number(word);
+            }
+            let different: HashSet<&String> = others.iter().collect();
+            let common = different.iter().filter(|word| map.contains_key(word.as_str())).count();
+            prop_assert_eq!(numbering.common(&second), common);
+            prop_assert_eq!(second.common(&numbering), common);
         }
     }
 }

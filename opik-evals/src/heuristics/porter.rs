@@ -5,6 +5,8 @@
 //! consonant, `alli` before the other rules of step 2, `fulli`, `logi`, and a stem of vowel and
 //! consonant that ends like consonant, vowel, consonant.
 
+use std::borrow::Cow;
+
 /// The stem of a word in lower case. Letters other than a to z are consonants.
 pub(super) fn stem(word: &str) -> String {
     if let Some(stem) = irregular(word) {
@@ -16,12 +18,14 @@ pub(super) fn stem(word: &str) -> String {
     let word = plural(word);
     let word = past(&word);
     let word = match word.strip_suffix('y') {
-        Some(stem) if stem.chars().nth(1).is_some() && ends_consonant(stem) => format!("{stem}i"),
+        Some(stem) if stem.chars().nth(1).is_some() && ends_consonant(stem) => {
+            Cow::Owned(format!("{stem}i"))
+        }
         _ => word,
     };
     let word = derived(word);
-    let word = rules(&word, STEP_3, 0);
-    let word = step_4(&word);
+    let word = rules(word, STEP_3, 0);
+    let word = step_4(word);
     let word = match word.strip_suffix('e') {
         Some(stem) if measure(stem) > 1 || (measure(stem) == 1 && !ends_cvc(stem)) => stem,
         _ => &word,
@@ -87,45 +91,46 @@ fn ends_double_consonant(word: &str) -> bool {
 }
 
 fn ends_cvc(word: &str) -> bool {
-    let kinds: Vec<bool> = consonants(word).collect();
-    match kinds.as_slice() {
-        [false, true] => true,
-        [.., true, false, true] => !word.ends_with(['w', 'x', 'y']),
+    // The last three kinds, the last one first, and how many letters there are.
+    let mut last = [false; 3];
+    let mut count = 0;
+    for kind in consonants(word) {
+        last = [kind, last[0], last[1]];
+        count += 1;
+    }
+    match (count, last) {
+        (2, [true, false, _]) => true,
+        (3.., [true, false, true]) => !word.ends_with(['w', 'x', 'y']),
         _ => false,
     }
 }
 
 /// Step 1a.
-fn plural(word: &str) -> String {
+fn plural(word: &str) -> Cow<'_, str> {
     if let Some(stem) = word.strip_suffix("ies") {
-        return format!(
-            "{stem}{}",
-            if word.chars().count() == 4 { "ie" } else { "i" }
-        );
+        let end = if word.chars().count() == 4 { "ie" } else { "i" };
+        return Cow::Owned(format!("{stem}{end}"));
     }
     if word.ends_with("ss") {
-        return word.to_owned();
+        return Cow::Borrowed(word);
     }
-    match (word.strip_suffix("sses"), word.strip_suffix('s')) {
-        (Some(stem), _) => format!("{stem}ss"),
-        (None, Some(stem)) => stem.to_owned(),
-        (None, None) => word.to_owned(),
+    if word.ends_with("sses") {
+        return Cow::Borrowed(word.strip_suffix("es").unwrap_or(word));
     }
+    Cow::Borrowed(word.strip_suffix('s').unwrap_or(word))
 }
 
 /// Step 1b.
-fn past(word: &str) -> String {
+fn past(word: &str) -> Cow<'_, str> {
     if let Some(stem) = word.strip_suffix("ied") {
-        return format!(
-            "{stem}{}",
-            if word.chars().count() == 4 { "ie" } else { "i" }
-        );
+        let end = if word.chars().count() == 4 { "ie" } else { "i" };
+        return Cow::Owned(format!("{stem}{end}"));
     }
     if let Some(stem) = word.strip_suffix("eed") {
         return if measure(stem) > 0 {
-            format!("{stem}ee")
+            Cow::Owned(format!("{stem}ee"))
         } else {
-            word.to_owned()
+            Cow::Borrowed(word)
         };
     }
     let stem = word
@@ -133,35 +138,34 @@ fn past(word: &str) -> String {
         .or_else(|| word.strip_suffix("ing"))
         .filter(|stem| has_vowel(stem));
     let Some(stem) = stem else {
-        return word.to_owned();
+        return Cow::Borrowed(word);
     };
     if stem.ends_with("at") || stem.ends_with("bl") || stem.ends_with("iz") {
-        return format!("{stem}e");
+        return Cow::Owned(format!("{stem}e"));
     }
     if ends_double_consonant(stem) {
-        let mut single = stem.to_owned();
+        let mut single = stem.chars();
         if !stem.ends_with(['l', 's', 'z']) {
-            single.pop();
+            single.next_back();
         }
-        return single;
+        return Cow::Borrowed(single.as_str());
     }
     if measure(stem) == 1 && ends_cvc(stem) {
-        return format!("{stem}e");
+        return Cow::Owned(format!("{stem}e"));
     }
-    stem.to_owned()
+    Cow::Borrowed(stem)
 }
 
 /// Step 2, where `alli` becomes `al` first.
-fn derived(mut word: String) -> String {
+fn derived(mut word: Cow<'_, str>) -> Cow<'_, str> {
     while let Some(stem) = word.strip_suffix("alli").filter(|stem| measure(stem) > 0) {
-        word = format!("{stem}al");
+        word = Cow::Owned(format!("{stem}al"));
     }
-    let word = word.as_str();
-    let ruled = rules(word, STEP_2, 0);
-    // The l of `logi` belongs to the stem.
-    match (ruled == word, word.strip_suffix("ogi")) {
-        (true, Some(stem)) if stem.ends_with('l') && measure(stem) > 0 => format!("{stem}og"),
-        _ => ruled,
+    // The l of `logi` belongs to the stem. No rule has an ending of `ogi`.
+    match word.strip_suffix("ogi") {
+        Some(stem) if stem.ends_with('l') && measure(stem) > 0 => Cow::Owned(format!("{stem}og")),
+        Some(_) => word,
+        None => rules(word, STEP_2, 0),
     }
 }
 
@@ -221,20 +225,22 @@ const STEP_4: &[(&str, &str)] = &[
 ];
 
 /// The first ending that fits decides; it goes when more than `least` vowel-consonant pairs stay.
-fn rules(word: &str, rules: &[(&str, &str)], least: usize) -> String {
+fn rules<'a>(word: Cow<'a, str>, rules: &[(&str, &str)], least: usize) -> Cow<'a, str> {
     let fitting = rules
         .iter()
         .find_map(|(ending, instead)| Some((word.strip_suffix(ending)?, instead)));
     match fitting {
-        Some((stem, instead)) if measure(stem) > least => format!("{stem}{instead}"),
-        _ => word.to_owned(),
+        Some((stem, instead)) if measure(stem) > least => Cow::Owned(format!("{stem}{instead}")),
+        _ => word,
     }
 }
 
-fn step_4(word: &str) -> String {
+fn step_4(word: Cow<'_, str>) -> Cow<'_, str> {
     match word.strip_suffix("ion") {
-        Some(stem) if measure(stem) > 1 && stem.ends_with(['s', 't']) => stem.to_owned(),
-        Some(_) => word.to_owned(),
+        Some(stem) if measure(stem) > 1 && stem.ends_with(['s', 't']) => {
+            Cow::Owned(stem.to_owned())
+        }
+        Some(_) => word,
         None => rules(word, STEP_4, 1),
     }
 }

@@ -1,9 +1,12 @@
 //! Readability by Flesch's formulas (Flesch 1948, Kincaid et al. 1975), as `textstat` 0.7.13 counts.
 
+mod ascii;
 mod syllables;
 
 use super::words::{is_blank, is_letter_or_number, is_space};
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "readability_metric";
 
 /// How easily English text is read: Flesch's reading ease from 0 to 100, divided by 100 and cut off at
 /// both ends. High is easy.
@@ -51,7 +54,7 @@ impl Readability {
 
 impl Metric for Readability {
     fn name(&self) -> &str {
-        "readability_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
@@ -70,10 +73,10 @@ impl Metric for Readability {
                 && self.most.is_none_or(|most| grade <= most);
             let value = f64::from(u8::from(within));
             let reason = format!("Flesch-Kincaid grade {grade:.2}");
-            return Ok(Score::new(self.name(), value).because(reason));
+            return Ok(Score::fixed(NAME, value).because(reason));
         }
         let reason = format!("Flesch reading ease {ease:.2}, Flesch-Kincaid grade {grade:.2}");
-        Ok(Score::new(self.name(), ease.clamp(0.0, 100.0) / 100.0).because(reason))
+        Ok(Score::fixed(NAME, ease.clamp(0.0, 100.0) / 100.0).because(reason))
     }
 }
 
@@ -87,6 +90,14 @@ struct Counts {
 
 impl Counts {
     fn of(text: &str) -> Self {
+        if text.is_ascii() {
+            return ascii::counts(text);
+        }
+        Self::of_letters(text)
+    }
+
+    /// The counts of any text, letter by letter.
+    fn of_letters(text: &str) -> Self {
         let mut counts = Self {
             sentences: sentences(text),
             words: 0,

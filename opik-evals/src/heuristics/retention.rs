@@ -1,10 +1,15 @@
 //! Whether the last answer still knows what the user said.
 
+use std::sync::LazyLock;
+
 use super::conversation::messages;
 use super::ngrams::real;
 use super::numbering::Numbering;
+use super::word_map::WordMap;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "knowledge_retention_metric";
 
 /// The share of the words of the user's first five statements that the last answer holds, from 0
 /// to 1.
@@ -22,15 +27,19 @@ pub struct KnowledgeRetention {
 /// The fewest letters of a word that counts.
 const MIN_LETTERS: usize = 4;
 
-const STOP_WORDS: [&str; 14] = [
-    "about", "could", "from", "have", "name", "number", "should", "that", "the", "there", "this",
-    "which", "with", "would",
-];
+static STOP_WORDS: LazyLock<WordMap<()>> = LazyLock::new(|| {
+    WordMap::of(&[
+        "about", "could", "from", "have", "name", "number", "should", "that", "the", "there",
+        "this", "which", "with", "would",
+    ])
+});
 
-const ASKING: [&str; 19] = [
-    "allow", "can", "could", "explain", "give", "help", "let", "may", "might", "need", "please",
-    "provide", "request", "shall", "should", "show", "tell", "want", "would",
-];
+static ASKING: LazyLock<WordMap<()>> = LazyLock::new(|| {
+    WordMap::of(&[
+        "allow", "can", "could", "explain", "give", "help", "let", "may", "might", "need",
+        "please", "provide", "request", "shall", "should", "show", "tell", "want", "would",
+    ])
+});
 
 impl Default for KnowledgeRetention {
     fn default() -> Self {
@@ -59,27 +68,26 @@ fn statement(text: &str) -> Option<String> {
         return None;
     }
     let bare = words::bare(text);
-    let asks = words::split(&bare).any(|word| ASKING.binary_search(&word).is_ok());
+    let asks = words::split(&bare).any(|word| ASKING.contains(word));
     (!asks).then_some(bare)
 }
 
 /// The words of a bare text that count.
 fn terms(bare: &str) -> impl Iterator<Item = &str> {
-    words::split(bare).filter(|word| {
-        word.chars().nth(MIN_LETTERS - 1).is_some() && STOP_WORDS.binary_search(word).is_err()
-    })
+    words::split(bare)
+        .filter(|word| word.chars().nth(MIN_LETTERS - 1).is_some() && !STOP_WORDS.contains(word))
 }
 
 impl Metric for KnowledgeRetention {
     fn name(&self) -> &str {
-        "knowledge_retention_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let messages = messages(case)?;
         let answer = messages.iter().rfind(|(role, _)| *role == "assistant");
         let Some((_, answer)) = answer else {
-            return Ok(Score::new(self.name(), 0.0).because("no answer"));
+            return Ok(Score::fixed(NAME, 0.0).because("no answer"));
         };
         let statements: Vec<String> = messages
             .iter()
@@ -92,15 +100,15 @@ impl Metric for KnowledgeRetention {
             facts.number(term);
         }
         if facts.len() == 0 {
-            return Ok(Score::new(self.name(), 1.0).because("nothing to retain"));
+            return Ok(Score::fixed(NAME, 1.0).because("nothing to retain"));
         }
         let answer = words::bare(answer);
         let mut held = Numbering::new();
         for term in terms(&answer) {
             held.number(term);
         }
-        let known = facts.words().filter(|word| held.contains(word)).count();
+        let known = facts.common(&held);
         let reason = format!("{known} of {} words", facts.len());
-        Ok(Score::new(self.name(), real(known) / real(facts.len())).because(reason))
+        Ok(Score::fixed(NAME, real(known) / real(facts.len())).because(reason))
     }
 }

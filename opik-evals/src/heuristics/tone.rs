@@ -1,11 +1,12 @@
 //! Whether a text keeps a friendly tone.
 
-use foldhash::HashSet;
-use memchr::memmem::Finder;
-
 use super::ngrams::real;
+use super::phrases::Phrases;
+use super::word_map::WordMap;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
+
+const NAME: &str = "tone_metric";
 
 /// 1 when a text keeps four rules of tone, else 0.
 ///
@@ -21,9 +22,9 @@ pub struct Tone {
     min_sentiment: f64,
     max_capitals: f64,
     max_exclamations: usize,
-    positive: HashSet<String>,
-    negative: HashSet<String>,
-    forbidden: Vec<Finder<'static>>,
+    /// Words of positive and of negative sentiment; a word may be both.
+    sentiment: WordMap<Sentiment>,
+    forbidden: Phrases,
 }
 
 const POSITIVE: &str = "appreciate assist excellent glad great happy helpful please support thank \
@@ -43,15 +44,18 @@ impl Default for Tone {
             min_sentiment: -0.2,
             max_capitals: 0.3,
             max_exclamations: 3,
-            positive: lower(POSITIVE.split(' ')).collect(),
-            negative: lower(NEGATIVE.split(' ')).collect(),
-            forbidden: FORBIDDEN.map(Finder::new).into(),
+            sentiment: WordMap::default(),
+            forbidden: Phrases::new(FORBIDDEN),
         }
+        .positive(POSITIVE.split(' '))
+        .negative(NEGATIVE.split(' '))
     }
 }
 
-fn lower<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> impl Iterator<Item = String> {
-    words.into_iter().map(|word| word.as_ref().to_lowercase())
+#[derive(Debug, Clone, Default)]
+struct Sentiment {
+    positive: bool,
+    negative: bool,
 }
 
 impl Tone {
@@ -84,34 +88,48 @@ impl Tone {
 
     /// Words of positive sentiment, instead of the default ones.
     #[must_use]
-    pub fn positive<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
-        self.positive = lower(words).collect();
-        self
+    pub fn positive<S: AsRef<str>>(self, words: impl IntoIterator<Item = S>) -> Self {
+        self.rate(words, |sentiment| &mut sentiment.positive)
     }
 
     /// Words of negative sentiment, instead of the default ones.
     #[must_use]
-    pub fn negative<S: AsRef<str>>(mut self, words: impl IntoIterator<Item = S>) -> Self {
-        self.negative = lower(words).collect();
-        self
+    pub fn negative<S: AsRef<str>>(self, words: impl IntoIterator<Item = S>) -> Self {
+        self.rate(words, |sentiment| &mut sentiment.negative)
     }
 
     /// Phrases that must not occur, instead of the default ones.
     #[must_use]
     pub fn forbidden<S: AsRef<str>>(mut self, phrases: impl IntoIterator<Item = S>) -> Self {
-        self.forbidden = lower(phrases)
-            .map(|phrase| Finder::new(&phrase).into_owned())
-            .collect();
+        self.forbidden = Phrases::new(phrases);
+        self
+    }
+
+    /// These words, instead of those before, have one of the sentiments.
+    fn rate<S: AsRef<str>>(
+        mut self,
+        words: impl IntoIterator<Item = S>,
+        which: fn(&mut Sentiment) -> &mut bool,
+    ) -> Self {
+        self.sentiment.retain(|sentiment| {
+            *which(sentiment) = false;
+            sentiment.positive || sentiment.negative
+        });
+        for word in words {
+            *which(self.sentiment.entry(word.as_ref().to_lowercase())) = true;
+        }
         self
     }
 
     /// The sentiment of a text in lower case; `None` without words.
-    fn sentiment(&self, text: &str) -> Option<f64> {
+    fn sentiment_of(&self, text: &str) -> Option<f64> {
         let (mut words, mut positive, mut negative) = (0_usize, 0, 0);
         for word in words::word_runs(text) {
             words += 1;
-            positive += usize::from(self.positive.contains(word));
-            negative += usize::from(self.negative.contains(word));
+            if let Some(sentiment) = self.sentiment.get(word) {
+                positive += usize::from(sentiment.positive);
+                negative += usize::from(sentiment.negative);
+            }
         }
         let (positive, negative) = (real(positive), real(negative));
         if words == 0 {
@@ -126,14 +144,14 @@ impl Tone {
 
 impl Metric for Tone {
     fn name(&self) -> &str {
-        "tone_metric"
+        NAME
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let output = case.text("output")?;
         words::not_blank(output, "output")?;
         let text = words::lower(output);
-        let Some(sentiment) = self.sentiment(&text) else {
+        let Some(sentiment) = self.sentiment_of(&text) else {
             return Err(MetricError::input("the output has no words"));
         };
         let (letters, capitals) = words::letters(output);
@@ -152,11 +170,10 @@ impl Metric for Tone {
         if memchr::memchr_iter(b'!', output.as_bytes()).count() > self.max_exclamations {
             broken.push("too many exclamation marks");
         }
-        let text = text.as_bytes();
-        if (self.forbidden.iter()).any(|phrase| phrase.find(text).is_some()) {
+        if self.forbidden.any_in(&text) {
             broken.push("a forbidden phrase");
         }
-        let score = Score::new(self.name(), f64::from(u8::from(broken.is_empty())));
+        let score = Score::fixed(NAME, f64::from(u8::from(broken.is_empty())));
         Ok(if broken.is_empty() {
             score
         } else {

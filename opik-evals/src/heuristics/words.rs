@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::runs;
 use crate::MetricError;
 
 /// Python's `str.isspace`: Unicode white space and the four separators of ASCII.
@@ -45,10 +46,31 @@ fn parts(
     })
 }
 
+/// Words of a text that is ASCII, or is not.
+enum Either<A, B> {
+    Ascii(A),
+    Other(B),
+}
+
+impl<'a, A: Iterator<Item = &'a str>, B: Iterator<Item = &'a str>> Iterator for Either<A, B> {
+    type Item = &'a str;
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a str> {
+        match self {
+            Self::Ascii(words) => words.next(),
+            Self::Other(words) => words.next(),
+        }
+    }
+}
+
 /// `str.split()`.
 pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
+    if text.is_ascii() {
+        return Either::Ascii(runs::between_spaces(text));
+    }
     let ascii = |byte| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ');
-    parts(text, ascii, is_space)
+    Either::Other(parts(text, ascii, is_space))
 }
 
 /// An error when a text is blank.
@@ -77,8 +99,11 @@ fn pattern(source: &str) -> Option<Regex> {
 /// The words of `\w+`: letters, numbers and `_`. Python counts no combining marks, unlike `\w` of
 /// the `regex` crate.
 pub(super) fn word_runs(text: &str) -> impl Iterator<Item = &str> {
+    if text.is_ascii() {
+        return Either::Ascii(runs::words(text));
+    }
     let ascii = |byte: u8| !(byte == b'_' || byte.is_ascii_alphanumeric());
-    parts(text, ascii, |c| !is_letter_or_number(c))
+    Either::Other(parts(text, ascii, |c| !is_letter_or_number(c)))
 }
 
 /// `str.lower()`.
@@ -101,10 +126,10 @@ pub(super) fn is_letter_or_number(c: char) -> bool {
 /// How many letters there are, and how many of them are capitals.
 pub(super) fn letters(text: &str) -> (usize, usize) {
     if text.is_ascii() {
-        let count = |test: fn(&u8) -> bool| text.bytes().filter(test).count();
+        let text = text.as_bytes();
         return (
-            count(u8::is_ascii_alphabetic),
-            count(u8::is_ascii_uppercase),
+            runs::count(text, runs::letters),
+            runs::count(text, runs::capitals),
         );
     }
     static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\p{L}"));
@@ -136,20 +161,34 @@ pub(super) fn plain(text: &str) -> String {
     plain
 }
 
-/// [`plain`] text without punctuation and pictures.
+/// [`plain`] text without punctuation and pictures, but with any white space as long as it is.
 pub(super) fn bare(text: &str) -> String {
+    if text.is_ascii() {
+        return bare_ascii(text);
+    }
     static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         pattern(r"[\p{So}\p{Sk}!-/:-@\[-`{-~\u{2010}-\u{2015}\u{2018}-\u{2027}\u{2030}-\u{2043}]")
     });
-    let mut text = plain(text);
-    if text.is_ascii() {
-        text.retain(|c| !c.is_ascii_punctuation());
-        return text;
-    }
+    let text = plain(text);
     match MARKS.as_ref() {
         Some(marks) => marks.replace_all(&text, "").into_owned(),
         None => text,
     }
+}
+
+fn bare_ascii(text: &str) -> String {
+    let mut bare = vec![0; text.len()];
+    let mut length = 0;
+    for byte in text.bytes() {
+        // Written in any case, and written over when it does not count: no branch.
+        if let Some(place) = bare.get_mut(length) {
+            *place = byte.to_ascii_lowercase();
+        }
+        length += usize::from(!byte.is_ascii_punctuation());
+    }
+    bare.truncate(length);
+    // It is ASCII.
+    String::from_utf8(bare).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -165,6 +204,13 @@ mod tests {
             let between = |c: char| !(c == '_' || is_letter_or_number(c));
             let runs: Vec<_> = text.split(between).filter(|run| !run.is_empty()).collect();
             prop_assert_eq!(word_runs(&text).collect::<Vec<_>>(), runs);
+            // What `bare` leaves of a text is read word by word.
+            let mut without = plain(&text);
+            without.retain(|c| !c.is_ascii_punctuation());
+            if text.is_ascii() {
+                let bare = bare(&text);
+                prop_assert_eq!(split(&bare).collect::<Vec<_>>(), split(&without).collect::<Vec<_>>());
+            }
         }
     }
 

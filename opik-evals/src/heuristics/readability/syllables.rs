@@ -16,7 +16,7 @@ use flate2::read::GzDecoder;
 /// No hyphen stands this close to either end of a word.
 const EDGE: usize = 2;
 
-/// Words whose parts a thread remembers; few texts have more different ones.
+/// Words whose syllables a thread remembers; few texts have more different ones.
 const REMEMBERED: usize = 10_000;
 /// The longest word that is remembered, in bytes.
 const SHORT: usize = 40;
@@ -29,14 +29,12 @@ thread_local! {
 pub(super) fn of(word: &str) -> usize {
     static KNOWN: LazyLock<Known> = LazyLock::new(Known::read);
     static PATTERNS: LazyLock<Patterns> = LazyLock::new(Patterns::read);
-    if let Some(count) = KNOWN.0.get(word) {
-        return usize::from(*count);
-    }
     SEEN.with_borrow_mut(|seen| {
         if let Some(count) = seen.get(word) {
             return *count;
         }
-        let count = PATTERNS.parts(word);
+        let known = KNOWN.0.get(word).copied();
+        let count = known.map_or_else(|| PATTERNS.parts(word), usize::from);
         if seen.len() < REMEMBERED && word.len() <= SHORT {
             seen.insert(word.into(), count);
         }
