@@ -136,16 +136,28 @@ fn write_float(out: &mut String, number: f64) {
     }
 }
 
+/// The first byte that is escaped in JSON, and where it is. Most texts have none, which chunks of
+/// bytes tell at once.
+fn escaped(text: &[u8]) -> Option<(usize, u8)> {
+    const CHUNK: usize = 32;
+    let is_escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    let plain = |chunk: &&[u8; CHUNK]| {
+        !chunk
+            .iter()
+            .fold(false, |any, byte| any | is_escaped(*byte))
+    };
+    let chunks = text.as_chunks::<CHUNK>().0;
+    let from = chunks.iter().take_while(plain).count() * CHUNK;
+    let rest = text.iter().copied().enumerate().skip(from);
+    rest.into_iter().find(|(_, byte)| is_escaped(*byte))
+}
+
 /// A text as JSON.
 fn write_quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // All that is escaped is one byte long.
-    while let Some((at, byte)) = rest
-        .bytes()
-        .enumerate()
-        .find(|(_, byte)| *byte < 0x20 || matches!(byte, b'"' | b'\\'))
-    {
+    while let Some((at, byte)) = escaped(rest.as_bytes()) {
         out.push_str(rest.get(..at).unwrap_or_default());
         match byte {
             b'"' => out.push_str("\\\""),

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::Raised;
 use crate::dataset::{Lexicon, Node, Severity};
+use crate::heuristics::runs;
 
 /// A word that Vyasa's tone guard found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct VyasaTerms {
     terms: Vec<Vec<char>>,
     /// Which terms begin with a character, in order.
     starts: foldhash::HashMap<char, Vec<usize>>,
+    /// A bit for each of those that is ASCII.
+    ascii_starts: u128,
     severities: HashMap<String, Severity>,
     suggestions: HashMap<String, Option<String>>,
     /// There are terms, and all of them are blank.
@@ -84,7 +87,10 @@ impl VyasaTerms {
                 starts.entry(same(*first)).or_default().push(index);
             }
         }
+        let ascii_starts = (starts.keys().filter(|c| c.is_ascii()))
+            .fold(0_u128, |bits, c| bits | 1 << u32::from(*c));
         Ok(Self {
+            ascii_starts,
             blank: any && terms.is_empty(),
             terms,
             starts,
@@ -134,44 +140,79 @@ pub fn scan_text(terms: &VyasaTerms, text: &str) -> Result<Vec<VyasaToneFlag>, R
     if terms.terms.is_empty() {
         return Ok(found);
     }
+    if text.is_ascii() {
+        scan_ascii(terms, text, &mut found);
+    } else {
+        scan_letters(terms, text, &mut found);
+    }
+    Ok(found)
+}
+
+/// Any text, letter by letter.
+fn scan_letters(terms: &VyasaTerms, text: &str, found: &mut Vec<VyasaToneFlag>) {
     let text: Vec<char> = text.chars().collect();
     let mut at = 0;
-    while let Some(first) = text.get(at) {
+    while at < text.len() {
         // Borders are fewer than letters that a term begins with, and quicker to see.
-        let hit = Some(first)
-            .filter(|_| is_border(&text, at))
-            .and_then(|first| terms.starts.get(&same(lower(*first))))
-            .and_then(|starts| {
-                starts.iter().find_map(|index| {
-                    let term = terms.terms.get(*index)?;
-                    let end = at + term.len();
-                    let part = text.get(at..end)?;
-                    let equal = part
-                        .iter()
-                        .zip(term)
-                        .all(|(a, b)| same(lower(*a)) == same(*b));
-                    (equal && is_border(&text, end)).then_some(end)
-                })
-            });
-        let Some(end) = hit else {
+        let end = Some(at)
+            .filter(|at| is_border(&text, *at))
+            .and_then(|at| terms.end_at(&text, at, |c| *c));
+        let Some(end) = end else {
             at += 1;
             continue;
         };
-        let word: String = text.get(at..end).unwrap_or_default().iter().collect();
-        let key = word.to_lowercase();
-        found.push(VyasaToneFlag {
-            severity: terms
-                .severities
-                .get(&key)
-                .copied()
-                .unwrap_or(Severity::Soft),
-            suggestion: terms.suggestions.get(&key).cloned().flatten(),
-            location: at,
-            word,
-        });
+        let word = text.get(at..end).unwrap_or_default().iter().collect();
+        found.push(terms.flag(word, at));
         at = end;
     }
-    Ok(found)
+}
+
+/// A text of ASCII, from border to border.
+fn scan_ascii(terms: &VyasaTerms, text: &str, found: &mut Vec<VyasaToneFlag>) {
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    let mut runs = runs::words(text);
+    while let Some((start, end)) = runs.next_place() {
+        for at in [start, end] {
+            let begins = |byte: &u8| terms.ascii_starts >> byte.to_ascii_lowercase() & 1 == 1;
+            if at < done || !bytes.get(at).is_some_and(begins) {
+                continue;
+            }
+            let Some(end) = terms.end_at(bytes, at, |byte| char::from(*byte)) else {
+                continue;
+            };
+            let word = text.get(at..end).unwrap_or_default().to_owned();
+            found.push(terms.flag(word, at));
+            done = end;
+        }
+    }
+}
+
+impl VyasaTerms {
+    /// Where the first term of the list ends that begins at a place of a text.
+    fn end_at<T>(&self, text: &[T], at: usize, letter: impl Fn(&T) -> char) -> Option<usize> {
+        let starts = self.starts.get(&same(lower(letter(text.get(at)?))))?;
+        starts.iter().find_map(|index| {
+            let term = self.terms.get(*index)?;
+            let end = at + term.len();
+            let mut part = text.get(at..end)?.iter().zip(term);
+            let equal = part.all(|(a, b)| same(lower(letter(a))) == same(*b));
+            let word = |at: usize| text.get(at).is_some_and(|c| is_word(letter(c)));
+            // A border, as `is_border` has it.
+            (equal && word(end - 1) != word(end)).then_some(end)
+        })
+    }
+
+    fn flag(&self, word: String, location: usize) -> VyasaToneFlag {
+        let key = word.to_lowercase();
+        let severity = self.severities.get(&key).copied();
+        VyasaToneFlag {
+            severity: severity.unwrap_or(Severity::Soft),
+            suggestion: self.suggestions.get(&key).cloned().flatten(),
+            location,
+            word,
+        }
+    }
 }
 
 /// Python's `\b`: exactly one side is a word character.
@@ -236,4 +277,27 @@ fn same(c: char) -> char {
 /// Python's `str.strip`.
 fn strip(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against the way of any text, with terms that begin and end with anything.
+        #[test]
+        fn ascii_is_scanned_as_any_text(
+            hard in prop::collection::vec("[a-cı_' .-]{1,4}", 1..6),
+            text in "[a-cA-CiI_' .-]{0,90}",
+        ) {
+            let hard = hard.iter().map(|word| Node::from(word.as_str())).collect();
+            let config = Node::Object(vec![("hard_ban".to_owned(), Node::List(hard))]);
+            let terms = VyasaTerms::from_config(&config).unwrap();
+            let (mut fast, mut plain) = (Vec::new(), Vec::new());
+            scan_ascii(&terms, &text, &mut fast);
+            scan_letters(&terms, &text, &mut plain);
+            prop_assert_eq!(fast, plain);
+        }
+    }
 }
