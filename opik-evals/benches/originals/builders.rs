@@ -36,7 +36,8 @@ fn lexicon() -> Lexicon {
 }
 
 fn create(path: &Path) -> BufWriter<File> {
-    BufWriter::new(File::create(path).unwrap())
+    // As much as the files of the command line.
+    BufWriter::with_capacity(64 * 1024, File::create(path).unwrap())
 }
 
 fn tone(from: &Path, to: &Path) -> u64 {

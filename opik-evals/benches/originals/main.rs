@@ -95,9 +95,16 @@ fn metric(
             .map(|case| metric.score(black_box(case)).unwrap().value())
             .sum()
     };
+    // The system counts the time of the processor in milliseconds: the cheapest metrics score all
+    // records several times.
+    let (mut passes, mut spent) = (0_u32, 0.0);
     let began = Clock::now();
-    black_box(sum(records));
-    let ours = began.seconds() * 1e6 / records as f64;
+    while passes == 0 || (spent < 0.4 && records > 1_000) {
+        black_box(sum(records));
+        passes += 1;
+        spent = began.seconds();
+    }
+    let ours = spent * 1e6 / (records as f64 * f64::from(passes));
     let (theirs, remark) = match answer {
         Ok(answer) => {
             let done = answer["records"].as_u64().unwrap();

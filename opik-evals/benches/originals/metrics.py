@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 import time
+import zipfile
 
 os.environ["OPIK_TRACK_DISABLE"] = "true"
 # Progress and warnings of packages must not stand among the answers.
@@ -48,6 +49,17 @@ def make(name, params):
                 word, *phones = line.split("#")[0].split()
                 word, _, number = word.partition("(")
                 corpus.write(f"{word.upper()} {number.rstrip(')') or 1} {' '.join(phones)}\n")
+        nltk.data.path.insert(0, folder)
+    if name == "VADERSentiment":
+        # The lexicon in the layout of NLTK, whose own copy has to be downloaded.
+        import nltk
+        import vaderSentiment
+
+        folder = tempfile.mkdtemp()
+        os.makedirs(f"{folder}/sentiment/vader_lexicon")
+        lexicon = os.path.join(os.path.dirname(vaderSentiment.__file__), "vader_lexicon.txt")
+        with zipfile.ZipFile(f"{folder}/sentiment/vader_lexicon.zip", "w") as archive:
+            archive.write(lexicon, "vader_lexicon/vader_lexicon.txt")
         nltk.data.path.insert(0, folder)
     return getattr(metrics, name)(track=False, **params)
 
