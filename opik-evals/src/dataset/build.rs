@@ -17,6 +17,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::manifest::{Held, elements};
+use super::node::{Field, write_fields};
 use super::records::Records;
 use super::{DatasetError, Node};
 
@@ -24,10 +25,10 @@ use super::{DatasetError, Node};
 fn write_line(
     output: &mut dyn Write,
     line: &mut String,
-    record: &Node,
+    record: &[Field<'_>],
 ) -> Result<(), DatasetError> {
     line.clear();
-    record.write_json(line);
+    write_fields(line, record.iter().map(|(name, value)| (*name, &**value)));
     line.push('\n');
     output
         .write_all(line.as_bytes())
@@ -48,7 +49,7 @@ trait Make {
         element: &Node,
         origin: &super::manifest::Origin,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&Node) -> Result<(), DatasetError>,
+        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
     ) -> Result<Result<(), String>, DatasetError>;
 }
 

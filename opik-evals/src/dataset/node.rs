@@ -8,7 +8,17 @@ mod parse;
 mod print;
 
 pub use parse::NodeError;
+pub(crate) use print::write_fields;
+use std::borrow::Cow;
 use std::fmt;
+
+/// A field of a record that is written, whose value may lie in what was read.
+pub(crate) type Field<'a> = (&'static str, Cow<'a, Node>);
+
+/// A value of a record that lies in what was read; null where there is nothing.
+pub(crate) fn lent(value: Option<&Node>) -> Cow<'_, Node> {
+    value.map_or(Cow::Owned(Node::Null), Cow::Borrowed)
+}
 
 /// A JSON value that keeps the order of its keys and every digit of its whole numbers. `Debug`
 /// shows its kind, not its content.

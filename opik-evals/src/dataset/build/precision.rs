@@ -1,9 +1,11 @@
 //! Precision: which columns of a table have too many digits?
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use super::{BuildReport, Make, run};
 use crate::dataset::manifest::{Manifests, Origin};
+use crate::dataset::node::{Field, lent};
 use crate::dataset::precision::{ColumnIssue, PrecisionRule, check_table};
 use crate::dataset::records::Records;
 use crate::dataset::{DatasetError, Input, Node, ReadOptions};
@@ -157,13 +159,11 @@ impl Make for PrecisionBuilder {
         table: &Node,
         origin: &Origin,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&Node) -> Result<(), DatasetError>,
+        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
     ) -> Result<Result<(), String>, DatasetError> {
         let known = self.manifests.table(table, origin);
-        let origin = match known {
-            Some((other, _)) => origin.clone().or(other),
-            None => origin.clone(),
-        };
+        let merged = known.map(|(other, _)| origin.clone().or(other));
+        let origin = merged.as_ref().unwrap_or(origin);
         let entry = known.map(|(_, entry)| entry);
         let given = ["precision_flags", "flags"].iter().find_map(|name| {
             [Some(table), entry]
@@ -189,23 +189,22 @@ impl Make for PrecisionBuilder {
         };
         let mut put = |column: Option<&str>, issue: Option<&str>, count: u64| {
             let label = issue.unwrap_or(CLEAN);
-            let text = |text: Option<&str>| text.map_or(Node::Null, Node::from);
-            let fields = [
-                ("table_id", Node::from(table.get("table_id"))),
+            let text = |text: Option<&str>| Cow::Owned(text.map_or(Node::Null, Node::from));
+            let (rigor, node) = (origin.rigor_text(), Node::from(label));
+            write(&[
+                ("table_id", lent(table.get("table_id"))),
                 ("column", text(column)),
                 ("issue", text(issue)),
-                ("values", values(table, column)),
-                ("rigor_level", origin.rigor_text().as_str().into()),
-                ("job_id", Node::from(origin.job.as_ref())),
-                ("project_id", Node::from(origin.project.as_ref())),
-                ("label", label.into()),
-                ("count", Node::Int(count.to_string())),
-                ("source", source.into()),
-                ("expected_output", label.into()),
-            ];
-            let fields = fields.map(|(name, value)| (name.to_owned(), value));
-            write(&Node::Object(fields.into()))?;
-            report.add(label, origin.rigor_text(), column);
+                ("values", Cow::Owned(values(table, column))),
+                ("rigor_level", Cow::Owned(rigor.as_str().into())),
+                ("job_id", lent(origin.job.as_ref())),
+                ("project_id", lent(origin.project.as_ref())),
+                ("label", Cow::Borrowed(&node)),
+                ("count", Cow::Owned(Node::Int(count.to_string()))),
+                ("source", Cow::Owned(source.into())),
+                ("expected_output", Cow::Borrowed(&node)),
+            ])?;
+            report.add(label, rigor, column);
             Ok::<(), DatasetError>(())
         };
         if flags.is_empty() && wrong.is_none() {

@@ -1,9 +1,11 @@
 //! Tone: is a block of text sensational or neutral?
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use super::{BuildReport, Make, run};
 use crate::dataset::manifest::{Manifests, Origin};
+use crate::dataset::node::{Field, lent};
 use crate::dataset::records::Records;
 use crate::dataset::{DatasetError, Input, Lexicon, Node, ReadOptions, Severity, ToneScanner};
 
@@ -92,14 +94,8 @@ impl ToneBuilder {
         run(self, Records::new(inputs, self.options), output)
     }
 
-    /// The record of a text.
-    pub(super) fn record(
-        &self,
-        text: &str,
-        block: &Node,
-        origin: &Origin,
-        recorded: &[Node],
-    ) -> (Node, &'static str) {
+    /// Whether a text is sensational, or a recorded flag says so; and the flags of the text.
+    fn label(&self, text: &str, recorded: &[Node]) -> (&'static str, Node) {
         let flags = self.scanner.scan(text);
         let heavy = |flag: &Node| {
             let severity = flag.get("severity").and_then(Node::text);
@@ -112,19 +108,7 @@ impl ToneBuilder {
             "neutral"
         };
         let flags = flags.iter().map(crate::dataset::ToneFlag::to_node);
-        let fields = [
-            ("text", Node::from(text)),
-            ("label", label.into()),
-            ("job_id", Node::from(origin.job.as_ref())),
-            ("block_id", Node::from(block.get("block_id"))),
-            ("rigor_level", origin.rigor_text().as_str().into()),
-            ("project_id", Node::from(origin.project.as_ref())),
-            ("flags", Node::List(flags.collect())),
-            ("recorded_flags", Node::List(recorded.to_vec())),
-            ("expected_output", label.into()),
-        ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value));
-        (Node::Object(fields.into()), label)
+        (label, Node::List(flags.collect()))
     }
 }
 
@@ -137,15 +121,14 @@ impl Make for ToneBuilder {
         block: &Node,
         origin: &Origin,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&Node) -> Result<(), DatasetError>,
+        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
     ) -> Result<Result<(), String>, DatasetError> {
         let known = self.manifests.block(block, origin);
-        let origin = match known {
-            Some((other, _)) => origin.clone().or(other),
-            None => origin.clone(),
-        };
+        let merged = known.map(|(other, _)| origin.clone().or(other));
+        let origin = merged.as_ref().unwrap_or(origin);
         let own = |name| block.get(name).filter(|value| !value.is_null());
-        let text = match own("content").or_else(|| own("text")) {
+        let content = own("content").or_else(|| own("text"));
+        let text = match content {
             Some(Node::Text(text)) => text,
             Some(other) => return Ok(Err(format!("its text is {}", other.kind()))),
             None => {
@@ -156,11 +139,23 @@ impl Make for ToneBuilder {
         };
         let recorded = own("tone_flags")
             .or_else(|| known.and_then(|(_, entry)| entry.get("tone_flags")))
-            .and_then(Node::list)
-            .unwrap_or_default();
-        let (record, label) = self.record(text, block, &origin, recorded);
-        write(&record)?;
-        report.add(label, origin.rigor_text(), None);
+            .filter(|flags| flags.list().is_some());
+        let none = Node::List(Vec::new());
+        let recorded = recorded.unwrap_or(&none);
+        let (label, flags) = self.label(text, recorded.list().unwrap_or_default());
+        let (rigor, node) = (origin.rigor_text(), Node::from(label));
+        write(&[
+            ("text", lent(content)),
+            ("label", Cow::Borrowed(&node)),
+            ("job_id", lent(origin.job.as_ref())),
+            ("block_id", lent(block.get("block_id"))),
+            ("rigor_level", Cow::Owned(rigor.as_str().into())),
+            ("project_id", lent(origin.project.as_ref())),
+            ("flags", Cow::Owned(flags)),
+            ("recorded_flags", Cow::Borrowed(recorded)),
+            ("expected_output", Cow::Borrowed(&node)),
+        ])?;
+        report.add(label, rigor, None);
         Ok(Ok(()))
     }
 }

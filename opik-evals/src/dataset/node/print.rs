@@ -69,14 +69,7 @@ impl Node {
                 out.push(']');
             }
             Self::Object(fields) => {
-                out.push('{');
-                for (index, (name, value)) in fields.iter().enumerate() {
-                    out.push_str(if index > 0 { ", " } else { "" });
-                    write_quoted(out, name);
-                    out.push_str(": ");
-                    value.write_json(out);
-                }
-                out.push('}');
+                write_fields(out, fields.iter().map(|(name, value)| (&**name, value)));
             }
         }
     }
@@ -112,6 +105,21 @@ impl Node {
             }
         }
     }
+}
+
+/// An object of these fields as JSON.
+pub(crate) fn write_fields<'a>(
+    out: &mut String,
+    fields: impl IntoIterator<Item = (&'a str, &'a Node)>,
+) {
+    out.push('{');
+    for (index, (name, value)) in fields.into_iter().enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        write_quoted(out, name);
+        out.push_str(": ");
+        value.write_json(out);
+    }
+    out.push('}');
 }
 
 fn push(out: &mut String, text: fmt::Arguments<'_>) {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::records::{self, Lines};
 use super::{Raised, VyasaTerms};
-use crate::dataset::node::NodeError;
+use crate::dataset::node::{Field, NodeError, write_fields};
 use crate::dataset::{DatasetError, Lexicon, Node, Place};
 
 /// What Vyasa's `build_tone_dataset.py` writes for the same input and lexicon; gives the number of
@@ -52,7 +52,7 @@ fn build(
     input: impl BufRead,
     key: &str,
     output: &mut dyn Write,
-    mut make: impl FnMut(&Node, &mut dyn FnMut(&Node)) -> Result<(), Raised>,
+    mut make: impl FnMut(&Node, &mut dyn FnMut(&[Field<'_>])) -> Result<(), Raised>,
 ) -> Result<u64, DatasetError> {
     let mut lines = Lines::new(input);
     let (mut line, mut count) = (0, 0);
@@ -81,8 +81,11 @@ fn build(
         for element in records::elements(node, key) {
             let mut torn = false;
             make(&element, &mut |record| {
-                torn |= record.is_torn();
-                record.write_json(&mut text);
+                torn |= record.iter().any(|(_, value)| value.is_torn());
+                write_fields(
+                    &mut text,
+                    record.iter().map(|(name, value)| (*name, &**value)),
+                );
                 text.push('\n');
                 count += 1;
             })

@@ -1,8 +1,10 @@
 //! How the scripts read lines, and what record they make of a block or a table.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use super::{Raised, VyasaTerms, scan_text};
+use crate::dataset::node::{Field, lent};
 use crate::dataset::{Node, Severity};
 
 /// Reads the lines of a text file as Python does: `\n`, `\r\n` or a lone `\r` ends one.
@@ -70,18 +72,15 @@ pub(super) fn elements(line: Node, key: &str) -> Vec<Node> {
 }
 
 /// A field, or a default where it is absent; null stays null.
-fn field(record: &Node, name: &str, default: impl Into<Node>) -> Node {
-    record.get(name).cloned().unwrap_or_else(|| default.into())
-}
-
-fn record(fields: [(&str, Node); 5]) -> Node {
-    Node::Object(fields.map(|(name, value)| (name.to_owned(), value)).into())
+fn field<'a>(record: &'a Node, name: &str, default: &str) -> Cow<'a, Node> {
+    let own = record.get(name).map(Cow::Borrowed);
+    own.unwrap_or_else(|| Cow::Owned(default.into()))
 }
 
 /// The record of a block.
-pub(super) fn tone(block: &Node, terms: &VyasaTerms) -> Result<Node, Raised> {
+pub(super) fn tone<'a>(block: &'a Node, terms: &VyasaTerms) -> Result<[Field<'a>; 5], Raised> {
     let content = field(block, "content", "");
-    let text = match &content {
+    let text = match &*content {
         Node::Text(text) | Node::Torn(text) => text.as_str(),
         other if !other.is_truthy() || terms.is_empty() => "",
         _ => return Err(Raised::new("TypeError", "`content` is no text")),
@@ -90,30 +89,30 @@ pub(super) fn tone(block: &Node, terms: &VyasaTerms) -> Result<Node, Raised> {
         .iter()
         .any(|flag| flag.severity == Severity::Hard);
     let label = if hard { "sensational" } else { "neutral" };
-    Ok(record([
+    Ok([
         ("text", content),
-        ("label", label.into()),
-        ("job_id", Node::from(block.get("job_id"))),
-        ("block_id", Node::from(block.get("block_id"))),
+        ("label", Cow::Owned(label.into())),
+        ("job_id", lent(block.get("job_id"))),
+        ("block_id", lent(block.get("block_id"))),
         ("rigor_level", field(block, "rigor_level", "exploratory")),
-    ]))
+    ])
 }
 
 /// The records of a table: one for each flag, or one without.
-pub(super) fn precision(table: &Node, mut write: impl FnMut(&Node)) -> Result<(), Raised> {
-    let make = |column: Option<&Node>, issue: Option<&Node>, values: Vec<Node>| {
-        record([
-            ("table_id", Node::from(table.get("table_id"))),
-            ("column", Node::from(column)),
-            ("issue", Node::from(issue)),
-            ("values", Node::List(values)),
+pub(super) fn precision(table: &Node, mut write: impl FnMut(&[Field<'_>])) -> Result<(), Raised> {
+    let mut put = |column: Option<&Node>, issue: Option<&Node>, values: Vec<Node>| {
+        write(&[
+            ("table_id", lent(table.get("table_id"))),
+            ("column", lent(column)),
+            ("issue", lent(issue)),
+            ("values", Cow::Owned(Node::List(values))),
             ("rigor_level", field(table, "rigor_level", "exploratory")),
-        ])
+        ]);
     };
     let flags = match table.get("precision_flags") {
         Some(flags) if flags.is_truthy() => flags,
         _ => {
-            write(&make(None, None, Vec::new()));
+            put(None, None, Vec::new());
             return Ok(());
         }
     };
@@ -135,7 +134,7 @@ pub(super) fn precision(table: &Node, mut write: impl FnMut(&Node)) -> Result<()
             .filter_map(|row| row.get(name?))
             .map(|value| Node::Text(value.to_python()))
             .collect();
-        write(&make(column, flag.get("issue"), values));
+        put(column, flag.get("issue"), values);
     }
     Ok(())
 }
