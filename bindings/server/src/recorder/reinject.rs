@@ -1,7 +1,7 @@
 //! Files in place of the references to them.
 //!
 //! Clients take long base64 texts out of contents, upload them, and leave
-//! `[input-attachment-1-1795170315351-sdk.png]` in their place. Whoever reads a single record gets
+//! `[input-attachment-1-1795170315351-sdk.png]` in their place. Whoever reads records whole gets
 //! them back, unless he asks for the references.
 //!
 //! Newer clients take a file with what stands before it, `data:image/png;base64,`, older ones leave
@@ -11,9 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use opik_core::{Json, Span, Trace};
 use opik_store::records::{AttachmentKey, Target};
+use opik_store::{Store, StoreError};
 
-use crate::app::App;
-use crate::http::ApiError;
+/// Bytes of files that one page of records gets back. What is beyond stays a reference, so that a
+/// page of many large files does not take the memory of all of them.
+const MOST_IN_A_PAGE: usize = 64 * 1024 * 1024;
 
 /// The name of a file between brackets at the beginning of a text, and what comes after.
 fn reference(text: &str) -> Option<(&str, &str)> {
@@ -39,7 +41,13 @@ fn is_plain(kind: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"/+.-_;= ".contains(&byte))
 }
 
-async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option<Json>, ApiError> {
+/// The content with its files, as long as they have room in what is `left`.
+async fn restored(
+    store: &Store,
+    on: Target,
+    content: Option<Json>,
+    left: &mut usize,
+) -> Result<Option<Json>, StoreError> {
     let Some(json) = content else { return Ok(None) };
     if !json.as_str().contains("-attachment-") {
         return Ok(Some(json));
@@ -56,9 +64,9 @@ async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option
                     target: on,
                     file_name: name.to_owned(),
                 };
-                app.store()
-                    .attachment(key)
-                    .await?
+                let found = store.attachment(key).await?;
+                found
+                    .filter(|(_, content)| content.len() <= *left)
                     .map(|(about, content)| (about.mime_type, content, after))
             }
         };
@@ -69,6 +77,7 @@ async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option
                     out.push_str(&kind);
                     out.push_str(";base64,");
                 }
+                *left = left.saturating_sub(content.len());
                 STANDARD.encode_string(content, &mut out);
                 rest = after;
             }
@@ -82,25 +91,85 @@ async fn restored(app: &App, on: Target, content: Option<Json>) -> Result<Option
     Ok(serde_json::from_str(&out).ok().or(Some(json)))
 }
 
-pub(super) async fn into_trace(app: &App, trace: &mut Trace) -> Result<(), ApiError> {
+async fn fill_trace(store: &Store, trace: &mut Trace, left: &mut usize) -> Result<(), StoreError> {
     let on = Target::Trace(trace.id);
-    trace.input = restored(app, on, trace.input.take()).await?;
-    trace.output = restored(app, on, trace.output.take()).await?;
-    trace.metadata = restored(app, on, trace.metadata.take()).await?;
+    trace.input = restored(store, on, trace.input.take(), left).await?;
+    trace.output = restored(store, on, trace.output.take(), left).await?;
+    trace.metadata = restored(store, on, trace.metadata.take(), left).await?;
     Ok(())
 }
 
-pub(super) async fn into_span(app: &App, span: &mut Span) -> Result<(), ApiError> {
+async fn fill_span(store: &Store, span: &mut Span, left: &mut usize) -> Result<(), StoreError> {
     let on = Target::Span(span.id);
-    span.input = restored(app, on, span.input.take()).await?;
-    span.output = restored(app, on, span.output.take()).await?;
-    span.metadata = restored(app, on, span.metadata.take()).await?;
+    span.input = restored(store, on, span.input.take(), left).await?;
+    span.output = restored(store, on, span.output.take(), left).await?;
+    span.metadata = restored(store, on, span.metadata.take(), left).await?;
+    Ok(())
+}
+
+/// A record that is read alone gets all of its files.
+pub(super) async fn into_trace(store: &Store, trace: &mut Trace) -> Result<(), StoreError> {
+    let mut left = usize::MAX;
+    fill_trace(store, trace, &mut left).await
+}
+
+/// As [`into_trace`].
+pub(super) async fn into_span(store: &Store, span: &mut Span) -> Result<(), StoreError> {
+    let mut left = usize::MAX;
+    fill_span(store, span, &mut left).await
+}
+
+/// The records of a page get files up to a bound, the first ones first.
+pub(super) async fn into_traces(store: &Store, traces: &mut [Trace]) -> Result<(), StoreError> {
+    let mut left = MOST_IN_A_PAGE;
+    for trace in traces {
+        fill_trace(store, trace, &mut left).await?;
+    }
+    Ok(())
+}
+
+/// As [`into_traces`].
+pub(super) async fn into_spans(store: &Store, spans: &mut [Span]) -> Result<(), StoreError> {
+    let mut left = MOST_IN_A_PAGE;
+    for span in spans {
+        fill_span(store, span, &mut left).await?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_plain, reference};
+    use opik_core::{Json, TraceId};
+    use opik_store::Store;
+    use opik_store::records::{AttachmentKey, Target};
+
+    use super::{is_plain, reference, restored};
+
+    #[tokio::test]
+    async fn files_come_back_as_long_as_there_is_room() {
+        let store = Store::open_in_memory().unwrap();
+        let on = Target::Trace(TraceId::generate());
+        for n in 1..=3 {
+            let key = AttachmentKey {
+                target: on,
+                file_name: format!("input-attachment-{n}-1.txt"),
+            };
+            let file = vec![b'a'; if n == 2 { 7 } else { 3 }];
+            let kind = "text/plain".to_owned();
+            store.put_attachment(key, None, kind, file).await.unwrap();
+        }
+        let names = (1..=3).map(|n| format!("\"[input-attachment-{n}-1.txt]\""));
+        let text = format!("[{}]", names.collect::<Vec<_>>().join(","));
+        let mut left = 8;
+        let read = restored(&store, on, Some(Json::parse(&text).unwrap()), &mut left).await;
+        let read = read.unwrap().unwrap();
+        let file = "data:text/plain;base64,YWFh";
+        assert_eq!(
+            read.as_str(),
+            format!("[\"{file}\",\"[input-attachment-2-1.txt]\",\"{file}\"]")
+        );
+        assert_eq!(left, 2, "what came back takes room, what stayed does not");
+    }
 
     #[test]
     fn kinds_that_would_break_a_text_are_left_out() {

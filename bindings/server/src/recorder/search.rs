@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use futures_util::stream;
 use opik_core::query::{Entity, Filter, ProjectSelector};
-use opik_core::{Json, Page, PageRequest, Project, ProjectId, SourceError, Timestamp};
+use opik_core::{Json, Page, PageRequest, Project, ProjectId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::views::Shape;
@@ -28,6 +28,7 @@ pub(super) struct SearchBody {
     pub(super) last_retrieved_thread_model_id: Option<String>,
     limit: Option<i64>,
     truncate: Option<bool>,
+    strip_attachments: Option<bool>,
     exclude: Option<Vec<String>>,
     pub(super) from_time: Option<Timestamp>,
     pub(super) to_time: Option<Timestamp>,
@@ -56,6 +57,11 @@ impl SearchBody {
             truncate: self.truncate.unwrap_or(false),
             exclude: self.exclude.clone().unwrap_or_default(),
         }
+    }
+
+    /// Whether contents are wanted with the files that were taken out of them.
+    pub(super) fn has_files(&self) -> bool {
+        !self.truncate.unwrap_or(false) && !self.strip_attachments.unwrap_or(false)
     }
 
     /// The project, which has to exist.
@@ -98,12 +104,17 @@ pub(super) fn shape_of(params: &Params) -> Result<Shape, ApiError> {
     })
 }
 
+/// As [`SearchBody::has_files`], for a list.
+pub(super) fn has_files(params: &Params) -> bool {
+    !params.flag("truncate") && !params.flag("strip_attachments")
+}
+
 /// The records after a place, page by page, as a stream of at most `limit` lines.
 pub(super) fn streamed<T, F, A>(first: &PageRequest, limit: usize, ask: F) -> Response
 where
     T: Serialize + Send + 'static,
     F: Fn(PageRequest) -> A + Send + 'static,
-    A: Future<Output = Result<Page<T>, SourceError>> + Send + 'static,
+    A: Future<Output = Result<Page<T>, ApiError>> + Send + 'static,
 {
     let cursor = first.cursor().cloned();
     let pages = stream::unfold(Some((cursor, limit, ask)), |state| async move {
@@ -114,7 +125,7 @@ where
             Some(cursor) => PageRequest::after(cursor, size),
         };
         match ask(request).await {
-            Err(error) => Some((Err(ApiError::from(error)), None)),
+            Err(error) => Some((Err(error), None)),
             Ok(page) => {
                 let left = left.saturating_sub(page.items.len());
                 let next = page.next.map(|next| (Some(next), left, ask));

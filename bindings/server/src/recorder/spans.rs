@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::checks;
 use super::reinject;
 use super::rows::{SpanRow, Update};
-use super::search::{SearchBody, project_of, shape_of, streamed};
+use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
 use super::views;
 use super::walk::each_span;
@@ -118,7 +118,7 @@ async fn find(
     let mut span = views::span(span, &views::Shape::default());
     span.project_name = project;
     if !params.flag("strip_attachments") {
-        reinject::into_span(&app, &mut span).await?;
+        reinject::into_span(app.store(), &mut span).await?;
     }
     Ok(Json(span))
 }
@@ -203,6 +203,7 @@ async fn search(
 ) -> Result<Response, ApiError> {
     let limit = body.limit()?;
     let shape = body.shape();
+    let has_files = body.has_files();
     let mut query = SpanQuery::default();
     query.filters = body.filters(Entity::Span)?;
     of_type(body.r#type.as_deref(), &mut query.filters)?;
@@ -233,6 +234,9 @@ async fn search(
                 .into_iter()
                 .map(|it| views::span(it, &shape))
                 .collect();
+            if has_files {
+                reinject::into_spans(&store, &mut page.items).await?;
+            }
             Ok(page)
         }
     }))
@@ -258,7 +262,11 @@ async fn list(State(app): State<App>, params: Params) -> Result<PageReply<Span>,
     let skip = (page - 1).saturating_mul(size);
     let (spans, total) = app.store().list_spans(query, skip, size).await?;
     let spans = spans.into_iter().map(|it| views::span(it, &shape));
-    Ok(PageReply::new(page, spans.collect(), total, SORTABLE))
+    let mut spans: Vec<Span> = spans.collect();
+    if has_files(&params) {
+        reinject::into_spans(app.store(), &mut spans).await?;
+    }
+    Ok(PageReply::new(page, spans, total, SORTABLE))
 }
 
 async fn stats(State(app): State<App>, params: Params) -> Result<Response, ApiError> {

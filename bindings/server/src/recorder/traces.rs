@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::checks;
 use super::reinject;
 use super::rows::{TraceRow, Update};
-use super::search::{SearchBody, project_of, shape_of, streamed};
+use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
 use super::views;
 use super::walk::each_trace;
@@ -123,7 +123,7 @@ async fn find(
     let trace = trace.ok_or_else(|| ApiError::not_found(format!("Trace id: {id} not found")))?;
     let mut trace = views::trace(trace, &views::Shape::default());
     if !params.flag("strip_attachments") {
-        reinject::into_trace(&app, &mut trace).await?;
+        reinject::into_trace(app.store(), &mut trace).await?;
     }
     Ok(Json(trace))
 }
@@ -177,6 +177,7 @@ async fn search(
 ) -> Result<Response, ApiError> {
     let limit = body.limit()?;
     let shape = body.shape();
+    let has_files = body.has_files();
     let mut query = TraceQuery::default();
     query.filters = body.filters(Entity::Trace)?;
     query.project = selected(&body.project(&app).await?);
@@ -201,6 +202,9 @@ async fn search(
                 .into_iter()
                 .map(|it| views::trace(it, &shape))
                 .collect();
+            if has_files {
+                reinject::into_traces(&store, &mut page.items).await?;
+            }
             Ok(page)
         }
     }))
@@ -228,7 +232,11 @@ async fn list(State(app): State<App>, params: Params) -> Result<PageReply<Trace>
     let skip = (page - 1).saturating_mul(size);
     let (traces, total) = app.store().list_traces(query, skip, size).await?;
     let traces = traces.into_iter().map(|it| views::trace(it, &shape));
-    Ok(PageReply::new(page, traces.collect(), total, SORTABLE))
+    let mut traces: Vec<Trace> = traces.collect();
+    if has_files(&params) {
+        reinject::into_traces(app.store(), &mut traces).await?;
+    }
+    Ok(PageReply::new(page, traces, total, SORTABLE))
 }
 
 async fn stats(State(app): State<App>, params: Params) -> Result<Response, ApiError> {

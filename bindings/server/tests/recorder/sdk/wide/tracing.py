@@ -368,6 +368,14 @@ def check_files_inside_contents(client):
     equal(read.input["image"] == f"data:image/png;base64,{png}", True, "the file comes back into its place as it was")
     stripped = client.rest_client.traces.get_trace_by_id(id=trace.id, strip_attachments=True)
     assert png not in stripped.input["image"] and stripped.input["text"] == "see"
+    (whole,) = client.search_traces(project_name=project, truncate=False)
+    equal(whole.input == read.input, True, "a search of whole records has the file too")
+    (cut,) = client.search_traces(project_name=project)
+    assert png not in str(cut.input), "a search of cut records has none"
+    page = client.rest_client.traces.get_traces_by_project(project_name=project)
+    equal(page.content[0].input == read.input, True, "and so has a list")
+    page = client.rest_client.traces.get_traces_by_project(project_name=project, strip_attachments=True)
+    assert png not in str(page.content[0].input), "unless it is asked for without"
 
 
 def check_scores_filed_under_another_project(client):
