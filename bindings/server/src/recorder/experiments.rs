@@ -139,6 +139,9 @@ struct Stream {
 }
 
 /// Those with the text in their name; the official client looks for the equal ones itself.
+///
+/// It names its own project where the program names none, so a project that has none of them is
+/// no answer: then the whole workspace is looked through.
 async fn read(
     State(app): State<App>,
     JsonBody(body): JsonBody<Stream>,
@@ -148,7 +151,18 @@ async fn read(
     query.name = Some(checks::not_blank("name", body.name)?);
     query.project_name = body.project_name.filter(|name| !name.trim().is_empty());
     query.after = body.last_retrieved_id;
-    Ok(stream(app.store().experiments(&query).await?.items))
+    let mut found = app.store().experiments(&query).await?.items;
+    if found.is_empty() && query.project_name.is_some() {
+        // Behind the last one there is nothing either, so ask whether there ever was one.
+        let mut any = query.clone();
+        any.after = None;
+        any.page = Numbered::new(1, 1);
+        if app.store().experiments(&any).await?.items.is_empty() {
+            query.project_name = None;
+            found = app.store().experiments(&query).await?.items;
+        }
+    }
+    Ok(stream(found))
 }
 
 async fn delete(

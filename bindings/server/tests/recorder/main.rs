@@ -4,6 +4,7 @@
 mod alike;
 mod catalog_replay;
 mod catalog_sdk;
+mod experiments;
 mod files;
 mod hostile;
 mod limits;

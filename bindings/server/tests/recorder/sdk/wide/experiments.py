@@ -96,6 +96,20 @@ def check_evaluate_parts_of_datasets(client):
     equal(data.dataset_version_summary.version_name, "v1")
 
 
+def check_experiments_of_other_projects(client):
+    project, name = unique("elsewhere"), unique("elsewhere")
+    dataset = capitals(client, project_name=project)
+    result = opik.evaluate(dataset=dataset, task=task, dataset_filter_string='data.group = "west"', experiment_name=name, project_name=project, verbose=0)
+    opik.flush_tracker()
+    # Without a project the client asks for its own, which has no such experiment.
+    found = client.get_experiment_by_name(name)
+    equal(found.id, result.experiment_id)
+    equal([i.dataset_item_data["input"]["country"] for i in items_of(found, 1)], ["France"])
+    ours = client.create_experiment(dataset_name=capitals(client).name, name=name)
+    equal([e.id for e in client.get_experiments_by_name(name)], [ours.id])
+    equal([e.id for e in client.get_experiments_by_name(name, project_name=project)], [result.experiment_id])
+
+
 def check_evaluate_existing_and_scores(client):
     dataset = capitals(client)
     first = opik.evaluate(dataset=dataset, task=task, experiment_name=unique("later"), verbose=0)
