@@ -1,6 +1,7 @@
 //! Items of datasets.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post, put};
 use axum::{Json, Router};
@@ -187,15 +188,22 @@ async fn compare(
     State(app): State<App>,
     PathId(id): PathId<EntityId>,
     params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let mut query = CompareQuery::of(id, experiments(&params)?);
     query.conditions = conditions(&params, CompareQuery::FIELDS)?;
     query.order = order(&params, CompareQuery::FIELDS)?;
     query.search = params.get("search").map(str::to_owned);
     query.page = page(&params, 10)?;
+    let is_old = experiment_items::is_confused_by_new_fields(&headers);
     let items = app.store().compare(&query).await?.map(|mut row| {
-        let runs = std::mem::take(&mut row.experiment_items);
-        row.experiment_items = runs.into_iter().map(experiment_items::shown).collect();
+        let runs = std::mem::take(&mut row.experiment_items).into_iter();
+        let runs = runs.map(experiment_items::shown);
+        row.experiment_items = if is_old {
+            runs.map(experiment_items::without_new_fields).collect()
+        } else {
+            runs.collect()
+        };
         row
     });
     let columns = if has_columns(&params)? {

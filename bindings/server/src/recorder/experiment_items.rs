@@ -1,6 +1,7 @@
 //! Items of experiments.
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
@@ -42,6 +43,30 @@ async fn write(
 /// A run as it is shown.
 pub(super) fn shown(mut item: ExperimentItem) -> ExperimentItem {
     views::shown_scores(&mut item.feedback_scores);
+    item
+}
+
+/// The version of the official Python client, as it says.
+const CLIENT_VERSION: &str = "x-opik-debug-sdk-version";
+/// The oldest 2.0 whose model of a run was seen to have every field; 2.0.10 still lacks two.
+const FIRST_WITH_ALL_FIELDS: u32 = 15;
+
+/// Whether a client has no place for a run's policy and for the metadata of its trace.
+///
+/// Such a client, once it meets a field that it does not know, looks for the results of
+/// assertions among those fields only, and shows none.
+pub(super) fn is_confused_by_new_fields(headers: &HeaderMap) -> bool {
+    let version = headers.get(CLIENT_VERSION).and_then(|it| it.to_str().ok());
+    let patch = version
+        .and_then(|version| version.strip_prefix("2.0."))
+        .and_then(|patch| patch.parse::<u32>().ok());
+    patch.is_some_and(|patch| patch < FIRST_WITH_ALL_FIELDS)
+}
+
+/// A run without what such a client does not know.
+pub(super) fn without_new_fields(mut item: ExperimentItem) -> ExperimentItem {
+    item.execution_policy = None;
+    item.trace_metadata = None;
     item
 }
 

@@ -222,7 +222,7 @@ def check_evaluate_prompt(client):
     equal((metadata["prompt_template"], metadata["model"]), ([{"role": "user", "content": "Say {{question}}"}], "gpt-4o-mini"))
 
 
-@needs("create_test_suite", "log_assertion_results")
+@needs("create_test_suite")
 def check_suites_with_a_judge(client):
     name, run = unique("judged"), unique("judged")
     suite = client.create_test_suite(name, global_assertions=["is kind"], global_execution_policy={"runs_per_item": 2, "pass_threshold": 1})
