@@ -147,6 +147,51 @@ def check_migrate_datasets(client):
 
 
 @needs("create_dashboard")
+def check_migrate_runs_whose_traces_are_elsewhere(client):
+    from opik.rest_api.types.experiment_item import ExperimentItem
+
+    rest = client.rest_client
+    names = [unique(word) for word in ("source", "target", "other", "third")]
+    for project in names:
+        rest.projects.create_project(name=project)
+    source, target, *elsewhere = names
+    name = unique("migrated")
+    dataset = client.create_dataset(name, project_name=source)
+    dataset.insert([{"q": n} for n in range(4)])
+    experiment = client.create_experiment(dataset_name=name, name=unique("spread"), project_name=source)
+    # An experiment belongs to one project, each of its runs to the project of the trace.
+    traces = []
+    for n, project in enumerate((source, source, *elsewhere)):
+        trace = client.trace(name=f"in {project}", project_name=project, input={"n": n}, output={"o": n}, error_info={"exception_type": "E", "traceback": "t"}, thread_id="one")
+        parent = trace.span(name="root", metadata={"m": n})
+        if project == source:
+            parent.span(name="leaf", type="llm", model="gpt-mock", provider="mock", usage={"prompt_tokens": 5, "completion_tokens": 10}, total_cost=0.25)
+        traces.append(trace)
+    client.flush()
+    wait(lambda: len(client.search_spans(project_name=source)) == 4 and all(client.search_spans(project_name=p) for p in elsewhere))
+    rest.experiments.create_experiment_items(experiment_items=[
+        ExperimentItem(id=id_helpers.generate_id(), experiment_id=experiment.id, dataset_item_id=item["id"], trace_id=trace.id) for item, trace in zip(dataset.get_items(), traces)])
+    with tempfile.TemporaryDirectory() as folder:
+        command("migrate", "dataset", name, "--to-project", target, "--audit-log", os.path.join(folder, "audit.json"))
+    moved = rest.datasets.get_dataset_by_identifier(dataset_name=name, project_name=target)
+    (copy,) = rest.experiments.find_experiments(dataset_id=moved.id, page=1, size=10).content
+    items = client.get_experiment_by_id(copy.id).get_items()
+    equal((len(items), {i.trace_id for i in items} & {t.id for t in traces}), (4, set()))
+    copies = {t.name + str(t.input["n"]): t for t in (client.get_trace_content(i.trace_id) for i in items)}
+    equal({client.get_project(t.project_id).name for t in copies.values()}, {target})
+    for trace in (client.get_trace_content(t.id) for t in traces):
+        other = copies[trace.name + str(trace.input["n"])]
+        for field in ("output", "metadata", "tags", "error_info", "thread_id", "start_time", "end_time"):
+            equal(getattr(other, field), getattr(trace, field), field)
+        shapes = []
+        for one, project in ((trace, client.get_project(trace.project_id).name), (other, target)):
+            spans = client.search_spans(project_name=project, trace_id=one.id)
+            by_id = {s.id: s.name for s in spans}
+            shapes.append(sorted((s.name, by_id.get(s.parent_span_id, ""), s.type, s.model, s.usage, s.metadata, s.total_estimated_cost) for s in spans))
+        equal(shapes[1], shapes[0], "the spans of a copy")
+
+
+@needs("create_dashboard")
 def check_migrate_suites_with_optimizations_and_comments(client):
     rest = client.rest_client
     source, target, name = unique("source"), unique("target"), unique("suite")
