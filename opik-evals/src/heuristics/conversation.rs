@@ -14,14 +14,23 @@ pub(super) fn messages(case: &Case) -> Result<Vec<(&str, &str)>, MetricError> {
         let Value::Object(message) = item else {
             return Err(MetricError::input("a message is not an object"));
         };
-        let text = match message.get("content") {
+        // Messages have few fields: to go through them takes less than to look for two.
+        let (mut role, mut content) = (None, None);
+        for (name, value) in message {
+            match name.as_str() {
+                "role" => role = Some(value),
+                "content" => content = Some(value),
+                _ => {}
+            }
+        }
+        let text = match content {
             None | Some(Value::Null) => continue,
             Some(Value::String(text)) => text,
             Some(_) => {
                 return Err(MetricError::input("the content of a message is not text"));
             }
         };
-        if let (Some(Value::String(role)), false) = (message.get("role"), text.is_empty()) {
+        if let (Some(Value::String(role)), false) = (role, text.is_empty()) {
             messages.push((role.as_str(), text.as_str()));
         }
     }

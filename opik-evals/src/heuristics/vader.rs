@@ -3,10 +3,12 @@
 //! `vader/` has the word lists of vaderSentiment 3.3.2 with their licence (MIT); emoji are those of
 //! one code point, the only ones that it looks up.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use super::words::{not_blank, split};
+use foldhash::HashMap;
+
+use super::word_map::WordMap;
+use super::words::{lower, not_blank, split};
 use crate::{Case, Metric, MetricError, Score};
 
 const NAME: &str = "vader_sentiment_metric";
@@ -21,9 +23,9 @@ const NORMAL: f64 = 15.0;
 /// The word lists.
 struct Lists {
     ratings: HashMap<&'static str, f64>,
-    boosters: HashMap<&'static str, f64>,
-    negations: HashSet<&'static str>,
-    idioms: HashMap<&'static str, f64>,
+    boosters: WordMap<f64>,
+    negations: WordMap<()>,
+    idioms: WordMap<f64>,
     emoji: HashMap<char, &'static str>,
 }
 
@@ -34,9 +36,9 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
         ratings: pairs(include_str!("vader/lexicon.tsv"))
             .filter_map(rated)
             .collect(),
-        boosters: HashMap::new(),
-        negations: HashSet::new(),
-        idioms: HashMap::new(),
+        boosters: WordMap::default(),
+        negations: WordMap::default(),
+        idioms: WordMap::default(),
         emoji: pairs(include_str!("vader/emoji.tsv"))
             .filter_map(|(emoji, name)| Some((emoji.chars().next()?, name)))
             .collect(),
@@ -45,13 +47,13 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
         let (word, number) = rest.split_once('\t').unwrap_or((rest, ""));
         match (kind, number.parse()) {
             ("booster", Ok(number)) => {
-                lists.boosters.insert(word, number);
+                *lists.boosters.entry(word.to_owned()) = number;
             }
             ("idiom", Ok(number)) => {
-                lists.idioms.insert(word, number);
+                *lists.idioms.entry(word.to_owned()) = number;
             }
             _ => {
-                lists.negations.insert(word);
+                lists.negations.entry(word.to_owned());
             }
         }
     }
@@ -122,6 +124,9 @@ fn compound(text: &str) -> f64 {
 
 /// The text with the name of each emoji in its place.
 fn without_emoji(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     let mut apart = true;
     for c in text.chars() {
@@ -178,7 +183,7 @@ impl Words {
             .collect();
         let capitals = all.iter().filter(|word| is_upper(word)).count();
         Self {
-            lower: all.iter().map(|word| word.to_lowercase()).collect(),
+            lower: all.iter().map(|word| lower(word)).collect(),
             shouts: capitals > 0 && capitals < all.len(),
             all,
         }
@@ -199,7 +204,7 @@ impl Words {
     fn rating(&self, at: usize) -> f64 {
         let word = self.back(at, 0);
         let next = self.ahead(at, 1);
-        if LISTS.boosters.contains_key(word) || (word == "kind" && next == Some("of")) {
+        if LISTS.boosters.contains(word) || (word == "kind" && next == Some("of")) {
             return 0.0;
         }
         let Some(base) = LISTS.ratings.get(word).copied() else {
@@ -279,33 +284,27 @@ impl Words {
     fn idiom(&self, at: usize, mut rating: f64) -> f64 {
         let (zero, one) = (self.back(at, 0), self.back(at, 1));
         let (two, three) = (self.back(at, 2), self.back(at, 3));
-        let before = [
-            format!("{one} {zero}"),
-            format!("{two} {one} {zero}"),
-            format!("{two} {one}"),
-            format!("{three} {two} {one}"),
-            format!("{three} {two}"),
+        let known = |words: &[&str]| LISTS.idioms.phrase(words).copied();
+        let before: [&[&str]; 5] = [
+            &[one, zero],
+            &[two, one, zero],
+            &[two, one],
+            &[three, two, one],
+            &[three, two],
         ];
-        let known = |phrase: &String| LISTS.idioms.get(phrase.as_str()).copied();
-        if let Some(own) = before.iter().find_map(known) {
+        if let Some(own) = before.into_iter().find_map(known) {
             rating = own;
         }
         if let Some(next) = self.ahead(at, 1) {
-            rating = known(&format!("{zero} {next}")).unwrap_or(rating);
+            rating = known(&[zero, next]).unwrap_or(rating);
             if let Some(last) = self.ahead(at, 2) {
-                rating = known(&format!("{zero} {next} {last}")).unwrap_or(rating);
+                rating = known(&[zero, next, last]).unwrap_or(rating);
             }
         }
-        for phrase in [
-            format!("{three} {two} {one}"),
-            format!("{three} {two}"),
-            format!("{two} {one}"),
-        ] {
-            rating += LISTS
-                .boosters
-                .get(phrase.as_str())
-                .copied()
-                .unwrap_or_default();
+        let before: [&[&str]; 3] = [&[three, two, one], &[three, two], &[two, one]];
+        for phrase in before {
+            let boost = LISTS.boosters.phrase(phrase).copied();
+            rating += boost.unwrap_or_default();
         }
         rating
     }

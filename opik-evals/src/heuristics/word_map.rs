@@ -22,8 +22,8 @@ impl<V> Default for WordMap<V> {
     }
 }
 
-fn bit(word: &str) -> u32 {
-    1 << word.len().min(31)
+fn bit(length: usize) -> u32 {
+    1 << length.min(31)
 }
 
 fn first(word: &str) -> usize {
@@ -34,11 +34,34 @@ impl<V> WordMap<V> {
     /// What is known of a word.
     #[inline]
     pub(super) fn get(&self, word: &str) -> Option<&V> {
-        let lengths = self.lengths.get(first(word)).copied().unwrap_or_default();
-        if lengths & bit(word) == 0 {
+        self.may_have(word, word.len())
+            .then(|| self.words.get(word))
+            .flatten()
+    }
+
+    /// What is known of a phrase of these words, with a space between them.
+    pub(super) fn phrase(&self, words: &[&str]) -> Option<&V> {
+        let letters: usize = words.iter().map(|word| word.len()).sum();
+        let length = letters + words.len().saturating_sub(1);
+        let head = words
+            .first()
+            .filter(|word| !word.is_empty())
+            .unwrap_or(&" ");
+        if !self.may_have(head, length) {
             return None;
         }
-        self.words.get(word)
+        self.words.get(words.join(" ").as_str())
+    }
+
+    /// Whether a word of this length may be here that begins like this one.
+    #[inline]
+    fn may_have(&self, head: &str, length: usize) -> bool {
+        let lengths = self.lengths.get(first(head)).copied();
+        lengths.unwrap_or_default() & bit(length) != 0
+    }
+
+    pub(super) fn contains(&self, word: &str) -> bool {
+        self.get(word).is_some()
     }
 
     /// What is known of a word, to be changed.
@@ -47,7 +70,7 @@ impl<V> WordMap<V> {
         V: Default,
     {
         if let Some(lengths) = self.lengths.get_mut(first(&word)) {
-            *lengths |= bit(&word);
+            *lengths |= bit(word.len());
         }
         self.words.entry(word).or_default()
     }
@@ -66,10 +89,6 @@ impl WordMap<()> {
             map.entry((*word).to_owned());
         }
         map
-    }
-
-    pub(super) fn contains(&self, word: &str) -> bool {
-        self.get(word).is_some()
     }
 }
 
@@ -91,5 +110,12 @@ mod tests {
         assert!(words.iter().all(|word| map.contains(word)));
         let others = ["b", "ac", "xyz", "ê", &"x".repeat(31), &"x".repeat(41)];
         assert!(others.iter().all(|word| !map.contains(word)));
+        let phrases = WordMap::of(&["at all", " b", "a"]);
+        for phrase in [&["at", "all"][..], &["", "b"], &["a"]] {
+            assert!(phrases.phrase(phrase).is_some(), "{phrase:?}");
+        }
+        for phrase in [&["at", "ill"][..], &["", "c"], &["b"], &["", ""], &[]] {
+            assert!(phrases.phrase(phrase).is_none(), "{phrase:?}");
+        }
     }
 }
