@@ -121,7 +121,7 @@ impl Left {
     }
 
     /// The next item and repetition that are not done.
-    fn peek(&mut self) -> Option<(Arc<Item>, (String, u32))> {
+    fn peek(&mut self) -> Option<(Arc<Item>, u32)> {
         loop {
             let (item, repeat) = self.at;
             if repeat >= self.repeats {
@@ -129,21 +129,26 @@ impl Left {
                 continue;
             }
             let item = self.items.get(item)?;
-            let key = (item.id().into_owned(), repeat);
-            if !self.done.contains(&key) {
-                return Some((Arc::clone(item), key));
+            // An item without an identifier is hashed for its own, so that is asked for only where
+            // there is something to compare it with.
+            if self.done.is_empty() || !self.done.contains(&(item.id().into_owned(), repeat)) {
+                return Some((Arc::clone(item), repeat));
             }
             self.at.1 += 1;
         }
     }
 
     fn take(&mut self) -> Option<Next> {
-        let (item, key) = self.peek()?;
+        let (item, repeat) = self.peek()?;
         self.at.1 += 1;
+        let before = match self.unscored.is_empty() {
+            true => None,
+            false => self.unscored.remove(&(item.id().into_owned(), repeat)),
+        };
         Some(Next {
             item,
-            repeat: key.1,
-            before: self.unscored.remove(&key),
+            repeat,
+            before,
         })
     }
 }
