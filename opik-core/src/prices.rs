@@ -126,8 +126,12 @@ fn cost(tokens: i64, price: f64) -> f64 {
 
 /// The cost that the metadata states.
 fn stated(span: &Span) -> Option<f64> {
-    let metadata = span.metadata.as_ref()?;
-    let at = |key: &str| crate::query::matches::text_at(metadata.as_str(), key);
+    let metadata = span.metadata.as_ref()?.as_str();
+    // Most metadata has no such key, however it is written, which is seen without parsing it.
+    if !metadata.contains("cost") && !metadata.contains('\\') {
+        return None;
+    }
+    let at = |key: &str| crate::query::matches::text_at(metadata, key);
     let is_dollars = at("cost.currency").is_some_and(|currency| currency == "USD");
     let total: f64 = at("cost.total_cost")?.parse().ok()?;
     (is_dollars && total.is_finite() && total >= 0.0).then_some(total)

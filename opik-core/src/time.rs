@@ -4,7 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+mod spelling;
 
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -89,6 +92,11 @@ impl From<Timestamp> for SystemTime {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = spelling::write(self.0)
+            && let Ok(text) = std::str::from_utf8(&text)
+        {
+            return f.write_str(text);
+        }
         match jiff::Timestamp::from_microsecond(self.0) {
             Ok(at) => write!(f, "{at:.6}"),
             // Outside the years -9999 to 9999: no calendar form, so say the number.
@@ -107,6 +115,9 @@ impl FromStr for Timestamp {
     type Err = ParseTimestampError;
     fn from_str(text: &str) -> Result<Self, ParseTimestampError> {
         let text = text.trim();
+        if let Some(micros) = spelling::read(text.as_bytes()) {
+            return Ok(Self(micros));
+        }
         if let Ok(at) = text.parse::<jiff::Timestamp>() {
             return Ok(Self(floor_micros(at)));
         }
@@ -128,7 +139,12 @@ fn floor_micros(at: jiff::Timestamp) -> i64 {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match spelling::write(self.0) {
+            Some(text) => {
+                serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
+            }
+            None => serializer.collect_str(self),
+        }
     }
 }
 

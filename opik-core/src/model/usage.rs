@@ -1,7 +1,9 @@
 //! Token counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Token counts of a model call by name, as on the wire: `prompt_tokens`, `completion_tokens`,
@@ -86,37 +88,72 @@ impl<N: Into<String>, const COUNT: usize> From<[(N, i64); COUNT]> for Usage {
     }
 }
 
-impl<'de> Deserialize<'de> for Usage {
+/// A count as it is written.
+enum Count {
+    Whole(i64),
+    Point(f64),
+    Absent,
+}
+
+impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Count {
-            Whole(i64),
-            Point(f64),
-            Absent(()),
-        }
-        let mut counts = BTreeMap::new();
-        for (name, count) in BTreeMap::<String, Count>::deserialize(deserializer)? {
-            match count {
-                Count::Whole(n) => {
-                    counts.insert(name, n);
-                }
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    reason = "checked to be whole and in range"
-                )]
-                Count::Point(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => {
-                    counts.insert(name, x as i64);
-                }
-                Count::Point(_) => {
-                    return Err(serde::de::Error::custom(format_args!(
-                        "usage `{name}` is not a whole number"
-                    )));
-                }
-                Count::Absent(()) => {}
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = Count;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or null")
+            }
+            fn visit_i64<E>(self, n: i64) -> Result<Count, E> {
+                Ok(Count::Whole(n))
+            }
+            #[expect(clippy::cast_precision_loss, reason = "far too many to be counts")]
+            fn visit_u64<E>(self, n: u64) -> Result<Count, E> {
+                Ok(i64::try_from(n).map_or(Count::Point(n as f64), Count::Whole))
+            }
+            fn visit_f64<E>(self, x: f64) -> Result<Count, E> {
+                Ok(Count::Point(x))
+            }
+            fn visit_unit<E>(self) -> Result<Count, E> {
+                Ok(Count::Absent)
             }
         }
-        Ok(Self(counts))
+        deserializer.deserialize_any(Number)
+    }
+}
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counts;
+        impl<'de> Visitor<'de> for Counts {
+            type Value = Usage;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("counts by name")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Usage, A::Error> {
+                let mut counts = BTreeMap::new();
+                while let Some((name, count)) = map.next_entry::<String, Count>()? {
+                    // Of several with one name the last one counts.
+                    match count {
+                        Count::Whole(n) => counts.insert(name, n),
+                        #[expect(
+                            clippy::cast_possible_truncation,
+                            reason = "checked to be whole and in range"
+                        )]
+                        Count::Point(x) if x.fract() == 0.0 && x.abs() < 9.0e15 => {
+                            counts.insert(name, x as i64)
+                        }
+                        Count::Point(_) => {
+                            return Err(A::Error::custom(format_args!(
+                                "usage `{name}` is not a whole number"
+                            )));
+                        }
+                        Count::Absent => counts.remove(&name),
+                    };
+                }
+                Ok(Usage(counts))
+            }
+        }
+        deserializer.deserialize_map(Counts)
     }
 }
 
@@ -132,6 +169,11 @@ mod tests {
             serde_json::to_string(&usage).unwrap(),
             r#"{"prompt_tokens":3,"x":2}"#
         );
+        let again: Usage = serde_json::from_str(r#"{"x": 1, "y": 5, "x": 2, "y": null}"#).unwrap();
+        assert_eq!(again, Usage::from([("x", 2)]));
+        for other in [r#"{"x": "1"}"#, r#"{"x": 18446744073709551615}"#, "[]"] {
+            assert!(serde_json::from_str::<Usage>(other).is_err(), "{other}");
+        }
         let error = serde_json::from_str::<Usage>(r#"{"x": 0.5}"#).unwrap_err();
         assert!(
             error
