@@ -1,6 +1,8 @@
 //! From a batch to what the writer stores, on the caller's thread: drop what the batch itself
 //! replaces, group by trace and project, encode, add up, compress.
 
+mod groups;
+
 use std::collections::BTreeMap;
 
 use opik_core::exporter::Rejection;
@@ -14,6 +16,7 @@ use crate::codec::trace::TraceRow;
 use crate::codec::{body, prefix};
 use crate::error::StoreError;
 use crate::facet::{self, Facet};
+use groups::{groups, version};
 
 /// Most rows of a part, so that reading one span does not decode a whole large trace.
 pub(crate) const PART_ROWS: usize = 64;
@@ -120,18 +123,10 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<(Packed, Compression
             }
         }
     }
-    // The sort is stable, so the last of equals is the later one.
-    let version = |at: Option<Timestamp>| at.map_or(now, Timestamp::as_micros);
-    spans.sort_by_key(|span| (span.trace_id, span.id, version(span.last_updated_at)));
-    let mut rows: BTreeMap<TraceId, &Trace> = BTreeMap::new();
+    let mut rows: Vec<&Trace> = Vec::with_capacity(batch.traces.len());
     for trace in &batch.traces {
         match reject(trace_size(trace)) {
-            None => {
-                let place = rows.entry(trace.id).or_insert(trace);
-                if version(trace.last_updated_at) >= version(place.last_updated_at) {
-                    *place = trace;
-                }
-            }
+            None => rows.push(trace),
             Some(reason) => {
                 rejected.push(Rejection {
                     record: format!("trace {}", trace.id),
@@ -141,35 +136,19 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<(Packed, Compression
         }
     }
 
-    let mut traces = Vec::with_capacity(rows.len());
-    let mut rows = rows.into_iter().peekable();
-    for group in spans.chunk_by(|a, b| a.trace_id == b.trace_id) {
-        let Some(id) = group.first().map(|span| span.trace_id) else {
-            continue;
-        };
-        while let Some((id, row)) = rows.next_if(|(other, _)| *other < id) {
-            let row = Some(pack_row(row, now, &mut projects, &mut packer)?);
-            traces.push(PackedTrace {
-                id,
-                parts: Vec::new(),
-                row,
-            });
-        }
-        let row = rows.next_if(|(other, _)| *other == id);
-        let row = row
-            .map(|(_, row)| pack_row(row, now, &mut projects, &mut packer))
-            .transpose()?;
-        let parts = pack_spans(group, now, &mut projects, &mut packer)?;
-        traces.push(PackedTrace { id, parts, row });
-    }
-    for (id, row) in rows {
-        let row = Some(pack_row(row, now, &mut projects, &mut packer)?);
+    let mut traces = Vec::new();
+    for group in groups(spans, rows, now) {
+        let row = group
+            .row
+            .map(|row| pack_row(row, now, &mut projects, &mut packer));
         traces.push(PackedTrace {
-            id,
-            parts: Vec::new(),
-            row,
+            id: group.id,
+            row: row.transpose()?,
+            parts: pack_spans(&group.spans, now, &mut projects, &mut packer)?,
         });
     }
+    // Indexes take what is in their order faster.
+    traces.sort_unstable_by_key(|trace| trace.id);
 
     let mut scores = Vec::new();
     for record in &batch.scores {
@@ -237,7 +216,7 @@ fn pack_row(
     body::put_trace(out, trace)?;
     Ok(PackedRow {
         project: projects.number(trace.project_name.as_deref(), trace.project_id),
-        updated: trace.last_updated_at.map_or(now, Timestamp::as_micros),
+        updated: version(trace.last_updated_at, now),
         start: row.start,
         head: row.encode(),
         body: packer.end(at),
