@@ -42,10 +42,11 @@
 //! error, type of error or span; of traces also name and thread), read their columns, and let
 //! [`opik_core::query::matches`] decide; they stop when nothing newer can come. Other orders look
 //! at every candidate. How many records match is a tally where one facet is all that is asked for,
-//! and otherwise counted, once as long as the store does not change. Words are found through an inverted index in a second file, which a
-//! background thread fills within two seconds of a commit, mostly from blocks that the writer
-//! hands over in memory: each step writes a segment of pages in
-//! the order of the words, and segments of one size are merged in idle moments.
+//! and otherwise counted, once as long as the store does not change. Words are found and counted
+//! through an inverted index of spans and traces in a second file, which a background thread fills
+//! within two seconds of a commit, mostly from blocks that the writer hands over in memory: each
+//! step writes a segment of pages in the order of the words, and segments of one size are merged
+//! in idle moments.
 //!
 //! What Opik keeps beside traces (datasets, experiments, prompts and so on) is in tables of its own:
 //! [`Store`] is a [`Catalog`](opik_core::catalog::Catalog) as well.

@@ -50,6 +50,7 @@ const STEPS: &[Step] = &[
         statements: V6,
         then: Some(crate::tally::fill),
     },
+    Step::of(7, V7),
 ];
 
 const V1: &str = "
@@ -252,6 +253,12 @@ CREATE TABLE tally(
     rows INTEGER NOT NULL       -- live spans, or traces
 ) STRICT;
 ALTER TABLE counter ADD COLUMN change INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Parts with rows that were replaced. Mostly there is none, and then nothing that is counted by
+/// parts has to be looked at.
+const V7: &str = "
+CREATE INDEX part_dead ON part(key) WHERE dead IS NOT NULL;
 ";
 
 /// The newest version that this library knows.

@@ -20,11 +20,53 @@ const MORE: usize = 512;
 /// How many rows that the text index does not know are looked at.
 const TAIL: i64 = 1_000;
 
-/// A part or trace that may hold a match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A part or trace that may hold a match. Candidates are in the order of bound and key.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Candidate {
     pub(super) bound: i64,
     pub(super) key: i64,
+    /// What the text index knows of it, where words are looked for. It is of the project that was
+    /// asked for.
+    pub(super) indexed: Option<text::Match>,
+}
+
+impl Candidate {
+    pub(super) fn new(bound: i64, key: i64) -> Self {
+        Self {
+            bound,
+            key,
+            indexed: None,
+        }
+    }
+
+    /// Whether a row may match, by its number.
+    pub(super) fn may_have(&self, row: usize) -> bool {
+        self.indexed.is_none_or(|found| found.has(row))
+    }
+
+    fn place(&self) -> (i64, i64) {
+        (self.bound, self.key)
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Candidate {}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
 }
 
 /// The postings of one facet of one project.
@@ -42,6 +84,7 @@ pub(super) struct Stream {
 
 /// Where candidates come from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a question has one of them")]
 pub(super) enum Candidates {
     /// Known beforehand, newest first.
     List(VecDeque<Candidate>),
@@ -111,10 +154,7 @@ impl Candidates {
         )?;
         let list = statement
             .query_map([trace.as_bytes()], |row| {
-                Ok(Candidate {
-                    bound: row.get(0)?,
-                    key: row.get(1)?,
-                })
+                Ok(Candidate::new(row.get(0)?, row.get(1)?))
             })?
             .collect::<Result<_, _>>()?;
         Ok(Self::List(list))
@@ -127,12 +167,7 @@ impl Candidates {
             .prepare_cached("SELECT key FROM trace WHERE id = ?1")?;
         let bound = prefix(id);
         let list = statement
-            .query_map([id], |row| {
-                Ok(Candidate {
-                    bound,
-                    key: row.get(0)?,
-                })
-            })?
+            .query_map([id], |row| Ok(Candidate::new(bound, row.get(0)?)))?
             .collect::<Result<_, _>>()?;
         Ok(Self::List(list))
     }
@@ -143,6 +178,7 @@ impl Candidates {
         reader: &Reader,
         entity: Entity,
         words: &Words,
+        project: Option<i64>,
         highest: i64,
     ) -> Result<Self, StoreError> {
         let Some(text) = &reader.text else {
@@ -167,15 +203,12 @@ impl Candidates {
                     Entity::Part => row.get(0)?,
                     Entity::Trace => prefix(&row.get(0)?),
                 };
-                Ok(Candidate {
-                    bound,
-                    key: row.get(1)?,
-                })
+                Ok(Candidate::new(bound, row.get(1)?))
             })?
             .collect::<Result<_, _>>()?;
         tail.retain(|candidate| candidate.bound <= highest);
         tail.sort_unstable_by(|a, b| b.cmp(a));
-        let mut matches = text::Matches::new(entity, words, highest);
+        let mut matches = text::Matches::new(entity, words, project, highest);
         let next_match = next_match(&mut matches, text)?;
         Ok(Self::Text {
             matches,
@@ -210,12 +243,12 @@ impl Candidates {
                     return Ok(None);
                 };
                 let found = matched.take();
-                // A trace that changed may be in both; it is new then.
                 if found.is_some() {
                     *matched = next_match(matches, text)?;
                 }
+                // A trace that changed may be in both; what the index knows is old then.
                 if found.is_some() && found == tail.front().copied() {
-                    tail.pop_front();
+                    return Ok(tail.pop_front());
                 }
                 Ok(found)
             }
@@ -243,19 +276,17 @@ fn next_match(
     matches: &mut text::Matches,
     text: &Connection,
 ) -> Result<Option<Candidate>, StoreError> {
-    Ok(matches
-        .next(text)?
-        .map(|(bound, key)| Candidate { bound, key }))
+    Ok(matches.next(text)?.map(|found| Candidate {
+        indexed: Some(found),
+        ..Candidate::new(found.doc.bound, found.doc.key)
+    }))
 }
 
 impl Stream {
     fn new(fid: i64, highest: i64) -> Self {
         Self {
             fid,
-            last: Candidate {
-                bound: highest,
-                key: i64::MAX,
-            },
+            last: Candidate::new(highest, i64::MAX),
             ready: VecDeque::new(),
             size: FIRST,
             fetched: 0,
@@ -272,12 +303,7 @@ impl Stream {
             let size = i64::try_from(self.size).unwrap_or(i64::MAX);
             let rows = statement.query_map(
                 params![self.fid, self.last.bound, self.last.key, size],
-                |row| {
-                    Ok(Candidate {
-                        bound: row.get(0)?,
-                        key: row.get(1)?,
-                    })
-                },
+                |row| Ok(Candidate::new(row.get(0)?, row.get(1)?)),
             )?;
             for row in rows {
                 self.ready.push_back(row?);

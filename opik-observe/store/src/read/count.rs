@@ -1,9 +1,11 @@
 //! Counting the spans that match, which may be all there are.
 //!
-//! Nothing is made of a span but what its conditions need. Where content decides, reading the blocks
+//! Nothing is made of a span but what its conditions need. Words are counted where they are indexed:
+//! which spans have them is known there, and only spans that were replaced have to be left out. Where content decides, reading the blocks
 //! takes one part of the time and looking into them the other, so that a second thread looks into
 //! those that wait while this one reads; when too many wait, this one helps.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::ScopedJoinHandle;
@@ -11,9 +13,8 @@ use std::thread::ScopedJoinHandle;
 use opik_core::query::{Filter, SpanQuery, matches};
 
 use super::Reader;
-use super::candidates::Candidates;
-use super::members::Members;
-use super::plan::{self, Content};
+use super::candidates::{Candidate, Candidates};
+use super::plan::{self, Conditions};
 use super::records::Part;
 use super::spans::Search;
 use crate::block;
@@ -31,6 +32,8 @@ const WAITING: usize = 32;
 #[derive(Debug)]
 struct Look {
     block: i64,
+    /// Whether the text index knows that they have the words.
+    indexed: bool,
     raw: usize,
     data: Vec<u8>,
     rows: Vec<Row>,
@@ -43,8 +46,7 @@ struct Row {
 }
 
 impl Row {
-    fn of(search: &Search<'_>, part: &Part, row: &SpanRow<'_>) -> Self {
-        let words = search.conditions.content.words.is_some();
+    fn of(words: bool, part: &Part, row: &SpanRow<'_>) -> Self {
         Self {
             name: row.name.filter(|_| words).map(str::to_owned),
             body: part.body(row),
@@ -53,7 +55,8 @@ impl Row {
 }
 
 impl Look {
-    fn count(&self, wanted: &Content) -> Result<u64, StoreError> {
+    fn count(&self, conditions: &Conditions) -> Result<u64, StoreError> {
+        let wanted = conditions.content_if(self.indexed);
         let content = block::decompress(&self.data, self.raw)?;
         let mut count = 0;
         for row in &self.rows {
@@ -72,7 +75,7 @@ struct Helper<'scope> {
     thread: ScopedJoinHandle<'scope, Result<u64, StoreError>>,
 }
 
-fn help(take: &Receiver<Look>, wanted: &Content) -> Result<u64, StoreError> {
+fn help(take: &Receiver<Look>, wanted: &Conditions) -> Result<u64, StoreError> {
     let mut count = 0;
     while let Ok(look) = take.recv() {
         count += look.count(wanted)?;
@@ -85,7 +88,8 @@ struct Looks<'s, 'q> {
     search: &'s Search<'q>,
     candidates: Candidates,
     lowest: i64,
-    members: Members,
+    /// Spans that need no look.
+    counted: u64,
     /// Collects what is next to each other.
     next: Option<Look>,
 }
@@ -96,17 +100,14 @@ impl Looks<'_, '_> {
             if candidate.bound < self.lowest {
                 break;
             }
-            if !self.members.has(reader, candidate.key)? {
-                continue;
-            }
             let look = if self.is_plain() {
-                self.plain_look(reader, candidate.key)?
+                self.plain_look(reader, &candidate)?
             } else {
-                self.look(reader, candidate.key)?
+                self.look(reader, &candidate)?
             };
             let Some(look) = look else { continue };
             if let Some(next) = &mut self.next
-                && next.block == look.block
+                && (next.block, next.indexed) == (look.block, look.indexed)
             {
                 next.rows.extend(look.rows);
                 continue;
@@ -123,17 +124,26 @@ impl Looks<'_, '_> {
         self.search.conditions.cheap.is_empty() && self.search.query.trace.is_none()
     }
 
-    fn look(&self, reader: &mut Reader, key: i64) -> Result<Option<Look>, StoreError> {
-        let Some(part) = reader.candidate_part(self.search, key)? else {
+    fn look(
+        &mut self,
+        reader: &mut Reader,
+        candidate: &Candidate,
+    ) -> Result<Option<Look>, StoreError> {
+        let Some(part) = reader.candidate_part(self.search, candidate)? else {
             return Ok(None);
         };
-        let rows = rows(reader, self.search, &part)?;
+        let rows = rows(reader, self.search, candidate, &part)?;
         if rows.is_empty() {
+            return Ok(None);
+        }
+        if self.search.conditions.content_of(candidate).is_any() {
+            self.counted += rows.len() as u64;
             return Ok(None);
         }
         let (raw, data) = reader.stored_block(part.block)?;
         Ok(Some(Look {
             block: part.block,
+            indexed: candidate.indexed.is_some(),
             raw,
             data,
             rows,
@@ -141,13 +151,17 @@ impl Looks<'_, '_> {
     }
 
     /// As [`look`](Self::look), in one statement.
-    fn plain_look(&self, reader: &Reader, key: i64) -> Result<Option<Look>, StoreError> {
+    fn plain_look(
+        &mut self,
+        reader: &Reader,
+        candidate: &Candidate,
+    ) -> Result<Option<Look>, StoreError> {
         let mut statement = reader.conn.prepare_cached(
             "SELECT part.key, zeroblob(16), part.project, part.arrived, part.block, part.at,
                     part.dead, part.head, block.raw, block.data
              FROM part JOIN block ON block.key = part.block WHERE part.key = ?1",
         )?;
-        let mut found = statement.query([key])?;
+        let mut found = statement.query([candidate.key])?;
         let Some(row) = found.next()? else {
             return Ok(None);
         };
@@ -155,18 +169,24 @@ impl Looks<'_, '_> {
         if self.search.project.is_some_and(|of| part.project != of) {
             return Ok(None);
         }
+        let wanted = self.search.conditions.content_of(candidate);
         let mut rows = Vec::new();
-        for (_, columns) in part.rows()? {
-            if may_match(self.search, &columns) {
-                rows.push(Row::of(self.search, &part, &columns));
+        for (number, columns) in part.rows()? {
+            if may_match(self.search, candidate, number, &columns) {
+                rows.push(Row::of(wanted.words.is_some(), &part, &columns));
             }
         }
         if rows.is_empty() {
             return Ok(None);
         }
+        if wanted.is_any() {
+            self.counted += rows.len() as u64;
+            return Ok(None);
+        }
         let raw: i64 = row.get(8)?;
         Ok(Some(Look {
             block: part.block,
+            indexed: candidate.indexed.is_some(),
             raw: usize::try_from(raw).unwrap_or(usize::MAX),
             data: row.get(9)?,
             rows,
@@ -180,29 +200,37 @@ fn next_part(
     search: &Search<'_>,
     candidates: &mut Candidates,
     lowest: i64,
-) -> Result<Option<Part>, StoreError> {
+) -> Result<Option<(Candidate, Part)>, StoreError> {
     while let Some(candidate) = candidates.next(reader)? {
         if candidate.bound < lowest {
             return Ok(None);
         }
-        if let Some(part) = reader.candidate_part(search, candidate.key)? {
-            return Ok(Some(part));
+        if let Some(part) = reader.candidate_part(search, &candidate)? {
+            return Ok(Some((candidate, part)));
         }
     }
     Ok(None)
 }
 
 /// Whether columns that need no span made of them match.
-fn may_match(search: &Search<'_>, row: &SpanRow<'_>) -> bool {
-    search.made.has(row.id.timestamp()) && plan::row_has(&search.facet, row)
+fn may_match(search: &Search<'_>, candidate: &Candidate, number: usize, row: &SpanRow<'_>) -> bool {
+    candidate.may_have(number)
+        && search.made.has(row.id.timestamp())
+        && plan::row_has(&search.facet, row)
 }
 
 /// The rows of a part whose columns match.
-fn rows(reader: &mut Reader, search: &Search<'_>, part: &Part) -> Result<Vec<Row>, StoreError> {
+fn rows(
+    reader: &mut Reader,
+    search: &Search<'_>,
+    candidate: &Candidate,
+    part: &Part,
+) -> Result<Vec<Row>, StoreError> {
     let conditions = &search.conditions;
+    let words = conditions.content_of(candidate).words.is_some();
     let mut all = Vec::new();
-    for (_, row) in part.rows()? {
-        if !may_match(search, &row) {
+    for (number, row) in part.rows()? {
+        if !may_match(search, candidate, number, &row) {
             continue;
         }
         if !conditions.cheap.is_empty() {
@@ -211,7 +239,7 @@ fn rows(reader: &mut Reader, search: &Search<'_>, part: &Part) -> Result<Vec<Row
                 continue;
             }
         }
-        all.push(Row::of(search, part, &row));
+        all.push(Row::of(words, part, &row));
     }
     Ok(all)
 }
@@ -229,33 +257,82 @@ impl Reader {
         let mut candidates = self.span_candidates(&search, i64::MAX)?;
         let mut count = 0;
         if search.conditions.needs.any() {
-            while let Some(part) = next_part(self, &search, &mut candidates, lowest)? {
-                for (_, row) in &part.rows()? {
-                    count += u64::from(self.matching_span(&search, &part, row)?.is_some());
+            while let Some((at, part)) = next_part(self, &search, &mut candidates, lowest)? {
+                for (number, row) in &part.rows()? {
+                    let found = self.matching_span(&search, &at, &part, (*number, row))?;
+                    count += u64::from(found.is_some());
                 }
             }
         } else if search.conditions.content.is_any() {
-            while let Some(part) = next_part(self, &search, &mut candidates, lowest)? {
-                count += rows(self, &search, &part)?.len() as u64;
+            while let Some((at, part)) = next_part(self, &search, &mut candidates, lowest)? {
+                count += rows(self, &search, &at, &part)?.len() as u64;
             }
         } else {
+            if search.is_only_words() {
+                let indexed = self.count_indexed(&mut candidates)?;
+                count += indexed.0;
+                candidates = Candidates::List(indexed.1);
+            }
             let looks = Looks {
                 search: &search,
                 candidates,
                 lowest,
-                members: Members::of(&search),
+                counted: 0,
                 next: None,
             };
-            count = self.count_content(looks, &search.conditions.content)?;
+            count += self.count_content(looks)?;
         }
         Ok(count)
     }
 
-    fn count_content(
-        &mut self,
-        mut looks: Looks<'_, '_>,
-        wanted: &Content,
-    ) -> Result<u64, StoreError> {
+    /// Counts the spans that the text index knows about. Gives the candidates that it does not.
+    fn count_indexed(
+        &self,
+        candidates: &mut Candidates,
+    ) -> Result<(u64, VecDeque<Candidate>), StoreError> {
+        let mut state = self
+            .conn
+            .prepare_cached("SELECT dead FROM part WHERE key = ?1")?;
+        let all_live = self.are_all_live()?;
+        let (mut count, mut others) = (0, VecDeque::new());
+        while let Some(candidate) = candidates.next(self)? {
+            let Some(mut found) = candidate.indexed else {
+                others.push_back(candidate);
+                continue;
+            };
+            if !all_live {
+                let mut rows = state.query([candidate.key])?;
+                let Some(row) = rows.next()? else { continue };
+                let dead = row
+                    .get_ref(0)?
+                    .as_blob_or_null()
+                    .map_err(rusqlite::Error::from)?;
+                found.leave_out(dead.unwrap_or_default());
+            }
+            count += u64::from(found.rows.count_ones());
+        }
+        Ok((count, others))
+    }
+
+    /// Whether every row of every part is one that counts, also of those that are still in the
+    /// text index.
+    fn are_all_live(&self) -> Result<bool, StoreError> {
+        let changed = "SELECT EXISTS (SELECT 1 FROM part WHERE dead IS NOT NULL)
+                           OR EXISTS (SELECT 1 FROM gone)";
+        let changed: bool = self
+            .conn
+            .prepare_cached(changed)?
+            .query_row([], |row| row.get(0))?;
+        let Some(text) = self.text.as_ref().filter(|_| !changed) else {
+            return Ok(!changed);
+        };
+        Ok(!text
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM removed)")?
+            .query_row([], |row| row.get::<_, bool>(0))?)
+    }
+
+    fn count_content(&mut self, mut looks: Looks<'_, '_>) -> Result<u64, StoreError> {
+        let wanted = &looks.search.conditions;
         std::thread::scope(|scope| {
             let mut helper: Option<Helper<'_>> = None;
             let (mut count, mut alone) = (0, 0);
@@ -286,7 +363,7 @@ impl Reader {
                 count += helped
                     .map_err(|_| StoreError::Internal("a thread that counts panicked".into()))??;
             }
-            Ok(count)
+            Ok(count + looks.counted)
         })
     }
 }

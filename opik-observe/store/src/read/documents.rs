@@ -11,7 +11,7 @@ use crate::codec::prefix;
 use crate::codec::trace::TraceRow;
 use crate::error::StoreError;
 use crate::facet::Entity;
-use crate::text::{self, Builder, Progress};
+use crate::text::{self, Builder, Doc, Progress};
 
 /// A part or the row of a trace, with its content. It is read when the snapshot has ended, so that
 /// the log can be copied meanwhile.
@@ -34,6 +34,9 @@ enum Of {
 struct TraceText {
     key: i64,
     id: [u8; 16],
+    /// The number of the change that made it what it is.
+    version: i64,
+    project: i64,
     at: usize,
     len: usize,
     head: Vec<u8>,
@@ -53,14 +56,30 @@ impl Document {
     pub(crate) fn read(&self, words: &mut Builder) -> Result<(), StoreError> {
         match &self.of {
             Of::Part(part, hi) => {
-                words.begin(*hi, part.key);
-                for (_, row) in part.rows()? {
+                let rows = part.rows()?;
+                // Rows that were replaced keep their numbers, and have no words.
+                words.begin(Doc {
+                    bound: *hi,
+                    key: part.key,
+                    version: 0,
+                    project: part.project,
+                    rows: rows.last().map_or(0, |(last, _)| text::number(last + 1)),
+                });
+                for (number, row) in rows {
+                    words.row(number);
                     add(words, row.name.unwrap_or_default(), false);
                     add_body(words, self.content.get(part.body(&row)))?;
                 }
             }
             Of::Trace(trace) => {
-                words.begin(prefix(&trace.id), trace.key);
+                words.begin(Doc {
+                    bound: prefix(&trace.id),
+                    key: trace.key,
+                    version: trace.version,
+                    project: trace.project,
+                    rows: 1,
+                });
+                words.row(0);
                 let name = TraceRow::decode(&trace.head)?.name;
                 add(words, name.unwrap_or_default(), false);
                 let end = trace.at.saturating_add(trace.len);
@@ -133,7 +152,7 @@ impl Reader {
     ) -> Result<News<Document>, StoreError> {
         let goal = self.text_goal()?.seq;
         let changed = self.collect(
-            "SELECT seq, row_seq, block, key, id, at, len, head FROM trace
+            "SELECT seq, row_seq, block, key, id, at, len, head, project FROM trace
              WHERE seq > ?1 ORDER BY seq LIMIT ?2",
             after,
             limit,
@@ -144,6 +163,8 @@ impl Reader {
                     let text = TraceText {
                         key: row.get(3)?,
                         id: row.get(4)?,
+                        version: row.get(1)?,
+                        project: row.get(8)?,
                         at: size(row.get(5)?),
                         len: size(row.get(6)?),
                         head: row.get(7)?,

@@ -5,7 +5,6 @@ mod check;
 mod count;
 mod cursor;
 mod documents;
-mod members;
 mod page;
 mod plan;
 mod records;
@@ -26,6 +25,7 @@ use crate::block;
 use crate::catalog::of_traces;
 use crate::error::StoreError;
 use crate::recent::Recent;
+use crate::text;
 
 use records::Spare;
 
@@ -134,6 +134,15 @@ impl Reader {
         answer
     }
 
+    /// Begins with the state of the text index where words are asked for: what is in it is in the
+    /// store as well then, and what is new in the store is looked at beside it.
+    fn see_index_first(&self, words: Option<&str>) -> Result<(), StoreError> {
+        if let (Some(text), Some(_)) = (&self.text, words) {
+            text::progress(text)?;
+        }
+        Ok(())
+    }
+
     /// The connection that reads.
     pub(crate) fn conn(&self) -> &Connection {
         &self.conn
@@ -215,15 +224,6 @@ impl Reader {
     /// A copy of what is stored of a block, with its size when it is decompressed.
     fn stored_block(&self, key: i64) -> Result<(usize, Vec<u8>), StoreError> {
         self.with_stored_block(key, |raw, data| Ok((raw, data.to_vec())))
-    }
-
-    /// The project of a part, if there is such a part.
-    fn project_of_part(&self, key: i64) -> Result<Option<i64>, StoreError> {
-        Ok(self
-            .conn
-            .prepare_cached("SELECT project FROM part WHERE key = ?1")?
-            .query_row([key], |row| row.get(0))
-            .optional()?)
     }
 
     /// The content of a block.

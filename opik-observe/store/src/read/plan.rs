@@ -3,6 +3,7 @@
 use opik_core::query::{Filter, Operator, Sort, matches};
 use opik_core::{SpanId, Timestamp, TraceId};
 
+use super::candidates::Candidate;
 use super::cursor::Id;
 use crate::codec::body::Body;
 use crate::codec::prefix;
@@ -133,6 +134,11 @@ impl Made {
         }
     }
 
+    /// Whether it is all of the time.
+    pub(super) fn is_ever(self) -> bool {
+        self.from.is_none() && self.to.is_none()
+    }
+
     /// Whether a record was made in it, as its identifier says.
     pub(super) fn has(self, made: Option<Timestamp>) -> bool {
         let from = self
@@ -228,6 +234,8 @@ impl Needs {
 pub(super) struct Conditions {
     pub(super) cheap: Vec<Filter>,
     pub(super) content: Content,
+    /// What is left of it where the text index knows about the words.
+    pub(super) beside_words: Content,
     pub(super) dear: Vec<Filter>,
     pub(super) needs: Needs,
 }
@@ -257,6 +265,29 @@ impl Content {
 }
 
 impl Conditions {
+    /// What the content of a candidate has to be like.
+    pub(super) fn content_of(&self, candidate: &Candidate) -> &Content {
+        self.content_if(candidate.indexed.is_some())
+    }
+
+    /// As [`content_of`](Self::content_of) a candidate that the text index knows, or not.
+    pub(super) fn content_if(&self, indexed: bool) -> &Content {
+        if indexed {
+            &self.beside_words
+        } else {
+            &self.content
+        }
+    }
+
+    /// Whether words are all that is asked for.
+    pub(super) fn are_only_words(&self) -> bool {
+        self.content.words.is_some()
+            && self.beside_words.is_any()
+            && self.cheap.is_empty()
+            && self.dear.is_empty()
+            && !self.needs.any()
+    }
+
     /// Whether anything in a body decides.
     pub(super) fn looks_into_bodies(&self) -> bool {
         self.needs.body || !self.content.is_any()
@@ -278,6 +309,10 @@ impl Conditions {
         let all = dear.iter().map(needs).fold(sorting, Needs::and);
         Self {
             cheap,
+            beside_words: Content {
+                filters: content.clone(),
+                words: None,
+            },
             content: Content {
                 filters: content,
                 words,

@@ -9,7 +9,7 @@ use opik_core::{Page, PageRequest, Span, SpanId, TraceId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Reader;
-use super::candidates::Candidates;
+use super::candidates::{Candidate, Candidates};
 use super::cursor::{InTrace, Newest, Sorted};
 use super::page::{FirstOf, NewestFirst};
 use super::plan::{self, Conditions, Made};
@@ -28,6 +28,16 @@ pub(super) struct Search<'q> {
     pub(super) project: Option<i64>,
     trace: Option<TraceId>,
     pub(super) facet: Facet,
+}
+
+impl Search<'_> {
+    /// Whether it is about the words of all spans of a project, or of all.
+    pub(super) fn is_only_words(&self) -> bool {
+        self.conditions.are_only_words()
+            && self.made.is_ever()
+            && self.trace.is_none()
+            && self.facet.0 == Kind::All
+    }
 }
 
 /// How many parts of a project are looked up at a time.
@@ -229,6 +239,7 @@ impl Reader {
 
     /// A page of the spans that match.
     pub(crate) fn search_spans(&mut self, query: &SpanQuery) -> Result<Page<Span>, StoreError> {
+        self.see_index_first(query.text.as_deref())?;
         let search = self.span_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_spans(&search)?,
@@ -263,7 +274,7 @@ impl Reader {
             return Candidates::of_trace(self, trace);
         }
         if let Some(words) = &search.conditions.content.words {
-            return Candidates::with_words(self, Entity::Part, words, highest);
+            return Candidates::with_words(self, Entity::Part, words, search.project, highest);
         }
         if search.facet.0 == Kind::All
             && let Some(part) = plan::tag_part(&search.query.filters)
@@ -277,17 +288,9 @@ impl Reader {
     pub(super) fn candidate_part(
         &self,
         search: &Search<'_>,
-        key: i64,
+        candidate: &Candidate,
     ) -> Result<Option<Part>, StoreError> {
-        // The text index knows no projects; most of what it proposes may be of another one, which
-        // one column tells.
-        if let Some(project) = search.project
-            && search.conditions.content.words.is_some()
-            && self.project_of_part(key)? != Some(project)
-        {
-            return Ok(None);
-        }
-        let part = self.part(key)?;
+        let part = self.part(candidate.key)?;
         Ok(part.filter(|part| {
             search.project.is_none_or(|project| part.project == project)
                 && search.query.trace.is_none_or(|trace| part.trace == trace)
@@ -298,19 +301,24 @@ impl Reader {
     pub(super) fn matching_span(
         &mut self,
         search: &Search<'_>,
+        candidate: &Candidate,
         part: &Part,
-        row: &SpanRow<'_>,
+        (number, row): (usize, &SpanRow<'_>),
     ) -> Result<Option<SpanRecord>, StoreError> {
-        if !search.made.has(row.id.timestamp()) || !plan::row_has(&search.facet, row) {
+        if !candidate.may_have(number)
+            || !search.made.has(row.id.timestamp())
+            || !plan::row_has(&search.facet, row)
+        {
             return Ok(None);
         }
         let mut record = self.span_record(part, row)?;
         if !matches::span_matches(&record.span, &search.conditions.cheap) {
             return Ok(None);
         }
-        if !search.conditions.content.is_any() {
+        let wanted = search.conditions.content_of(candidate);
+        if !wanted.is_any() {
             let name = record.span.name.as_deref();
-            if !self.has_content(&search.conditions.content, name, record.body())? {
+            if !self.has_content(wanted, name, record.body())? {
                 return Ok(None);
             }
         }
@@ -340,15 +348,16 @@ impl Reader {
             if candidate.bound < lowest || page.is_settled(candidate.bound) {
                 break;
             }
-            let Some(part) = self.candidate_part(search, candidate.key)? else {
+            let Some(part) = self.candidate_part(search, &candidate)? else {
                 continue;
             };
-            for (_, row) in part.rows()?.iter().rev() {
+            for (number, row) in part.rows()?.iter().rev() {
                 let id = *row.id.as_bytes();
                 let is_new = start.is_none_or(|start| id < start.before);
                 if is_new
                     && page.wants(&id, candidate.bound)
-                    && let Some(record) = self.matching_span(search, &part, row)?
+                    && let Some(record) =
+                        self.matching_span(search, &candidate, &part, (*number, row))?
                 {
                     page.offer(id, candidate.bound, record);
                 }
@@ -374,11 +383,13 @@ impl Reader {
             if candidate.bound < search.made.lowest() {
                 break;
             }
-            let Some(part) = self.candidate_part(search, candidate.key)? else {
+            let Some(part) = self.candidate_part(search, &candidate)? else {
                 continue;
             };
-            for (_, row) in &part.rows()? {
-                if let Some(record) = self.matching_span(search, &part, row)? {
+            for (number, row) in &part.rows()? {
+                if let Some(record) =
+                    self.matching_span(search, &candidate, &part, (*number, row))?
+                {
                     first.offer(record);
                 }
             }

@@ -37,10 +37,7 @@ impl Together {
         Self {
             fid,
             content,
-            last: Candidate {
-                bound: highest,
-                key: i64::MAX,
-            },
+            last: Candidate::new(highest, i64::MAX),
             ready: VecDeque::new(),
             // One more tells that there is a next page, and another that this one is complete.
             size: page.saturating_add(2).min(MORE),
@@ -71,10 +68,7 @@ impl Together {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             count += 1;
-            self.last = Candidate {
-                bound: row.get(10)?,
-                key: row.get(0)?,
-            };
+            self.last = Candidate::new(row.get(10)?, row.get(0)?);
             if row.get_ref(1)? != ValueRef::Null {
                 let record = trace_record(
                     conn,

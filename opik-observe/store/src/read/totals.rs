@@ -62,6 +62,7 @@ impl Reader {
         query: &SpanQuery,
         seen: Option<u64>,
     ) -> Result<u64, StoreError> {
+        self.see_index_first(query.text.as_deref())?;
         let mut query = query.clone();
         (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
         if query.trace.is_none()
@@ -85,6 +86,7 @@ impl Reader {
         query: &TraceQuery,
         seen: Option<u64>,
     ) -> Result<u64, StoreError> {
+        self.see_index_first(query.text.as_deref())?;
         let mut query = query.clone();
         (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
         if (query.from, query.to) == (None, None)

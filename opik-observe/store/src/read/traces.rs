@@ -3,7 +3,7 @@
 use opik_core::model::ScoreTarget;
 use opik_core::query::{Sort, TraceQuery, matches};
 use opik_core::{Page, Trace, TraceId};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::Reader;
 use super::candidates::{Candidate, Candidates};
@@ -147,17 +147,25 @@ impl Reader {
         let candidates = self.candidates(&search, highest)?;
         let content = search.conditions.looks_into_bodies();
         let mut candidates = Proposed::of(candidates, highest, AT_ONCE, content);
+        let is_told = search.conditions.are_only_words() && search.made.is_ever();
         let mut count = 0;
         while let Some((candidate, record)) = candidates.next(self)? {
             if candidate.bound < search.made.lowest() {
                 break;
+            }
+            if !self.is_current(&candidate)? {
+                continue;
+            }
+            if is_told && candidate.indexed.is_some() {
+                count += 1;
+                continue;
             }
             let record = match record {
                 Some(record) => Some(record),
                 None => self.trace_by(TRACE_BY_KEY, candidate.key)?,
             };
             if let Some(record) = record {
-                count += u64::from(self.matching(&search, record)?.is_some());
+                count += u64::from(self.matching(&search, &candidate, record)?.is_some());
             }
         }
         Ok(count)
@@ -165,6 +173,7 @@ impl Reader {
 
     /// A page of the traces that match.
     pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
+        self.see_index_first(query.text.as_deref())?;
         let search = self.trace_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_traces(&search)?,
@@ -185,7 +194,7 @@ impl Reader {
 
     fn candidates(&self, search: &Search<'_>, highest: i64) -> Result<Candidates, StoreError> {
         if let Some(words) = &search.conditions.content.words {
-            return Candidates::with_words(self, Entity::Trace, words, highest);
+            return Candidates::with_words(self, Entity::Trace, words, search.project, highest);
         }
         if let Some(id) = plan::only(&search.query.filters) {
             return Candidates::one_trace(self, &id);
@@ -199,10 +208,24 @@ impl Reader {
         Candidates::with_facet(self, Entity::Trace, search.project, &facet, highest)
     }
 
+    /// Whether a trace still is what the text index knows of it.
+    fn is_current(&self, candidate: &Candidate) -> Result<bool, StoreError> {
+        let Some(found) = candidate.indexed else {
+            return Ok(true);
+        };
+        let version: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT row_seq FROM trace WHERE key = ?1 AND present")?
+            .query_row([candidate.key], |row| row.get(0))
+            .optional()?;
+        Ok(version == Some(found.doc.version))
+    }
+
     /// A candidate's trace, if it matches.
     fn matching(
         &mut self,
         search: &Search<'_>,
+        candidate: &Candidate,
         mut record: TraceRecord,
     ) -> Result<Option<TraceRecord>, StoreError> {
         let is_in_project = match search.project {
@@ -215,9 +238,10 @@ impl Reader {
         {
             return Ok(None);
         }
-        if !search.conditions.content.is_any() {
+        let wanted = search.conditions.content_of(candidate);
+        if !wanted.is_any() {
             let name = record.trace.name.as_deref();
-            if !self.has_content(&search.conditions.content, name, record.body())? {
+            if !self.has_content(wanted, name, record.body())? {
                 return Ok(None);
             }
         }
@@ -259,12 +283,15 @@ impl Reader {
             if candidate.bound < search.made.lowest() || page.is_settled(candidate.bound) {
                 break;
             }
+            if !self.is_current(&candidate)? {
+                continue;
+            }
             let record = match record {
                 Some(record) => Some(record),
                 None => self.trace_by(TRACE_BY_KEY, candidate.key)?,
             };
             let Some(record) = record else { continue };
-            if let Some(record) = self.matching(search, record)? {
+            if let Some(record) = self.matching(search, &candidate, record)? {
                 let id = *record.trace.id.as_bytes();
                 if start.is_none_or(|start| id < start.before) && page.wants(&id, candidate.bound) {
                     page.offer(id, candidate.bound, record);
@@ -301,10 +328,13 @@ impl Reader {
             if candidate.bound < search.made.lowest() {
                 break;
             }
+            if !self.is_current(&candidate)? {
+                continue;
+            }
             let Some(record) = self.trace_by(TRACE_BY_KEY, candidate.key)? else {
                 continue;
             };
-            if let Some(record) = self.matching(search, record)?
+            if let Some(record) = self.matching(search, &candidate, record)?
                 && anchor
                     .as_ref()
                     .is_none_or(|anchor| order(anchor, &record).is_lt())

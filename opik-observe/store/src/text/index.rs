@@ -14,12 +14,16 @@ use crate::schema::{self, Location, Setup};
 /// "OPTX" in ASCII.
 const APPLICATION_ID: u32 = 0x4f50_5458;
 
-const V2: &str = "
+const V3: &str = "
 DROP TABLE IF EXISTS span_text;
 DROP TABLE IF EXISTS trace_text;
 DROP TABLE IF EXISTS span_doc;
 DROP TABLE IF EXISTS trace_doc;
 DROP TABLE IF EXISTS progress;
+DROP TABLE IF EXISTS segment;
+DROP TABLE IF EXISTS doc;
+DROP TABLE IF EXISTS page;
+DROP TABLE IF EXISTS removed;
 CREATE TABLE progress(
     id INTEGER PRIMARY KEY CHECK (id = 1),
     part INTEGER NOT NULL,      -- parts up to this key are in the index
@@ -34,8 +38,8 @@ CREATE TABLE segment(
     newest INTEGER NOT NULL     -- highest bound of a document
 ) STRICT;
 CREATE TABLE doc(
-    key INTEGER PRIMARY KEY,    -- segment and number of the chunk
-    list BLOB NOT NULL          -- bound and key of documents
+    key INTEGER PRIMARY KEY,    -- segment and number of the first row
+    list BLOB NOT NULL          -- documents
 ) STRICT;
 CREATE TABLE page(
     key INTEGER PRIMARY KEY,
@@ -51,8 +55,9 @@ CREATE TABLE removed(           -- documents that are still in a segment
 ) STRICT, WITHOUT ROWID;
 ";
 
-// Version 1 was made of FTS5 tables. An index is cheap to build again.
-const STEPS: &[schema::Step] = &[schema::Step::of(2, V2)];
+// Version 1 was made of FTS5 tables, version 2 knew no single spans. An index is cheap to build
+// again.
+const STEPS: &[schema::Step] = &[schema::Step::of(3, V3)];
 
 /// Makes the tables of the index in an empty database.
 #[cfg(test)]

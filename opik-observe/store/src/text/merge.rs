@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::segment::{self, Doc, Words, Writer, number};
+use super::segment::{self, Doc, Words, Writer};
 use crate::error::StoreError;
 use crate::facet::Entity;
 
@@ -53,12 +53,15 @@ pub(super) fn merge_some(text: &Connection) -> Result<bool, StoreError> {
     Ok(false)
 }
 
+/// In place of the number of a row that goes.
+const LEFT_OUT: u32 = u32::MAX;
+
 /// A segment that is being merged.
 struct Source {
     segment: i64,
-    /// The number of each of its documents in the new segment.
-    numbers: Vec<Option<u32>>,
-    /// Words of the page that is open, the next one last.
+    /// The number of each of its rows in the new segment, or [`LEFT_OUT`].
+    numbers: Vec<u32>,
+    /// Words of the page that is open, with their rows; the next one last.
     ready: Vec<(Vec<u8>, Vec<u32>)>,
     /// The first word of that page.
     page: Option<Vec<u8>>,
@@ -70,35 +73,42 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
         .query_map([entity.code()], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     // Of a document that is in several segments, the latest one is the one to keep.
-    let mut places: HashMap<Doc, (usize, usize)> = HashMap::new();
+    let mut places: HashMap<(i64, i64), (Doc, usize, usize)> = HashMap::new();
     let mut sources = Vec::with_capacity(segments.len());
     for (source, &segment) in segments.iter().enumerate() {
-        let docs = segment::all_docs(text, segment)?;
-        sources.push(Source {
-            segment,
-            numbers: vec![None; docs.len()],
-            ready: Vec::new(),
-            page: None,
-        });
-        for (at, doc) in docs.into_iter().enumerate() {
-            if !removed.contains(&doc.1) {
-                places.insert(doc, (source, at));
+        let mut first = 0;
+        for doc in segment::all_docs(text, segment)? {
+            if !removed.contains(&doc.key) {
+                places.insert((doc.bound, doc.key), (doc, source, first));
             } else if entity == Entity::Part {
                 // A part is in one segment only.
                 text.prepare_cached("DELETE FROM removed WHERE entity = ?1 AND key = ?2")?
-                    .execute([entity.code(), doc.1])?;
+                    .execute([entity.code(), doc.key])?;
             }
+            first += doc.rows as usize;
+        }
+        sources.push(Source {
+            segment,
+            numbers: vec![LEFT_OUT; first],
+            ready: Vec::new(),
+            page: None,
+        });
+    }
+    let mut kept: Vec<(Doc, usize, usize)> = places.into_values().collect();
+    kept.sort_unstable_by(|a, b| b.cmp(a));
+    let mut next = 0;
+    for &(doc, source, first) in &kept {
+        let rows = first..first + doc.rows as usize;
+        let slots = sources.get_mut(source);
+        for slot in slots
+            .and_then(|it| it.numbers.get_mut(rows))
+            .unwrap_or_default()
+        {
+            *slot = next;
+            next += 1;
         }
     }
-    let mut docs: Vec<Doc> = places.keys().copied().collect();
-    docs.sort_unstable_by(|a, b| b.cmp(a));
-    for (rank, doc) in docs.iter().enumerate() {
-        let place = places.get(doc).copied();
-        let slot = place.and_then(|(source, at)| sources.get_mut(source)?.numbers.get_mut(at));
-        if let Some(slot) = slot {
-            *slot = Some(number(rank));
-        }
-    }
+    let docs: Vec<Doc> = kept.into_iter().map(|(doc, ..)| doc).collect();
     if !docs.is_empty() {
         let mut new = Writer::begin(text, entity, &docs)?;
         for source in &mut sources {
@@ -114,10 +124,9 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
                 let Some((_, list)) = source.ready.pop_if(|(next, _)| *next == word) else {
                     continue;
                 };
-                let renumbered = list
-                    .into_iter()
-                    .filter_map(|doc| source.numbers.get(doc as usize).copied().flatten());
-                found.extend(renumbered);
+                let numbers = &source.numbers;
+                let renumbered = list.into_iter().filter_map(|row| numbers.get(row as usize));
+                found.extend(renumbered.filter(|row| **row != LEFT_OUT));
                 if source.ready.is_empty() {
                     source.open_next(text)?;
                 }
@@ -148,7 +157,7 @@ impl Source {
         };
         let mut words = Words::of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
         while words.advance()? {
-            self.ready.push((words.word.clone(), words.docs()?));
+            self.ready.push((words.word.clone(), words.rows()?));
         }
         self.ready.reverse();
         self.page = Some(row.get(0)?);

@@ -1,8 +1,7 @@
 //! Full-text search over names and content.
 //!
 //! The index is in a file of its own beside the store, so that filling it never holds up a
-//! writer. It knows which words a part or a trace has, not where and how often; the records
-//! themselves decide. A background thread fills it from what was committed; when it is lost it is
+//! writer. It knows which words a span or a trace has, not where and how often. A background thread fills it from what was committed; when it is lost it is
 //! built again.
 //!
 //! What one step takes in becomes a *segment* (`segment`), written once and in order: SQLite
@@ -10,19 +9,27 @@
 //! idle moments. A question looks into each segment that can hold something newer than what it
 //! found already (`matches`).
 //!
+//! What it says of a span or a trace is what the record itself says as long as the record is what it
+//! was: words are cut in one place for both. Spans that were replaced and traces that changed are
+//! still in it for a while, and their rows tell.
+//!
 //! A *word* is a run of letters and digits, in lower case, up to [`LONGEST`] bytes. Escapes of
 //! JSON are resolved or separate words; keys of objects count as content.
 
+mod builder;
 mod index;
 #[cfg(test)]
 mod index_tests;
+mod lists;
 mod matches;
 mod merge;
+mod prefix;
 mod segment;
 
+pub(crate) use builder::Builder;
 pub(crate) use index::{Progress, TextIndex, open, open_to_read, progress};
-pub(crate) use matches::Matches;
-pub(crate) use segment::Builder;
+pub(crate) use matches::{Match, Matches};
+pub(crate) use segment::{Doc, number};
 
 /// Bytes of a word that count. Longer runs are keys, hashes and encoded files.
 const LONGEST: usize = 64;

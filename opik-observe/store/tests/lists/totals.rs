@@ -257,6 +257,42 @@ fn about_traces() -> Vec<Vec<Filter>> {
     ]
 }
 
+/// Words of names and content; the last ones are in few records, or in none.
+const WORDS: [&str; 6] = [
+    "region",
+    "EU 2",
+    "alpha",
+    "job 0 eu",
+    "eu 3 beta",
+    "nowhere",
+];
+
+/// Whether all words of a question are in a name and in content, which has no escapes.
+fn has_words(name: Option<&str>, content: [Option<&Json>; 3], question: &str) -> bool {
+    let content = content.into_iter().flatten().map(Json::as_str);
+    let texts: Vec<String> = name
+        .into_iter()
+        .chain(content)
+        .map(str::to_lowercase)
+        .collect();
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|letter: char| !letter.is_alphanumeric());
+        words.map(str::to_owned).collect()
+    };
+    let known: Vec<String> = texts.iter().flat_map(|text| words(text)).collect();
+    let mut asked = words(&question.to_lowercase()).into_iter();
+    asked.all(|word| known.contains(&word))
+}
+
+/// Filters with which words are asked for as well.
+fn beside_words(entity: Entity) -> Vec<Vec<Filter>> {
+    vec![
+        Vec::new(),
+        one(entity, "tags", Operator::Contains, "x"),
+        at(entity, "at.region", Operator::Equal, "eu-2"),
+    ]
+}
+
 /// Every span of a project, found through its traces.
 fn all_spans(store: &Store) -> Vec<Span> {
     let mut all = Vec::new();
@@ -307,6 +343,49 @@ fn compare(store: &Store) -> Result<(), TestCaseError> {
             let (_, again) = block_on(store.list_spans(query, 1, 1)).unwrap();
             prop_assert_eq!(again, total);
         }
+        for (filters, text) in WORDS.iter().flat_map(|text| {
+            beside_words(Entity::Span)
+                .into_iter()
+                .map(move |it| (it, text))
+        }) {
+            let mut query = SpanQuery::default();
+            query.project = selector.clone();
+            query.filters.clone_from(&filters);
+            query.text = Some((*text).to_owned());
+            let expected = spans.iter().filter(|span| {
+                let content = [&span.input, &span.output, &span.metadata].map(Option::as_ref);
+                is_in(span.project_name.as_deref())
+                    && matches::span_matches(span, &filters)
+                    && has_words(span.name.as_deref(), content, text)
+            });
+            let expected = expected.count() as u64;
+            // Counted first: a page that shows the last match needs no count.
+            let (_, counted) = block_on(store.list_spans(query.clone(), 0, 1)).unwrap();
+            prop_assert_eq!(counted, expected, "{} and {:?}", text, filters);
+            let (items, _) = block_on(store.list_spans(query, 0, 100)).unwrap();
+            prop_assert_eq!(items.len() as u64, expected);
+        }
+        for (filters, text) in WORDS.iter().flat_map(|text| {
+            beside_words(Entity::Trace)
+                .into_iter()
+                .map(move |it| (it, text))
+        }) {
+            let mut query = TraceQuery::default();
+            query.project = selector.clone();
+            query.filters.clone_from(&filters);
+            query.text = Some((*text).to_owned());
+            let expected = traces.iter().filter(|trace| {
+                let content = [&trace.input, &trace.output, &trace.metadata].map(Option::as_ref);
+                is_in(trace.project_name.as_deref())
+                    && matches::trace_matches(trace, &filters)
+                    && has_words(trace.name.as_deref(), content, text)
+            });
+            let expected = expected.count() as u64;
+            let (_, counted) = block_on(store.list_traces(query.clone(), 0, 1)).unwrap();
+            prop_assert_eq!(counted, expected, "{} and {:?}", text, filters);
+            let (items, _) = block_on(store.list_traces(query, 0, 100)).unwrap();
+            prop_assert_eq!(items.len() as u64, expected);
+        }
         for filters in about_traces() {
             let mut query = TraceQuery::default();
             query.project = selector.clone();
@@ -338,6 +417,9 @@ proptest! {
             store = take(store, &path, step);
             compare(&store)?;
         }
+        // Until now the index may have had any part of it.
+        prop_assert!(store.wait_for_text_index(Duration::from_secs(60)).unwrap());
+        compare(&store)?;
     }
 }
 
@@ -366,6 +448,8 @@ fn totals_survive_the_merging_of_parts() {
                 vec![span(0, number / 2, look(number + 1, version))],
             );
         }
+        compare(&store).unwrap();
+        assert!(store.wait_for_text_index(Duration::from_secs(60)).unwrap());
         compare(&store).unwrap();
     }
 }
