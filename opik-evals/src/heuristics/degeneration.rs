@@ -118,7 +118,7 @@ fn diversity(words: &[u32], distinct: usize) -> f64 {
     }
 }
 
-/// The most triples that are compared each with each, which for so few is quicker than a table.
+/// The most triples that are compared with each other, which for so few is quicker than a table.
 const FEW: usize = 64;
 
 /// How many triples of words occur more than once, counted as often as they occur; `None` of many.
@@ -131,8 +131,18 @@ fn repeated_triples(words: &[u32]) -> Option<usize> {
         *triple = words.iter().fold(0, |all, word| all << 10 | word);
     }
     let triples = &*triples;
+    // Most are alone in their group and need not be compared.
+    let group = |triple: &u32| usize::from(triple.wrapping_mul(0x9e37_79b1).to_be_bytes()[0]);
+    let mut groups = [0_u8; 256];
+    for triple in triples {
+        if let Some(size) = groups.get_mut(group(triple)) {
+            *size += 1;
+        }
+    }
+    let alone = |triple: &u32| groups.get(group(triple)).is_some_and(|size| *size < 2);
     let equal = |one: &u32| triples.iter().filter(|other| one == *other).count();
-    Some(triples.iter().filter(|one| equal(one) > 1).count())
+    let repeated = triples.iter().filter(|one| !alone(one) && equal(one) > 1);
+    Some(repeated.count())
 }
 
 impl Metric for ConversationDegeneration {
