@@ -4,7 +4,8 @@
 //! ```sh
 //! cargo build --release -p opik-cli
 //! cargo bench -p opik-server --bench assist -- target/release/opik-rs            # everything but the long run
-//! cargo bench -p opik-server --bench assist -- target/release/opik-rs chats      # one of: chats streams large
+//! cargo bench -p opik-server --bench assist -- target/release/opik-rs chats      # one of: chats paced streams large
+//! cargo bench -p opik-server --bench assist -- target/release/opik-rs chats 500  # so many chats of each kind
 //! cargo bench -p opik-server --bench assist -- target/release/opik-rs mixed 600  # seconds
 //! SESSION_SERVICE_URI=mysql://... cargo bench ...                                # with a database
 //! ```
@@ -36,6 +37,8 @@ use program::Program;
 /// Chats of one measurement.
 const CHATS: usize = 3_000;
 const AT_ONCE: usize = 16;
+/// What a client waits between two chats, where the server is not to be busy all the time.
+const PAUSE: Duration = Duration::from_millis(80);
 
 fn main() {
     let words: Vec<String> = std::env::args()
@@ -49,20 +52,20 @@ fn main() {
         return;
     };
     let what = words.get(1).map_or("all", String::as_str);
-    let seconds = words
-        .get(2)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(60);
+    let number: Option<usize> = words.get(2).and_then(|text| text.parse().ok());
+    let seconds = number.map_or(60, |seconds| seconds as u64);
+    let count = number.unwrap_or(CHATS);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let opik = opik::start().await;
-        for part in ["chats", "streams", "large", "mixed"] {
+        for part in ["chats", "paced", "streams", "large", "mixed"] {
             if what != part && (what != "all" || part == "mixed") {
                 continue;
             }
             let program = Program::start(binary, &opik).await;
             match part {
-                "chats" => chats(&program, &opik).await,
+                "chats" => chats(&program, &opik, count).await,
+                "paced" => paced(&program, &opik, count).await,
                 "streams" => streams(&program).await,
                 "large" => large(&program).await,
                 _ => mixed(&program, Duration::from_secs(seconds)).await,
@@ -71,17 +74,24 @@ fn main() {
     });
 }
 
-/// So many chats, so many of them at once; each a new conversation.
-async fn many(address: &str, kind: &str, words: &str, chats: usize) -> (Times, Times, Duration) {
+/// So many chats, so many of them at once; each a new conversation, begun a pause after the last one of
+/// its client.
+async fn many(
+    address: &str,
+    words: &str,
+    chats: usize,
+    pause: Duration,
+) -> (Times, Times, Duration) {
     let begin = Instant::now();
     let next = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let workers = (0..AT_ONCE).map(|_| {
         let (next, address) = (Arc::clone(&next), address.to_owned());
-        let (kind, words) = (kind.to_owned(), words.to_owned());
+        let words = words.to_owned();
         tokio::spawn(async move {
             let (mut first, mut whole) = (Vec::new(), Vec::new());
             while next.fetch_add(1, Ordering::Relaxed) < chats {
-                let asked = ask(&address, &opik::trace(&kind), &words).await;
+                tokio::time::sleep(pause).await;
+                let asked = ask(&address, &opik::trace("new"), &words).await;
                 assert!(asked.is_answered(), "{}", asked.text);
                 first.push(asked.first);
                 whole.push(asked.whole);
@@ -98,27 +108,41 @@ async fn many(address: &str, kind: &str, words: &str, chats: usize) -> (Times, T
     (Times::of(first), Times::of(whole), begin.elapsed())
 }
 
-async fn chats(program: &Program, opik: &str) {
+async fn chats(program: &Program, opik: &str, count: usize) {
     println!(
         "start to healthz: {:?}, idle: {:.1} MiB",
         program.started,
         program.memory()
     );
-    many(&program.address, "warm", "Why?", 200).await;
+    many(&program.address, "Why?", 200.min(count), Duration::ZERO).await;
     for (label, words) in [("plain", "Why?"), ("with a tool call", "[[tool]]")] {
         let before = program.processor();
-        let (first, whole, took) = many(&program.address, "new", words, CHATS).await;
+        let (first, whole, took) = many(&program.address, words, count, Duration::ZERO).await;
         let processor = program.processor() - before;
         println!(
-            "{label}: {CHATS} chats, {AT_ONCE} at once: {:.0} a second, first byte {first}, whole {whole}, \
+            "{label}: {count} chats, {AT_ONCE} at once: {:.0} a second, first byte {first}, whole {whole}, \
              processor {:.2} ms a chat, {:.1} MiB",
-            CHATS as f64 / took.as_secs_f64(),
-            processor.as_secs_f64() * 1e3 / CHATS as f64,
+            count as f64 / took.as_secs_f64(),
+            processor.as_secs_f64() * 1e3 / count as f64,
             program.memory()
         );
     }
-    let own = opik::own(opik, CHATS, AT_ONCE).await;
+    let own = opik::own(opik, count, AT_ONCE, Duration::ZERO).await;
     println!("the made-up Opik by itself, the same calls: first byte {own}");
+}
+
+/// Chats that do not use up the processors: what an answer waits for when it need not wait for others.
+async fn paced(program: &Program, opik: &str, count: usize) {
+    many(&program.address, "Why?", 200.min(count), Duration::ZERO).await;
+    let count = count.min(2_000);
+    let (first, whole, took) = many(&program.address, "Why?", count, PAUSE).await;
+    println!(
+        "{count} chats, {AT_ONCE} clients that wait {PAUSE:?} after each: {:.0} a second, first byte {first}, \
+         whole {whole}",
+        count as f64 / took.as_secs_f64()
+    );
+    let own = opik::own(opik, count, AT_ONCE, PAUSE).await;
+    println!("the made-up Opik by itself, the same calls at the same pace: first byte {own}");
 }
 
 /// A thousand clients that listen to answers that go on.
@@ -139,7 +163,7 @@ async fn streams(program: &Program) {
         program.memory(),
         program.files()
     );
-    let (first, _, _) = many(&program.address, "new", "Why?", 500).await;
+    let (first, _, _) = many(&program.address, "Why?", 500, Duration::ZERO).await;
     println!("500 chats beside them: first byte {first}");
 }
 

@@ -150,14 +150,16 @@ async fn chat(body: Bytes) -> Response {
     ([("content-type", "text/event-stream")], body).into_response()
 }
 
-/// What the three calls of a chat take by themselves, to the first byte of the model's answer.
-pub(crate) async fn own(address: &str, chats: usize, at_once: usize) -> Times {
+/// What the three calls of a chat take by themselves, to the first byte of the model's answer; each client
+/// pauses before them.
+pub(crate) async fn own(address: &str, chats: usize, at_once: usize, pause: Duration) -> Times {
     let address = address.trim_start_matches("http://").to_owned();
     let workers = (0..at_once).map(|_| {
         let address = address.clone();
         tokio::spawn(async move {
             let mut times = Vec::new();
             for _ in 0..chats / at_once {
+                tokio::time::sleep(pause).await;
                 let trace = trace("new");
                 let begin = Instant::now();
                 send(&address, "GET", &format!("/v1/private/traces/{trace}"), "").await;
