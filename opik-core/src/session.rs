@@ -290,6 +290,26 @@ pub trait SessionStore: Send + Sync + fmt::Debug {
     /// [`SessionErrorKind::Conflict`] when it exists already.
     async fn create(&self, key: &SessionKey, state: &State) -> Result<Session, SessionError>;
 
+    /// Makes a session with its first events.
+    ///
+    /// A store that can do both at once does: then there is either all of it or nothing. By default the
+    /// session is made first, so that it may be there without the events when this fails.
+    ///
+    /// # Errors
+    /// [`SessionErrorKind::Conflict`] when it exists already, or two events have one identifier.
+    async fn create_with(
+        &self,
+        key: &SessionKey,
+        state: &State,
+        events: &[Event],
+    ) -> Result<Position, SessionError> {
+        let session = self.create(key, state).await?;
+        if events.is_empty() {
+            return Ok(session.position);
+        }
+        self.append(key, session.position, events).await
+    }
+
     /// A session without its events; `None` when there is none.
     ///
     /// # Errors

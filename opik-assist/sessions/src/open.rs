@@ -136,6 +136,15 @@ impl SessionStore for Sessions {
         self.0.create(key, state).await
     }
 
+    async fn create_with(
+        &self,
+        key: &SessionKey,
+        state: &State,
+        events: &[Event],
+    ) -> Result<Position, SessionError> {
+        self.0.create_with(key, state, events).await
+    }
+
     async fn session(&self, key: &SessionKey) -> Result<Option<Session>, SessionError> {
         self.0.session(key).await
     }

@@ -65,6 +65,7 @@ pub struct Ask {
     pub(super) other: Option<TraceId>,
     pub(super) spans: Option<(SpanId, SpanId)>,
     pub(super) state: State,
+    pub(super) in_new_session: bool,
     pub(super) limits: Option<Limits>,
     pub(super) effort: Option<ReasoningEffort>,
     pub(super) grace: Option<Option<Duration>>,
@@ -101,6 +102,7 @@ impl Ask {
             other: None,
             spans: None,
             state: State::new(),
+            in_new_session: false,
             limits: None,
             effort: None,
             grace: None,
@@ -163,6 +165,14 @@ impl Ask {
     #[must_use]
     pub fn initial_state(mut self, state: State) -> Self {
         self.state = state;
+        self
+    }
+
+    /// The session is not there yet as far as the caller knows, who has just looked: it is made without
+    /// looking again. Should it be there after all, the question is appended to it.
+    #[must_use]
+    pub fn in_new_session(mut self, is_new: bool) -> Self {
+        self.in_new_session = is_new;
         self
     }
 

@@ -244,6 +244,9 @@ impl<'a> Driver<'a> {
         let source = self.source.clone().ok_or(AskError::NoSource)?;
         let load = |id| load::load(&*source, id, config.max_spans, config.source_time);
         let find = async {
+            if self.ask.in_new_session {
+                return Ok(None);
+            }
             let store = Arc::clone(&config.sessions);
             let found = SessionLog::find(store, self.live.key.clone(), config.store_time).await;
             found.map_err(AskError::Sessions)
@@ -271,15 +274,11 @@ impl<'a> Driver<'a> {
                 }
             }
         }
-        // Only after the trace is known to exist is a session made for it.
-        let log = match found {
-            Some(log) => log,
-            None => {
-                let (store, key) = (Arc::clone(&config.sessions), self.live.key.clone());
-                let made = SessionLog::create(store, key, &self.ask.state, config.store_time);
-                made.await.map_err(AskError::Sessions)?
-            }
-        };
+        // It is made with the question, as the trace is known to exist now.
+        let log = found.unwrap_or_else(|| {
+            let (store, key) = (Arc::clone(&config.sessions), self.live.key.clone());
+            SessionLog::new(store, key, self.ask.state.clone(), config.store_time)
+        });
         Ok(Prepared {
             log,
             main,

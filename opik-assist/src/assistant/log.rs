@@ -27,6 +27,10 @@ pub(super) struct SessionLog {
     key: SessionKey,
     position: Position,
     limit: Duration,
+    /// The state of a session that is made with the first events.
+    first_state: Option<State>,
+    /// Everything in the log, as long as only we have written to it.
+    ours: Option<Vec<Event>>,
 }
 
 /// What became of an attempt whose answer did not say.
@@ -36,27 +40,22 @@ enum Fate {
 }
 
 impl SessionLog {
-    /// Makes a session with this state, unless somebody else was faster, and returns its log.
-    pub(super) async fn create(
+    /// The log of a session that is made with this state when the first events are appended, unless
+    /// somebody else is faster.
+    pub(super) fn new(
         store: Arc<dyn SessionStore>,
         key: SessionKey,
-        state: &State,
+        state: State,
         limit: Duration,
-    ) -> Result<Self, SessionError> {
-        let session = match bounded(limit, store.create(&key, state)).await {
-            Ok(session) => session,
-            Err(error) if error.kind() == SessionErrorKind::Conflict => {
-                let found = bounded(limit, store.session(&key)).await?;
-                found.ok_or(error)?
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(Self {
+    ) -> Self {
+        Self {
             store,
             key,
-            position: session.position,
+            position: Position(0),
             limit,
-        })
+            first_state: Some(state),
+            ours: None,
+        }
     }
 
     /// The log of a session; `None` when it does not exist.
@@ -71,6 +70,8 @@ impl SessionLog {
             key,
             position: session.position,
             limit,
+            first_state: None,
+            ours: None,
         }))
     }
 
@@ -81,14 +82,26 @@ impl SessionLog {
         }
         let (mut conflicts, mut failures) = (0, 0);
         loop {
-            let append = self.store.append(&self.key, self.position, events);
+            let append = async {
+                match &self.first_state {
+                    Some(state) => self.store.create_with(&self.key, state, events).await,
+                    None => self.store.append(&self.key, self.position, events).await,
+                }
+            };
             let error = match bounded(self.limit, append).await {
                 Ok(position) => {
                     self.position = position;
+                    if self.first_state.take().is_some() {
+                        self.ours = Some(Vec::new());
+                    }
+                    if let Some(ours) = &mut self.ours {
+                        ours.extend_from_slice(events);
+                    }
                     return Ok(());
                 }
                 Err(error) => error,
             };
+            self.ours = None;
             if error.kind() == SessionErrorKind::Conflict {
                 conflicts += 1;
                 if conflicts > CONFLICTS {
@@ -108,6 +121,10 @@ impl SessionLog {
             match self.catch_up(events).await {
                 Ok(Fate::Stored) => return Ok(()),
                 Ok(Fate::NotStored) => {}
+                // It is still to be made.
+                Err(other)
+                    if self.first_state.is_some() && other.kind() == SessionErrorKind::NotFound => {
+                }
                 Err(other) if other.is_retryable() => {}
                 Err(other) => return Err(other),
             }
@@ -121,6 +138,8 @@ impl SessionLog {
         loop {
             let read = self.store.events(&self.key, self.position, PAGE);
             let page = bounded(self.limit, read).await?;
+            // Whoever made it: it is there.
+            self.first_state = None;
             if page.iter().any(|event| Some(event.id.as_str()) == first) {
                 fate = Fate::Stored;
             }
@@ -133,6 +152,11 @@ impl SessionLog {
 
     /// The last events, at most `count`.
     pub(super) async fn tail(&self, count: u64) -> Result<Vec<Event>, SessionError> {
+        if let Some(ours) = &self.ours {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let from = ours.len().saturating_sub(count);
+            return Ok(ours.get(from..).unwrap_or_default().to_vec());
+        }
         let mut from = Position(self.position.0.saturating_sub(count));
         let mut events = Vec::new();
         loop {

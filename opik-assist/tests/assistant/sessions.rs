@@ -75,6 +75,24 @@ async fn parallel_questions_of_several_processes_lose_and_repeat_nothing() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_there_after_all_is_gone_on_with() {
+    let world = World::new().await;
+    let model = talkative();
+    let assistant = world.with(&model);
+    for question in ["First?", "Second?"] {
+        let turn = assistant.ask(ask(question).in_new_session(true)).await;
+        assert_eq!(turn.unwrap().finished().await.end, TurnEnd::Answered);
+    }
+    assert_all_there(&assistant, 2).await;
+    let told: Vec<String> = model.requests()[1]
+        .messages
+        .iter()
+        .map(Message::words)
+        .collect();
+    assert!(told.iter().any(|words| words == "First?"), "{told:?}");
+}
+
+#[tokio::test]
 async fn a_second_question_is_refused_while_the_first_is_answered() {
     let world = World::new().await;
     let gate = Gate::new();

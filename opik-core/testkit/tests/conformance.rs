@@ -47,7 +47,7 @@ async fn memory_sessions_are_a_session_store() {
     };
     let report = session_suite(make, &[]).await;
     report.assert_ok();
-    assert_eq!(report.passed.len(), 22, "{report}");
+    assert_eq!(report.passed.len(), 23, "{report}");
 }
 
 #[tokio::test]

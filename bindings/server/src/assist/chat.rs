@@ -47,7 +47,8 @@ pub(super) async fn ask(
         .await
         .map_err(|refusal| refused(refusal, "The trace"))?;
     assist.confirm(&caller, trace);
-    let session = assist.session(&caller, trace).await.map_err(no_sessions)?;
+    let found = assist.found(&caller, trace).await.map_err(no_sessions)?;
+    let (session, is_new) = (found.key, found.exists == Some(false));
     let question = if message.trim().is_empty() {
         NO_WORDS.to_owned()
     } else {
@@ -75,6 +76,7 @@ pub(super) async fn ask(
         .streaming(streaming)
         .source(opened.source)
         .initial_state(state)
+        .in_new_session(is_new)
         .grace(Some(assist.config().grace));
     ask = match assist.model(&caller) {
         Some(model) => ask.model(model),

@@ -61,6 +61,14 @@ struct Bucket {
     at: Instant,
 }
 
+/// The conversation that a request is about.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) key: SessionKey,
+    /// Whether there is one; `None` when that was not asked.
+    pub(crate) exists: Option<bool>,
+}
+
 impl Assist {
     pub(crate) fn new(
         config: AssistConfig,
@@ -138,14 +146,20 @@ impl Assist {
         caller: &Caller,
         trace: &str,
     ) -> Result<SessionKey, SessionError> {
-        let (key, exists) = self.find(caller, caller.user(), false, trace).await?;
-        if let (false, Some(former)) = (exists, caller.former_user()) {
-            let (from, exists) = self.find(caller, former, true, trace).await?;
-            if exists {
-                moved(&*self.0.sessions, &from, &key).await?;
+        Ok(self.found(caller, trace).await?.key)
+    }
+
+    /// The same, and whether there is one.
+    pub(crate) async fn found(&self, caller: &Caller, trace: &str) -> Result<Found, SessionError> {
+        let mut found = self.find(caller, caller.user(), false, trace).await?;
+        if let (Some(false), Some(former)) = (found.exists, caller.former_user()) {
+            let former = self.find(caller, former, true, trace).await?;
+            if former.exists == Some(true) {
+                moved(&*self.0.sessions, &former.key, &found.key).await?;
+                found.exists = None;
             }
         }
-        Ok(key)
+        Ok(found)
     }
 
     async fn find(
@@ -154,24 +168,29 @@ impl Assist {
         user: String,
         is_former: bool,
         trace: &str,
-    ) -> Result<(SessionKey, bool), SessionError> {
+    ) -> Result<Found, SessionError> {
         let assistant = &self.0.assistant;
-        let plain = assistant.session_key(user.clone(), format!("{SESSION}{trace}"));
-        let Some(found) = self.0.sessions.session(&plain).await? else {
-            return Ok((plain, false));
+        let key = assistant.session_key(user.clone(), format!("{SESSION}{trace}"));
+        let Some(found) = self.0.sessions.session(&key).await? else {
+            let exists = Some(false);
+            return Ok(Found { key, exists });
         };
         let owner = found
             .state
             .get(WORKSPACE)
             .and_then(serde_json::Value::as_str);
         if owner.is_none_or(|owner| owner.eq_ignore_ascii_case(caller.workspace())) {
-            return Ok((plain, true));
+            let exists = Some(true);
+            return Ok(Found { key, exists });
         }
         let mark = caller.mark(is_former);
-        let own = assistant.session_key(user, format!("{SESSION}{trace}-{mark}"));
-        // Only a move has to know whether it is there.
-        let exists = caller.named.is_some() && self.0.sessions.session(&own).await?.is_some();
-        Ok((own, exists))
+        let key = assistant.session_key(user, format!("{SESSION}{trace}-{mark}"));
+        let exists = match caller.named {
+            Some(_) => Some(self.0.sessions.session(&key).await?.is_some()),
+            // Only a move has to know.
+            None => None,
+        };
+        Ok(Found { key, exists })
     }
 
     /// Remembers that a caller may read a trace.

@@ -21,6 +21,8 @@ pub(crate) struct Stored {
     pub(crate) is_ordered: bool,
     /// The time of the last event, in ADK's column.
     pub(crate) last_event: Option<Timestamp>,
+    /// The place in the order that nobody has yet.
+    pub(crate) next_seq: i64,
 }
 
 fn corrupt(what: &str) -> Failure {
@@ -47,6 +49,7 @@ pub(crate) fn stored(mut row: Row, app: &str, user: &str) -> Result<Stored, Fail
     let exact = row.maybe();
     let events = row.int().unwrap_or(0).max(0);
     let last_event = row.maybe().as_deref().and_then(parse_time);
+    let next_seq = row.int().unwrap_or(0);
 
     // The Python program, which knows nothing of the row beside, may have deleted the session and
     // made it anew: then the times differ.
@@ -84,6 +87,7 @@ pub(crate) fn stored(mut row: Row, app: &str, user: &str) -> Result<Stored, Fail
         is_ours,
         is_ordered,
         last_event,
+        next_seq,
     })
 }
 

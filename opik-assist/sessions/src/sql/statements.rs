@@ -20,10 +20,11 @@ pub(crate) struct Statements {
     pub(crate) insert_user: Sql,
     pub(crate) insert_beside: Sql,
     pub(crate) update_beside: Sql,
+    /// Both updates in one, where the database can.
+    pub(crate) update_both: Option<Sql>,
     pub(crate) events: Sql,
     pub(crate) insert_event: Sql,
     pub(crate) unordered: Sql,
-    pub(crate) next_seq: Sql,
     pub(crate) insert_order: Sql,
     /// What belongs to a session, except its row.
     pub(crate) delete_parts: [Sql; 3],
@@ -34,7 +35,7 @@ pub(crate) struct Statements {
 }
 
 /// How a row of [`Statements::session`] and [`Statements::list`] is read.
-pub(crate) const SESSION: [Kind; 10] = [
+pub(crate) const SESSION: [Kind; 11] = [
     Kind::Text,
     Kind::Text,
     Kind::Text,
@@ -45,6 +46,7 @@ pub(crate) const SESSION: [Kind; 10] = [
     Kind::Text,
     Kind::Int,
     Kind::Text,
+    Kind::Int,
 ];
 
 impl Statements {
@@ -52,9 +54,11 @@ impl Statements {
         let d = dialect;
         let events_of = "FROM events e WHERE e.app_name = s.app_name AND e.user_id = s.user_id \
                          AND e.session_id = s.id";
+        let next_seq = "(SELECT COALESCE(MAX(q.seq) + 1, 0) FROM opik_events q \
+                        WHERE q.app_name = s.app_name AND q.user_id = s.user_id AND q.session_id = s.id)";
         let sessions = format!(
             "SELECT s.id, {}, {}, {}, o.created_us, o.updated_us, o.events, o.state, \
-             (SELECT COUNT(*) {events_of}), {} \
+             (SELECT COUNT(*) {events_of}), {}, {next_seq} \
              FROM sessions s LEFT JOIN opik_sessions o ON o.app_name = s.app_name \
              AND o.user_id = s.user_id AND o.session_id = s.id \
              WHERE s.app_name = ? AND s.user_id = ?",
@@ -125,6 +129,15 @@ impl Statements {
                 "UPDATE opik_sessions SET created_us = ?, updated_us = ?, events = ?, state = ? \
                  WHERE {OF_SESSION}"
             )),
+            update_both: d.is_mysql().then(|| {
+                d.sql(
+                    "UPDATE sessions s JOIN opik_sessions o ON o.app_name = s.app_name \
+                     AND o.user_id = s.user_id AND o.session_id = s.id \
+                     SET s.state = ?j, s.update_time = ?t, \
+                     o.created_us = ?, o.updated_us = ?, o.events = ?, o.state = ? \
+                     WHERE s.app_name = ? AND s.user_id = ? AND s.id = ?",
+                )
+            }),
             events: d.sql(&format!(
                 // The page is found first, so that what is sorted is small.
                 "SELECT {columns} FROM (SELECT e.id AS id, o.seq AS seq, e.timestamp AS at \
@@ -137,9 +150,6 @@ impl Statements {
             unordered: d.sql(&format!(
                 "SELECT e.id FROM events e {order_of_events} AND o.event_id IS NULL \
                  ORDER BY e.timestamp, e.id"
-            )),
-            next_seq: d.sql(&format!(
-                "SELECT COALESCE(MAX(seq) + 1, 0) FROM opik_events WHERE {OF_SESSION}"
             )),
             insert_order: d.sql(
                 "INSERT INTO opik_events (app_name, user_id, session_id, event_id, seq, exact) \

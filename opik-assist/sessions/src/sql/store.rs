@@ -84,6 +84,18 @@ impl Ready {
         self.check("the session id", &key.id)
     }
 
+    /// Refuses identifiers that the columns cannot hold, and one that two events have.
+    fn check_events(&self, events: &[Event]) -> Result<(), SessionError> {
+        let mut ids = HashSet::new();
+        for event in events {
+            self.check("the event id", &event.id)?;
+            if !ids.insert(event.id.as_str()) {
+                return Err(twice());
+            }
+        }
+        Ok(())
+    }
+
     /// A time for a column of `sessions`.
     fn time(&self, at: Timestamp) -> String {
         time_text(if self.precise { at } else { whole_seconds(at) })
@@ -96,18 +108,38 @@ impl SqlStore {
         key: &SessionKey,
         state: &State,
     ) -> Result<Session, SessionError> {
+        self.make(key, state, &[]).await
+    }
+
+    /// Makes a session with its first events, or nothing.
+    pub(crate) async fn create_with(
+        &self,
+        key: &SessionKey,
+        state: &State,
+        events: &[Event],
+    ) -> Result<Position, SessionError> {
+        Ok(self.make(key, state, events).await?.position)
+    }
+
+    async fn make(
+        &self,
+        key: &SessionKey,
+        state: &State,
+        events: &[Event],
+    ) -> Result<Session, SessionError> {
         let ready = self.ready().await?;
         ready.check_key(key)?;
-        let state = &state;
-        self.persist(|deadline| self.try_create(ready, key, state, deadline))
+        ready.check_events(events)?;
+        self.persist(|deadline| self.try_make(ready, key, state, events, deadline))
             .await
     }
 
-    async fn try_create(
+    async fn try_make(
         &self,
         ready: &Ready,
         key: &SessionKey,
         state: &State,
+        events: &[Event],
         deadline: Instant,
     ) -> Result<Session, Failure> {
         let mut turn = self.turn("create a session", deadline).await?;
@@ -116,7 +148,8 @@ impl SqlStore {
             return turn.end(Err(failure)).await;
         }
         turn.begin(self.dialect).await?;
-        let done = insert(&mut turn, ready, key, state, self.dialect.is_sqlite()).await;
+        let is_sqlite = self.dialect.is_sqlite();
+        let done = insert(&mut turn, ready, key, state, events, is_sqlite).await;
         turn.end(done).await
     }
 
@@ -198,13 +231,7 @@ impl SqlStore {
     ) -> Result<Position, SessionError> {
         let ready = self.ready().await?;
         ready.check_key(key)?;
-        let mut ids = HashSet::new();
-        for event in events {
-            ready.check("the event id", &event.id)?;
-            if !ids.insert(event.id.as_str()) {
-                return Err(twice());
-            }
-        }
+        ready.check_events(events)?;
         self.persist(|deadline| self.try_append(ready, key, expected, events, deadline))
             .await
     }
@@ -241,13 +268,19 @@ async fn insert(
     ready: &Ready,
     key: &SessionKey,
     state: &State,
+    events: &[Event],
     may_have_orphans: bool,
 ) -> Result<Session, Failure> {
     let sql = &ready.statements;
     let [app, user, id] = bind(key);
     let now = Timestamp::now();
     let time = ready.time(now);
-    let (text, exact) = rows::written_state(ready, state);
+    let mut session = Session::new(key.clone(), state.clone(), now);
+    for event in events {
+        apply(&mut session.state, &event.state_delta);
+    }
+    session.position = Position(events.len() as u64);
+    let (text, exact) = rows::written_state(ready, &session.state);
     ready.check_size("the state", [Some(&text)])?;
     let time = Bind::Text(&time);
     let inserted = turn
@@ -273,12 +306,35 @@ async fn insert(
     }
     let micros = Bind::Int(now.as_micros());
     let exact = Bind::Maybe(exact.as_deref());
+    let count = Bind::Int(number(events.len()));
     turn.run(
         &sql.insert_beside,
-        &[app, user, id, micros, micros, Bind::Int(0), exact],
+        &[app, user, id, micros, micros, count, exact],
     )
     .await?;
-    Ok(Session::new(key.clone(), state.clone(), now))
+    insert_events(turn, ready, key, events, 0, None).await?;
+    Ok(session)
+}
+
+/// Inserts events behind the last one; `seq` is the place of the first in the order.
+async fn insert_events(
+    turn: &mut Turn,
+    ready: &Ready,
+    key: &SessionKey,
+    events: &[Event],
+    mut seq: i64,
+    mut last: Option<Timestamp>,
+) -> Result<(), Failure> {
+    for event in events {
+        let not_before = last.map_or(Timestamp::EPOCH, |last| last.plus_micros(1));
+        let written = write(event, not_before, ready.limits)?;
+        let texts = [&written.content, &written.document, &written.exact];
+        ready.check_size("an event", texts.map(Option::as_ref))?;
+        last = Some(written.timestamp);
+        insert_event(turn, ready, key, seq, &written).await?;
+        seq += 1;
+    }
+    Ok(())
 }
 
 async fn find(turn: &mut Turn, ready: &Ready, key: &SessionKey) -> Result<Option<Stored>, Failure> {
@@ -389,18 +445,11 @@ async fn append_in(
     if events.is_empty() {
         return Ok(at);
     }
-    let mut seq = order_the_rest(turn, ready, key, &stored).await?;
+    let seq = order_the_rest(turn, ready, key, &stored).await?;
+    insert_events(turn, ready, key, events, seq, stored.last_event).await?;
     let mut state = stored.state;
-    let mut last = stored.last_event;
     for event in events {
-        let not_before = last.map_or(Timestamp::EPOCH, |last| last.plus_micros(1));
-        let written = write(event, not_before, ready.limits)?;
-        let texts = [&written.content, &written.document, &written.exact];
-        ready.check_size("an event", texts.map(Option::as_ref))?;
-        last = Some(written.timestamp);
-        insert_event(turn, ready, key, seq, &written).await?;
         apply(&mut state, &event.state_delta);
-        seq += 1;
     }
     let now = Timestamp::now().max(stored.session.updated_at);
     let reached = Position(at.0 + events.len() as u64);
@@ -408,12 +457,18 @@ async fn append_in(
     ready.check_size("the state", [Some(&text)])?;
     let [app, user, id] = bind(key);
     let time = ready.time(now);
-    let binds = [Bind::Text(&text), Bind::Text(&time), app, user, id];
-    turn.run(&sql.update_session, &binds).await?;
+    let (text, time) = (Bind::Text(&text), Bind::Text(&time));
     let created = Bind::Int(stored.session.created_at.as_micros());
     let updated = Bind::Int(now.as_micros());
     let count = Bind::Int(i64::try_from(reached.0).unwrap_or(i64::MAX));
     let exact = Bind::Maybe(exact.as_deref());
+    if let Some(both) = sql.update_both.as_ref().filter(|_| stored.is_ours) {
+        let binds = [text, time, created, updated, count, exact, app, user, id];
+        turn.run(both, &binds).await?;
+        return Ok(reached);
+    }
+    turn.run(&sql.update_session, &[text, time, app, user, id])
+        .await?;
     let binds = [created, updated, count, exact, app, user, id];
     if turn.run(&sql.update_beside, &binds).await? == 0 {
         let binds = [app, user, id, created, updated, count, exact];
@@ -431,16 +486,14 @@ async fn order_the_rest(
 ) -> Result<i64, Failure> {
     let sql = &ready.statements;
     let [app, user, id] = bind(key);
+    let mut seq = stored.next_seq;
     if !stored.is_ours {
         // What may be left of an earlier session of this name.
         let [_, order, beside] = &sql.delete_parts;
         turn.run(order, &[app, user, id]).await?;
         turn.run(beside, &[app, user, id]).await?;
+        seq = 0;
     }
-    let row = turn
-        .row(&sql.next_seq, &[app, user, id], &[Kind::Int])
-        .await?;
-    let mut seq = row.and_then(|mut row| row.int()).unwrap_or(0);
     if stored.is_ordered {
         return Ok(seq);
     }

@@ -1,6 +1,7 @@
 //! The stores by their databases.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use opik_core::session::{Position, State};
@@ -84,6 +85,15 @@ macro_rules! store {
                 self.0.create(key, state).await
             }
 
+            async fn create_with(
+                &self,
+                key: &SessionKey,
+                state: &State,
+                events: &[Event],
+            ) -> Result<Position, SessionError> {
+                self.0.create_with(key, state, events).await
+            }
+
             async fn session(&self, key: &SessionKey) -> Result<Option<Session>, SessionError> {
                 self.0.session(key).await
             }
@@ -162,12 +172,24 @@ store! {
 
 type Connected = Result<(Connections, Dialect), SessionError>;
 
+/// A connection that was used within this time is not asked whether it still stands.
+const FRESH: Duration = Duration::from_secs(1);
+
 macro_rules! pool {
     ($options:expr) => {
         sqlx::pool::PoolOptions::new()
             .max_connections($options.max_connections)
             .acquire_timeout($options.connect_timeout)
             .max_lifetime($options.max_lifetime)
+            .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for >= FRESH {
+                        sqlx::Connection::ping(connection).await?;
+                    }
+                    Ok(true)
+                })
+            })
     };
 }
 

@@ -23,7 +23,7 @@ async fn run(kind: Kind, layout: Layout, test: &str) {
     };
     let report = session_suite(make, &[]).await;
     report.assert_ok();
-    assert_eq!(report.passed.len(), 22, "{report}");
+    assert_eq!(report.passed.len(), 23, "{report}");
 }
 
 #[tokio::test]
@@ -34,7 +34,7 @@ async fn memory_keeps_the_contract() {
     };
     let report = session_suite(make, &[]).await;
     report.assert_ok();
-    assert_eq!(report.passed.len(), 22, "{report}");
+    assert_eq!(report.passed.len(), 23, "{report}");
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ impl fmt::Debug for SessionPlace {
 ///
 /// - `a_created_session_is_read_back`, `an_unknown_session_is_none`
 /// - `creating_twice_is_a_conflict`: and leaves the first as it is
+/// - `a_session_may_begin_with_events`: and their state
 /// - `of_several_creators_one_wins`
 /// - `append_moves_the_position`, `append_elsewhere_is_a_conflict`,
 ///   `append_to_an_unknown_session_is_not_found`, `an_empty_append_changes_nothing`
@@ -88,6 +89,7 @@ where
         a_created_session_is_read_back: created,
         an_unknown_session_is_none: unknown,
         creating_twice_is_a_conflict: log::create_twice,
+        a_session_may_begin_with_events: log::create_with_events,
         of_several_creators_one_wins: log::creators,
         append_moves_the_position: log::moves,
         append_elsewhere_is_a_conflict: log::elsewhere,

@@ -86,6 +86,46 @@ pub(super) async fn create_twice(place: SessionPlace) -> Outcome {
     check_log(&place, &["one"]).await
 }
 
+pub(super) async fn create_with_events(place: SessionPlace) -> Outcome {
+    let mut first = events(&["one", "two"]);
+    if let Some(event) = first.last_mut() {
+        event.state_delta = json!({"added": 1, "gone": null})
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+    }
+    let mut state = first_state();
+    state.insert("gone".to_owned(), json!(true));
+    let reached = place.store.create_with(&key(), &state, &first).await?;
+    check_eq!(reached.0, 2, "position of a session with two events");
+    check_log(&place, &["one", "two"]).await?;
+    let found = place.other.events(&key(), Position(0), 10).await?;
+    check_eq!(found, first, "events that a session began with");
+    append(&place, &key(), 2, &["three"]).await?;
+    let mut expected = first_state();
+    expected.insert("added".to_owned(), json!(1));
+    let found = place.store.session(&key()).await?;
+    check_eq!(
+        found.map(|session| session.state),
+        Some(expected.clone()),
+        "state with the deltas of the first events"
+    );
+    let again = place
+        .store
+        .create_with(&key(), &State::new(), &events(&["four"]))
+        .await;
+    check_kind(
+        again,
+        SessionErrorKind::Conflict,
+        "creating a session that exists, with an event",
+    )?;
+    check_log(&place, &["one", "two", "three"]).await?;
+    let other = SessionKey::new("an-app", "a-user", "without events");
+    let reached = place.store.create_with(&other, &first_state(), &[]).await?;
+    check_eq!(reached.0, 0, "position of a session without events");
+    Ok(())
+}
+
 pub(super) async fn creators(place: SessionPlace) -> Outcome {
     let key = key();
     let answers = join_all((0..8u64).map(|number| {
