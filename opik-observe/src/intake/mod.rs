@@ -304,15 +304,16 @@ impl Intake {
 
     /// Hands everything that has arrived to `forward`, with how many records of each portion are
     /// complete. Whatever was recorded before the call is handed over; what comes meanwhile may be.
+    /// Tells how many bytes of records that was.
     pub(crate) fn drain(
         &self,
         outlet: &Outlet,
         mut forward: impl FnMut(&Arc<SharedBytes>, usize),
-    ) -> bool {
-        let mut any = false;
+    ) -> usize {
+        let mut size = 0;
         let mut hand_over = |chunk: Chunk| {
-            any = true;
             let (bytes, counted) = chunk.take();
+            size += bytes.len();
             forward(&Arc::new(SharedBytes::new(bytes, &self.pool)), counted);
         };
         // Slots first: a chunk that leaves its slot for the queue meanwhile is found there.
@@ -332,7 +333,7 @@ impl Intake {
         for chunk in outlet.0.try_iter().take(QUEUE) {
             hand_over(chunk);
         }
-        any
+        size
     }
 
     /// Ends the worker's sleep.

@@ -13,6 +13,11 @@ use crate::stats::DropReason;
 
 /// How long it waits for more while records keep coming.
 const TICK: Duration = Duration::from_millis(10);
+/// The same in a rush, and when the first record ends its sleep: others may be right behind, and the
+/// branches have nothing to do until they are told.
+const RUSH_TICK: Duration = Duration::from_millis(1);
+/// How many bytes at once are a rush.
+const RUSH: usize = 256 << 10;
 /// How long nothing is recorded before half of the memory that a rush needed is given back.
 const COOLING: Duration = Duration::from_secs(2);
 /// Longest sleep when there is nothing to do.
@@ -29,6 +34,8 @@ pub(crate) struct Collector {
     closing: Vec<Arc<Ticket>>,
     warned: BTreeSet<(usize, DropReason)>,
     calibration: Calibration,
+    /// How long it rested last: [`SLEEP`] when that was until something came.
+    rested: Duration,
 }
 
 impl Collector {
@@ -40,6 +47,7 @@ impl Collector {
             closing: Vec::new(),
             warned: BTreeSet::new(),
             calibration: Calibration::default(),
+            rested: SLEEP,
         }
     }
 
@@ -48,7 +56,8 @@ impl Collector {
         loop {
             // Requests first: what was recorded before one was made is in the intake by now.
             let requests = self.core.take_requests();
-            let mut active = self.drain() || !requests.is_empty();
+            let drained = self.drain();
+            let mut active = drained > 0 || !requests.is_empty();
             let mut closing = None;
             for request in requests {
                 match request {
@@ -64,12 +73,12 @@ impl Collector {
             active |= self.expire();
             self.warn();
             self.calibration.observe(self.core.time());
-            self.rest(active);
+            self.rest(active, drained);
         }
     }
 
-    /// Hands what has arrived to every branch.
-    fn drain(&mut self) -> bool {
+    /// Hands what has arrived to every branch. Tells how many bytes that was.
+    fn drain(&mut self) -> usize {
         let queues = self.core.queues();
         self.core.intake().drain(&self.outlet, |bytes, counted| {
             for queue in queues {
@@ -102,19 +111,28 @@ impl Collector {
         self.waiting.len() < before
     }
 
-    fn rest(&self, active: bool) {
+    fn rest(&mut self, active: bool, drained: usize) {
         let next = self.waiting.iter().map(|ticket| ticket.deadline).min();
         let left = next.map_or(SLEEP, |at| at.saturating_duration_since(Instant::now()));
         let intake = self.core.intake();
-        let settled = !active && !self.calibration.is_starting();
+        // Not right after a short rest: callers pay for ending its sleep.
+        let settled = !active && !self.calibration.is_starting() && self.rested >= TICK;
         if settled && intake.may_sleep() && !self.core.has_requests() {
             let cooling = intake.is_warm().then(|| Instant::now() + COOLING);
             std::thread::park_timeout(cooling.map_or(left, |_| COOLING.min(left)));
             if cooling.is_some_and(|at| at <= Instant::now()) {
                 intake.cool();
             }
+            self.rested = SLEEP;
         } else {
-            std::thread::park_timeout(TICK.min(left));
+            let first = active && self.rested == SLEEP;
+            let tick = if first || drained >= RUSH {
+                RUSH_TICK
+            } else {
+                TICK
+            };
+            std::thread::park_timeout(tick.min(left));
+            self.rested = tick;
         }
         intake.woke();
     }
@@ -150,7 +168,7 @@ impl Collector {
         let give_up_at = ticket.deadline.checked_sub(left / 8).unwrap_or(abandon_at);
         self.core.intake().close();
         let last_call = Instant::now() + LAST_CALL;
-        while self.drain()
+        while self.drain() > 0
             || (self.core.intake().account().waiting() > 0 && Instant::now() < last_call)
         {
             std::thread::yield_now();
