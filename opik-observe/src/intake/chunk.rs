@@ -83,6 +83,8 @@ impl Drop for SharedBytes {
 
 /// Records on their way from a caller to the worker, each after its length (u32).
 pub(super) struct Chunk {
+    /// The number of its beginning: of two chunks of a thread the later one has the higher.
+    pub(super) number: u64,
     pub(super) bytes: Vec<u8>,
     /// Records in it, of which `counted` are complete ones.
     pub(super) records: usize,
@@ -93,8 +95,9 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn new(bytes: Vec<u8>, account: &Arc<Account>) -> Self {
+    pub(super) fn new(number: u64, bytes: Vec<u8>, account: &Arc<Account>) -> Self {
         Self {
+            number,
             bytes,
             records: 0,
             counted: 0,

@@ -57,6 +57,8 @@ pub(crate) struct Intake {
     limits: Room,
     ahead: Room,
     max_record: usize,
+    /// Chunks that were begun.
+    begun: AtomicU64,
     /// Complete records at the last count.
     known: AtomicU64,
     closed: AtomicBool,
@@ -92,6 +94,7 @@ impl Intake {
             limits,
             ahead,
             max_record,
+            begun: AtomicU64::new(0),
             known: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             warned_closed: AtomicBool::new(false),
@@ -176,7 +179,7 @@ impl Intake {
             return Err(DropReason::Closed);
         }
         let need = Room::of(record.len() + size_of::<u32>());
-        let mut alone = Chunk::new(Vec::new(), &self.account);
+        let mut alone = self.chunk(Vec::new());
         alone.reserved = self.reserve(need, Room::default())?;
         alone.push(record, length, counted);
         self.send(alone)
@@ -277,7 +280,12 @@ impl Intake {
                 Err(TrySendError::Disconnected(full)) => drop(full),
             }
         }
-        place.get_or_insert_with(|| Chunk::new(self.pool.take(), &self.account))
+        place.get_or_insert_with(|| self.chunk(self.pool.take()))
+    }
+
+    fn chunk(&self, bytes: Vec<u8>) -> Chunk {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        Chunk::new(number, bytes, &self.account)
     }
 
     /// Gets the thread its slot; `None` while that cannot be had.
@@ -304,25 +312,22 @@ impl Intake {
 
     /// Hands everything that has arrived to `forward`, with how many records of each portion are
     /// complete. Whatever was recorded before the call is handed over; what comes meanwhile may be.
+    /// What a thread recorded stays in its order: of two scores of one name the later one counts.
     /// Tells how many bytes of records that was.
     pub(crate) fn drain(
         &self,
         outlet: &Outlet,
         mut forward: impl FnMut(&Arc<SharedBytes>, usize),
     ) -> usize {
-        let mut size = 0;
-        let mut hand_over = |chunk: Chunk| {
-            let (bytes, counted) = chunk.take();
-            size += bytes.len();
-            forward(&Arc::new(SharedBytes::new(bytes, &self.pool)), counted);
-        };
-        // Slots first: a chunk that leaves its slot for the queue meanwhile is found there.
+        let mut chunks = Vec::new();
+        // Slots first: a chunk that leaves its slot for the queue meanwhile is found there, and what
+        // a thread sent there before it wrote on is there already.
         self.registry.slots().retain(|slot| {
             // Asked first: a thread may write and end between the two.
             let thread_lives = Arc::strong_count(slot) > 1;
             slot.each_cell(|cell| {
                 let chunk = cell.chunk.take();
-                chunk.filter(|chunk| chunk.records > 0).map(&mut hand_over);
+                chunks.extend(chunk.filter(|chunk| chunk.records > 0));
             });
             if !thread_lives {
                 let recorded = slot.recorded();
@@ -330,8 +335,13 @@ impl Intake {
             }
             thread_lives
         });
-        for chunk in outlet.0.try_iter().take(QUEUE) {
-            hand_over(chunk);
+        chunks.extend(outlet.0.try_iter().take(QUEUE));
+        chunks.sort_unstable_by_key(|chunk| chunk.number);
+        let mut size = 0;
+        for chunk in chunks {
+            let (bytes, counted) = chunk.take();
+            size += bytes.len();
+            forward(&Arc::new(SharedBytes::new(bytes, &self.pool)), counted);
         }
         size
     }

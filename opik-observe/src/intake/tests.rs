@@ -47,6 +47,40 @@ fn chunks_of_ended_threads_and_full_ones_are_handed_over() {
     assert_eq!(intake.registry.slots().len(), 1);
 }
 
+/// What a drain hands over, in its order.
+fn handed_over(intake: &Intake, outlet: &Outlet) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    intake.drain(outlet, |bytes, _| {
+        all.extend(records(bytes.as_slice()).map(<[u8]>::to_vec));
+    });
+    all
+}
+
+#[test]
+fn what_a_thread_records_stays_in_its_order_through_full_chunks() {
+    let (intake, outlet) = Intake::new(&Limits::default());
+    let sent: Vec<Vec<u8>> = (0..=255).map(|n| vec![n; 1_000]).collect();
+    assert!(sent.len() * 1_000 > 3 * CHUNK);
+    sent.iter().for_each(|record| intake.record(record));
+    assert_eq!(handed_over(&intake, &outlet), sent);
+}
+
+#[test]
+fn a_record_that_finds_the_worker_in_its_way_keeps_its_place() {
+    let (intake, outlet) = Intake::new(&Limits::default());
+    intake.record(b"one");
+    assert_eq!(handed_over(&intake, &outlet), [b"one"]);
+    let slot = Arc::clone(intake.registry.slots().first().unwrap());
+    {
+        // The worker leaves the one cell for the other between the two tries.
+        let _both = (slot.cell().unwrap(), slot.cell().unwrap());
+        intake.record(b"two");
+    }
+    intake.record(b"three");
+    let found = handed_over(&intake, &outlet);
+    assert_eq!(found, [&b"two"[..], b"three"]);
+}
+
 #[test]
 fn a_full_queue_makes_chunks_grow_instead_of_losing_them() {
     let limits = Limits {
