@@ -134,8 +134,10 @@ impl Store {
         schema::prepare(&mut conn, location.path())?;
         // The log is copied by a thread of its own; this is for the case that it cannot.
         conn.pragma_update(None, "wal_autocheckpoint", 65_536)?;
-        // 32 MiB: the ends of many postings and the trees of identifiers stay at hand.
-        conn.pragma_update(None, "cache_size", -32_768)?;
+        // 8 MiB: the ends of many postings and the trees of identifiers stay at hand. A commit looks
+        // through all that is kept when a page was split (SQLite moves pages through a number at the
+        // end of the file), so more costs more.
+        conn.pragma_update(None, "cache_size", -8_192)?;
         let text = text::open(&location.text(), setup)?;
 
         let signals = Arc::new(Signals::default());
