@@ -6,9 +6,20 @@ use unicode_normalization::{UnicodeNormalization as _, char::canonical_combining
 #[derive(Debug, Clone)]
 pub(super) struct Folded {
     pub(super) text: String,
-    /// For each stretch: the byte at which it begins here, its code point and byte in the original.
-    /// Empty for ASCII, where all three are the same.
-    places: Vec<(usize, usize, usize)>,
+    /// What the text is made of, in order. Empty for ASCII, where a byte stays where it is.
+    places: Vec<Place>,
+}
+
+/// Where a part of the text comes from.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The byte at which it begins here.
+    own: usize,
+    /// Its code point and its byte in the original.
+    point: usize,
+    byte: usize,
+    /// It is ASCII, of any length; else one character with what combines with it.
+    is_ascii: bool,
 }
 
 impl Folded {
@@ -23,27 +34,40 @@ impl Folded {
             text: String::with_capacity(text.len()),
             places: Vec::new(),
         };
-        let mut rest = text.char_indices().peekable();
-        let (mut point, mut segment) = (0, String::new());
-        while let Some((byte, c)) = rest.next() {
-            folded.places.push((folded.text.len(), point, byte));
-            point += 1;
-            segment.clear();
-            segment.push(c);
-            // What combines belongs to the character that it stands on.
-            while let Some((_, mark)) =
-                rest.next_if(|(_, next)| canonical_combining_class(*next) != 0)
-            {
-                segment.push(mark);
-                point += 1;
-            }
-            if c.is_ascii() && segment.len() == 1 {
-                folded.text.push(c.to_ascii_lowercase());
+        let (mut rest, mut point) = (text, 0);
+        let mut segment = String::new();
+        while let Some(first) = rest.chars().next() {
+            let mut place = Place {
+                own: folded.text.len(),
+                point,
+                byte: text.len() - rest.len(),
+                is_ascii: true,
+            };
+            let length = plain(rest);
+            if length > 0 {
+                let (part, behind) = rest.split_at_checked(length).unwrap_or((rest, ""));
+                folded.text.push_str(part);
+                point += length;
+                rest = behind;
             } else {
+                place.is_ascii = false;
+                let marks = |c: &char| canonical_combining_class(*c) != 0;
+                // What combines belongs to the character that it stands on.
+                let all = std::iter::once(first).chain(rest.chars().skip(1).take_while(marks));
+                segment.clear();
+                segment.extend(all.inspect(|_| point += 1));
                 segment.nfc().for_each(|c| fold(c, &mut folded.text));
+                rest = rest.get(segment.len()..).unwrap_or_default();
             }
+            folded.places.push(place);
         }
-        folded.places.push((folded.text.len(), point, text.len()));
+        folded.places.push(Place {
+            own: folded.text.len(),
+            point,
+            byte: text.len(),
+            is_ascii: false,
+        });
+        folded.text.make_ascii_lowercase();
         folded
     }
 
@@ -53,12 +77,20 @@ impl Folded {
         if self.places.is_empty() {
             return Some((byte, byte));
         }
-        let at = self
-            .places
-            .binary_search_by_key(&byte, |(own, _, _)| *own)
-            .ok()?;
-        self.places.get(at).map(|(_, point, byte)| (*point, *byte))
+        let behind = self.places.partition_point(|place| place.own <= byte);
+        let place = self.places.get(behind.checked_sub(1)?)?;
+        let inside = byte - place.own;
+        (inside == 0 || place.is_ascii).then_some((place.point + inside, place.byte + inside))
     }
+}
+
+/// How many bytes of ASCII a text begins with, without one on which a mark stands.
+fn plain(text: &str) -> usize {
+    let end = text.bytes().position(|byte| !byte.is_ascii());
+    let Some(end) = end else { return text.len() };
+    let next = text.get(end..).and_then(|rest| rest.chars().next());
+    let is_mark = next.is_some_and(|c| canonical_combining_class(c) != 0);
+    end.saturating_sub(usize::from(is_mark))
 }
 
 /// Full case folding. Going up and down again gives it (`ß` is `ss`, `ς` is `σ`) for all but the
