@@ -16,26 +16,28 @@ pub use traces::TraceItems;
 use std::io::Write;
 use std::path::Path;
 
-use super::manifest::{Held, elements};
-use super::node::{Field, write_fields};
-use super::records::Records;
-use super::{DatasetError, Node};
+use super::DatasetError;
+use super::manifest::{Held, Origin, elements};
+use super::node::{Document, Record, View};
+use super::records::{Records, view};
 
-/// Writes a record as a line.
-fn write_line(
-    output: &mut dyn Write,
-    line: &mut String,
-    record: &[Field<'_>],
-) -> Result<(), DatasetError> {
-    line.clear();
-    write_fields(line, record.iter().map(|(name, value)| (*name, &**value)));
-    line.push('\n');
-    output
-        .write_all(line.as_bytes())
-        .map_err(|source| DatasetError::Write {
+/// Where a builder writes its records, each a line, through one buffer.
+struct Output<'a> {
+    to: &'a mut dyn Write,
+    line: &'a mut String,
+}
+
+impl Output<'_> {
+    /// Writes a record.
+    fn record(&mut self, fill: impl FnOnce(Record<'_>) -> Record<'_>) -> Result<(), DatasetError> {
+        self.line.clear();
+        fill(Record::new(self.line)).end();
+        let written = self.to.write_all(self.line.as_bytes());
+        written.map_err(|source| DatasetError::Write {
             path: Path::new("the output").to_owned(),
             source,
         })
+    }
 }
 
 /// What a builder makes of a block or a table: records, or why there is none.
@@ -46,10 +48,10 @@ trait Make {
 
     fn make(
         &self,
-        element: &Node,
-        origin: &super::manifest::Origin,
+        element: View<'_>,
+        origin: Origin<'_>,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
+        output: &mut Output<'_>,
     ) -> Result<Result<(), String>, DatasetError>;
 }
 
@@ -60,27 +62,25 @@ fn run<M: Make>(
     output: &mut dyn Write,
 ) -> Result<BuildReport, DatasetError> {
     let mut report = BuildReport::default();
-    let mut line = String::new();
+    let mut output = Output {
+        to: output,
+        line: &mut String::new(),
+    };
+    let (mut record, mut document) = (Vec::new(), Document::default());
     while records.advance()? {
-        let node = match records.node() {
-            Ok(node) => node,
-            Err(reason) => {
-                records.skip(reason)?;
-                continue;
-            }
-        };
-        match elements(node, M::LISTS, M::OWN) {
+        records.take(&mut record);
+        let held = view(&mut document, &record)
+            .map_or_else(Held::Nothing, |view| elements(view, M::LISTS, M::OWN));
+        match held {
             Held::Nothing(reason) => records.skip(reason)?,
-            Held::Elements(found, origin) => {
+            Held::Elements(found, outer) => {
                 for element in found {
                     let Some(element) = element else {
                         records.skip("an element of a list is no object")?;
                         continue;
                     };
-                    let origin = super::manifest::Origin::of(&element).or(&origin);
-                    let made = maker.make(&element, &origin, &mut report, &mut |record| {
-                        write_line(output, &mut line, record)
-                    })?;
+                    let origin = Origin::of(element).or(outer);
+                    let made = maker.make(element, origin, &mut report, &mut output)?;
                     if let Err(reason) = made {
                         records.skip(reason)?;
                     }

@@ -94,6 +94,11 @@ impl<R: BufRead> Frames<R> {
         &self.bytes
     }
 
+    /// Exchanges the bytes of the last frame for other memory.
+    pub(crate) fn swap(&mut self, bytes: &mut Vec<u8>) {
+        std::mem::swap(&mut self.bytes, bytes);
+    }
+
     /// Goes to the next record; `None` at the end.
     pub(crate) fn advance(&mut self) -> io::Result<Option<Frame>> {
         self.bytes.clear();

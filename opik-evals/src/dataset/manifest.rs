@@ -1,21 +1,23 @@
 //! Manifests: blocks and tables of a job, and what they say of blocks and tables elsewhere.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::records::Records;
+use super::node::{Document, Items, View};
+use super::records::{Records, view};
 use super::{DatasetError, Input, Node, ReadOptions, Skipped};
 
 /// What a block or table has from its surroundings.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Origin {
-    pub(crate) project: Option<Node>,
-    pub(crate) job: Option<Node>,
-    pub(crate) rigor: Option<Node>,
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Origin<'a> {
+    pub(crate) project: Option<View<'a>>,
+    pub(crate) job: Option<View<'a>>,
+    pub(crate) rigor: Option<View<'a>>,
 }
 
-impl Origin {
-    pub(crate) fn of(record: &Node) -> Self {
-        let field = |name| record.get(name).filter(|value| !value.is_null()).cloned();
+impl<'a> Origin<'a> {
+    pub(crate) fn of(record: View<'a>) -> Self {
+        let field = |name| record.get(name).filter(|value| !value.is_null());
         Self {
             project: field("project_id"),
             job: field("job_id"),
@@ -24,49 +26,62 @@ impl Origin {
     }
 
     /// What is not known here is taken from there.
-    pub(crate) fn or(self, other: &Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self {
-            project: self.project.or_else(|| other.project.clone()),
-            job: self.job.or_else(|| other.job.clone()),
-            rigor: self.rigor.or_else(|| other.rigor.clone()),
+            project: self.project.or(other.project),
+            job: self.job.or(other.job),
+            rigor: self.rigor.or(other.rigor),
         }
     }
 
     /// The level of rigour as text.
-    pub(crate) fn rigor_text(&self) -> String {
+    pub(crate) fn rigor_text(&self) -> Cow<'a, str> {
         self.rigor
-            .as_ref()
-            .map_or_else(|| "exploratory".to_owned(), Node::to_python)
+            .map_or(Cow::Borrowed("exploratory"), View::to_python)
     }
 }
 
 /// What a record of an input holds.
-pub(crate) enum Held {
-    /// Blocks or tables, each with what it has from its surroundings; what is no object is `None`.
-    Elements(Vec<Option<Node>>, Origin),
+pub(crate) enum Held<'a> {
+    /// Blocks or tables, and what they have from their surroundings.
+    Elements(Elements<'a>, Origin<'a>),
     /// Nothing of use, and why.
     Nothing(String),
 }
 
+/// The blocks or tables of a record; what is no object is `None`.
+pub(crate) enum Elements<'a> {
+    One(Option<View<'a>>),
+    Each(Items<'a>),
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Option<View<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::One(element) => element.take().map(Some),
+            Self::Each(items) => {
+                let item = items.next()?;
+                Some(item.fields().is_some().then_some(item))
+            }
+        }
+    }
+}
+
 /// Takes the blocks or tables out of a record: the elements of one of the lists, or the record.
-pub(crate) fn elements(record: Node, lists: &[&str], own: &[&str]) -> Held {
-    let origin = Origin::of(&record);
-    let Node::Object(mut fields) = record else {
+pub(crate) fn elements<'a>(record: View<'a>, lists: &[&str], own: &[&str]) -> Held<'a> {
+    let Some(mut fields) = record.fields() else {
         return Held::Nothing(format!("{}, not an object", record.kind()));
     };
-    let list = fields
-        .iter_mut()
-        .find(|(name, value)| lists.contains(&name.as_str()) && value.list().is_some())
-        .map(|(_, value)| std::mem::replace(value, Node::Null));
-    if let Some(Node::List(items)) = list {
-        let items = items
-            .into_iter()
-            .map(|item| item.fields().is_some().then_some(item));
-        return Held::Elements(items.collect(), origin);
+    let list = fields.find_map(|(name, value)| value.list().filter(|_| lists.contains(&name)));
+    if let Some(items) = list {
+        return Held::Elements(Elements::Each(items), Origin::of(record));
     }
-    let has = |name: &str| fields.iter().any(|(own, _)| own == name);
+    let has = |name: &str| record.get(name).is_some();
     if own.iter().any(|name| has(name)) {
-        return Held::Elements(vec![Some(Node::Object(fields))], origin);
+        // It is its own surroundings.
+        return Held::Elements(Elements::One(Some(record)), Origin::default());
     }
     if has("event_type") {
         return Held::Nothing("an event of the telemetry, which holds no text".to_owned());
@@ -84,8 +99,20 @@ pub(crate) fn elements(record: Node, lists: &[&str], own: &[&str]) -> Held {
 /// One block or table of a manifest.
 #[derive(Debug, Clone)]
 struct Entry {
-    origin: Origin,
+    project: Option<Node>,
+    job: Option<Node>,
+    rigor: Option<Node>,
     element: Node,
+}
+
+impl Entry {
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            project: self.project.as_ref().map(Node::view),
+            job: self.job.as_ref().map(Node::view),
+            rigor: self.rigor.as_ref().map(Node::view),
+        }
+    }
 }
 
 /// The blocks and tables of manifests by their identifiers, to complete blocks and tables that are
@@ -111,10 +138,12 @@ impl Manifests {
     ) -> Result<Self, DatasetError> {
         let mut records = Records::new(inputs, options);
         let mut own = Self::default();
+        let (mut record, mut document) = (Vec::new(), Document::default());
         while records.advance()? {
-            match records.node() {
+            records.take(&mut record);
+            match view(&mut document, &record) {
                 Ok(node) if node.get("blocks").is_some() || node.get("tables").is_some() => {
-                    own.add(&node);
+                    own.add(node);
                 }
                 Ok(_) => records.skip("no manifest: it has neither `blocks` nor `tables`")?,
                 Err(reason) => records.skip(reason)?,
@@ -143,20 +172,24 @@ impl Manifests {
         &self.skipped
     }
 
-    fn add(&mut self, manifest: &Node) {
+    fn add(&mut self, manifest: View<'_>) {
         let origin = Origin::of(manifest);
         for (list, id, map) in [
             ("blocks", "block_id", &mut self.blocks),
             ("tables", "table_id", &mut self.tables),
         ] {
-            let elements = manifest.get(list).and_then(Node::list).unwrap_or_default();
-            for element in elements {
+            let elements = manifest.get(list).and_then(View::list);
+            for element in elements.into_iter().flatten() {
                 let Some(key) = element.get(id).filter(|id| !id.is_null()) else {
                     continue;
                 };
-                map.entry(key.to_python()).or_default().push(Entry {
-                    origin: Origin::of(element).or(&origin),
-                    element: element.clone(),
+                let origin = Origin::of(element).or(origin);
+                let entries = map.entry(key.to_python().into_owned()).or_default();
+                entries.push(Entry {
+                    project: origin.project.map(View::to_node),
+                    job: origin.job.map(View::to_node),
+                    rigor: origin.rigor.map(View::to_node),
+                    element: element.to_node(),
                 });
             }
         }
@@ -164,30 +197,38 @@ impl Manifests {
 
     /// What the manifests say of a block: the one with its identifier, and of several the one of its
     /// job.
-    pub(crate) fn block(&self, block: &Node, origin: &Origin) -> Option<(&Origin, &Node)> {
-        one(
-            self.blocks.get(&block.get("block_id")?.to_python())?,
-            origin,
-        )
+    pub(crate) fn block<'a>(
+        &'a self,
+        block: View<'_>,
+        origin: Origin<'_>,
+    ) -> Option<(Origin<'a>, View<'a>)> {
+        one(&self.blocks, block.get("block_id"), origin)
     }
 
     /// What the manifests say of a table.
-    pub(crate) fn table(&self, table: &Node, origin: &Origin) -> Option<(&Origin, &Node)> {
-        one(
-            self.tables.get(&table.get("table_id")?.to_python())?,
-            origin,
-        )
+    pub(crate) fn table<'a>(
+        &'a self,
+        table: View<'_>,
+        origin: Origin<'_>,
+    ) -> Option<(Origin<'a>, View<'a>)> {
+        one(&self.tables, table.get("table_id"), origin)
     }
 }
 
-fn one<'a>(entries: &'a [Entry], origin: &Origin) -> Option<(&'a Origin, &'a Node)> {
+fn one<'a>(
+    all: &'a HashMap<String, Vec<Entry>>,
+    id: Option<View<'_>>,
+    origin: Origin<'_>,
+) -> Option<(Origin<'a>, View<'a>)> {
+    if all.is_empty() {
+        return None;
+    }
+    let entries = all.get(&*id?.to_python())?;
     let mut of_job = entries
         .iter()
-        .filter(|entry| origin.job.is_none() || entry.origin.job == origin.job);
+        .filter(|entry| origin.job.is_none() || entry.origin().job == origin.job);
     let first = of_job.next()?;
     // Two that fit equally well say nothing.
-    of_job
-        .next()
-        .is_none()
-        .then_some((&first.origin, &first.element))
+    let only = of_job.next().is_none();
+    only.then(|| (first.origin(), first.element.view()))
 }

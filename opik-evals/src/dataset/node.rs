@@ -6,19 +6,20 @@
 
 mod parse;
 mod print;
+mod record;
+mod special;
+mod tape;
+mod view;
 
-pub use parse::NodeError;
-pub(crate) use print::write_fields;
-use std::borrow::Cow;
 use std::fmt;
 
-/// A field of a record that is written, whose value may lie in what was read.
-pub(crate) type Field<'a> = (&'static str, Cow<'a, Node>);
+pub use parse::NodeError;
+pub(crate) use record::Record;
+pub(crate) use tape::Document;
+pub(crate) use view::{Fields, Items, View};
 
-/// A value of a record that lies in what was read; null where there is nothing.
-pub(crate) fn lent(value: Option<&Node>) -> Cow<'_, Node> {
-    value.map_or(Cow::Owned(Node::Null), Cow::Borrowed)
-}
+/// From this number of fields on a set finds keys that come again.
+const MANY: usize = 16;
 
 /// A JSON value that keeps the order of its keys and every digit of its whole numbers. `Debug`
 /// shows its kind, not its content.
@@ -98,26 +99,25 @@ impl Node {
     /// What Python's `bool()` says: false for null, false, zero and what is empty.
     #[must_use]
     pub fn is_truthy(&self) -> bool {
-        match self {
-            Self::Null => false,
-            Self::Bool(truth) => *truth,
-            Self::Int(digits) => digits != "0",
-            Self::Float(number) => *number != 0.0,
-            Self::Text(text) | Self::Torn(text) => !text.is_empty(),
-            Self::List(items) => !items.is_empty(),
-            Self::Object(fields) => !fields.is_empty(),
-        }
+        self.view().is_truthy()
     }
 
     /// A word for what it is.
     pub(crate) fn kind(&self) -> &'static str {
+        self.view().kind()
+    }
+
+    /// The value without owning it.
+    pub(crate) fn view(&self) -> View<'_> {
         match self {
-            Self::Null => "null",
-            Self::Bool(_) => "a truth value",
-            Self::Int(_) | Self::Float(_) => "a number",
-            Self::Text(_) | Self::Torn(_) => "a text",
-            Self::List(_) => "a list",
-            Self::Object(_) => "an object",
+            Self::Null => View::Null,
+            Self::Bool(truth) => View::Bool(*truth),
+            Self::Int(digits) => View::Int(digits),
+            Self::Float(number) => View::Float(*number),
+            Self::Text(text) => View::Text(text),
+            Self::Torn(text) => View::Torn(text),
+            Self::List(items) => View::List(Items::Nodes(items)),
+            Self::Object(fields) => View::Object(Fields::Nodes(fields)),
         }
     }
 }

@@ -9,7 +9,10 @@
 //! A number may have commas between its digits, a per cent sign behind it, and an exponent, which
 //! moves its decimals. Fewer decimals than allowed are never an issue.
 
+use std::borrow::Cow;
+
 use super::Node;
+use super::node::View;
 use super::vyasa::Numeric;
 use super::vyasa::decimal::Decimal;
 
@@ -69,10 +72,10 @@ impl PrecisionRule {
     }
 
     /// With what a table says of itself in `precision_contract`.
-    pub(super) fn of_table(self, table: &Node) -> Self {
+    pub(super) fn of_table(self, table: View<'_>) -> Self {
         let contract = table.get("precision_contract");
         let number = |name| match contract.and_then(|contract| contract.get(name)) {
-            Some(Node::Int(digits)) => digits.parse().ok(),
+            Some(View::Int(digits)) => digits.parse().ok(),
             _ => None,
         };
         Self {
@@ -116,6 +119,25 @@ pub struct ColumnIssue {
 /// ```
 #[must_use]
 pub fn check_table(table: &Node, rule: PrecisionRule) -> Vec<ColumnIssue> {
+    let issues = check(table.view(), rule).into_iter();
+    issues
+        .map(|found| ColumnIssue {
+            column: found.column.to_owned(),
+            issue: found.issue,
+            count: found.count,
+        })
+        .collect()
+}
+
+/// As [`ColumnIssue`], with a column that lies in the table.
+pub(super) struct Issue<'a> {
+    pub(super) column: &'a str,
+    pub(super) issue: PrecisionIssue,
+    pub(super) count: u64,
+}
+
+/// As [`check_table`].
+pub(super) fn check(table: View<'_>, rule: PrecisionRule) -> Vec<Issue<'_>> {
     struct Column<'a> {
         name: &'a str,
         excessive: u64,
@@ -124,8 +146,13 @@ pub fn check_table(table: &Node, rule: PrecisionRule) -> Vec<ColumnIssue> {
         plain: Vec<(usize, u64)>,
     }
     let mut columns: Vec<Column<'_>> = Vec::new();
-    let rows = table.get("rows").and_then(Node::list).unwrap_or_default();
-    for (name, value) in rows.iter().filter_map(Node::fields).flatten() {
+    let rows = table.get("rows").and_then(View::list);
+    for (name, value) in rows
+        .into_iter()
+        .flatten()
+        .filter_map(View::fields)
+        .flatten()
+    {
         let at = columns.iter().position(|column| column.name == name);
         let at = at.unwrap_or_else(|| {
             columns.push(Column {
@@ -136,17 +163,14 @@ pub fn check_table(table: &Node, rule: PrecisionRule) -> Vec<ColumnIssue> {
             });
             columns.len() - 1
         });
-        let (Some(column), Some((number, scientific))) = (columns.get_mut(at), number(value))
-        else {
+        let (Some(column), Some(number)) = (columns.get_mut(at), number(value)) else {
             continue;
         };
-        let decimals = number.decimals();
+        let decimals = number.decimals;
         column.excessive += u64::from(decimals > rule.max_decimals);
-        let long = rule
-            .max_sig_figs
-            .is_some_and(|most| number.significant() > most);
+        let long = (rule.max_sig_figs).is_some_and(|most| number.significant > most);
         column.long += u64::from(long);
-        if scientific {
+        if number.scientific {
             continue;
         }
         match column.plain.iter_mut().find(|(own, _)| *own == decimals) {
@@ -167,8 +191,8 @@ pub fn check_table(table: &Node, rule: PrecisionRule) -> Vec<ColumnIssue> {
             (PrecisionIssue::SigfigViolation, column.long),
         ] {
             if count > 0 {
-                issues.push(ColumnIssue {
-                    column: column.name.to_owned(),
+                issues.push(Issue {
+                    column: column.name,
                     issue,
                     count,
                 });
@@ -178,23 +202,80 @@ pub fn check_table(table: &Node, rule: PrecisionRule) -> Vec<ColumnIssue> {
     issues
 }
 
-/// The number that a cell holds, and whether it is written with an exponent.
-fn number(cell: &Node) -> Option<(Decimal, bool)> {
+/// How a number is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Written {
+    decimals: usize,
+    significant: usize,
+    /// With an exponent.
+    scientific: bool,
+}
+
+/// How the number is written that a cell holds.
+fn number(cell: View<'_>) -> Option<Written> {
     let text = match cell {
-        Node::Text(text) => {
+        View::Text(text) => {
             let text = text.trim();
-            Numeric::of(&Node::from(text.strip_suffix('%').unwrap_or(text)))
+            Cow::Borrowed(text.strip_suffix('%').unwrap_or(text))
         }
-        Node::Int(_) | Node::Float(_) => Numeric::of(cell),
+        View::Int(_) | View::Float(_) => cell.to_python(),
         _ => return None,
     };
-    let ascii = text.ascii()?;
-    Some((Decimal::parse(&ascii)?, ascii.contains('e')))
+    plain(&text).unwrap_or_else(|| written(&text))
+}
+
+/// Digits of ASCII with a point at most, or a text that begins with a letter, which is no number.
+/// Nearly all cells are one of these; `None` is for the others.
+fn plain(text: &str) -> Option<Option<Written>> {
+    let bytes = text.as_bytes();
+    let first = *bytes.first()?;
+    if first.is_ascii_alphabetic() && !matches!(first, b'e' | b'E') {
+        return Some(None);
+    }
+    let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
+    let point = memchr::memchr(b'.', digits);
+    let (whole, fraction) = digits.split_at_checked(point.unwrap_or(digits.len()))?;
+    let fraction = fraction.get(1..).unwrap_or_default();
+    let is_number = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let all = whole.iter().chain(fraction);
+    let zeros = all.clone().take_while(|digit| **digit == b'0').count();
+    // Zero itself has one digit, which is dropped again where nothing stands behind the point.
+    let count = (whole.len() + fraction.len() - zeros).max(1);
+    let dropped = if fraction.is_empty() {
+        let trailing = whole
+            .iter()
+            .rev()
+            .take_while(|digit| **digit == b'0')
+            .count();
+        trailing.min(count)
+    } else {
+        0
+    };
+    Some(Some(Written {
+        decimals: fraction.len(),
+        significant: count - dropped,
+        scientific: false,
+    }))
+}
+
+/// Any text.
+fn written(text: &str) -> Option<Written> {
+    let ascii = Numeric::of_text(text).ascii()?;
+    let number = Decimal::parse(&ascii)?;
+    Some(Written {
+        decimals: number.decimals(),
+        significant: number.significant(),
+        scientific: ascii.contains('e'),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn found(rows: &str, rule: PrecisionRule) -> Vec<(String, &'static str, u64)> {
         let table = Node::parse(&format!("{{\"rows\": {rows}}}")).unwrap();
@@ -202,6 +283,20 @@ mod tests {
             .into_iter()
             .map(|issue| (issue.column, issue.issue.as_str(), issue.count))
             .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn plain_numbers_are_read_as_any_text(
+            text in "-?[0-9]{0,3}[.,0]?[0-9]{0,3}[a-e% ]?",
+            word in "[a-zA-Z0-9. ]{0,4}",
+        ) {
+            for text in [text, word] {
+                if let Some(found) = plain(&text) {
+                    prop_assert_eq!(found, written(&text), "{}", text);
+                }
+            }
+        }
     }
 
     #[test]

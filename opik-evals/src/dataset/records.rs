@@ -5,7 +5,8 @@ use std::io::BufRead;
 use std::sync::Arc;
 
 use super::frames::Frames;
-use super::{DatasetError, Input, Node, NodeError, Place, Skipped};
+use super::node::{Document, View};
+use super::{DatasetError, Input, NodeError, Place, Skipped};
 
 /// The largest record by default: 64 MiB.
 const LIMIT: usize = 64 * 1024 * 1024;
@@ -128,14 +129,12 @@ impl Records {
             .map_or(&[], |open| open.frames.bytes())
     }
 
-    /// The record as JSON, or why it is none.
-    pub(crate) fn node(&self) -> Result<Node, String> {
-        let text = std::str::from_utf8(self.bytes()).map_err(|_| "not UTF-8".to_owned())?;
-        Node::parse(text).map_err(|error| match error {
-            // The place differs from record to record, and reports count equal reasons.
-            NodeError::Syntax { .. } => "not JSON".to_owned(),
-            other => other.to_string(),
-        })
+    /// Hands over the record in exchange for the memory of another.
+    pub(crate) fn take(&mut self, record: &mut Vec<u8>) {
+        record.clear();
+        if let Some(open) = &mut self.current {
+            open.frames.swap(record);
+        }
     }
 
     /// Where the record begins.
@@ -158,6 +157,16 @@ impl Records {
     pub(crate) fn skipped(&self) -> &Skipped {
         &self.skipped
     }
+}
+
+/// A record as JSON, or why it is none.
+pub(crate) fn view<'a>(document: &'a mut Document, record: &'a [u8]) -> Result<View<'a>, String> {
+    let text = std::str::from_utf8(record).map_err(|_| "not UTF-8".to_owned())?;
+    document.read(text).map_err(|error| match error {
+        // The place differs from record to record, and reports count equal reasons.
+        NodeError::Syntax { .. } => "not JSON".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 impl fmt::Debug for Records {

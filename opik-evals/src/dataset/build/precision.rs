@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use super::{BuildReport, Make, run};
+use super::{BuildReport, Make, Output, run};
 use crate::dataset::manifest::{Manifests, Origin};
-use crate::dataset::node::{Field, lent};
-use crate::dataset::precision::{ColumnIssue, PrecisionRule, check_table};
+use crate::dataset::node::{Items, View};
+use crate::dataset::precision::{Issue, PrecisionRule, check};
 use crate::dataset::records::Records;
-use crate::dataset::{DatasetError, Input, Node, ReadOptions};
+use crate::dataset::{DatasetError, Input, ReadOptions};
 
 /// The label of a table without an issue.
 const CLEAN: &str = "clean";
@@ -80,33 +80,33 @@ impl PrecisionBuilder {
 }
 
 /// A flag to be written.
-struct Flag {
-    column: Option<String>,
-    issue: String,
+struct Flag<'a> {
+    column: Option<&'a str>,
+    issue: &'a str,
     count: u64,
 }
 
-impl From<ColumnIssue> for Flag {
-    fn from(found: ColumnIssue) -> Self {
+impl<'a> From<Issue<'a>> for Flag<'a> {
+    fn from(found: Issue<'a>) -> Self {
         Self {
             column: Some(found.column),
-            issue: found.issue.as_str().to_owned(),
+            issue: found.issue.as_str(),
             count: found.count,
         }
     }
 }
 
 /// The recorded flags, each issue of a column once, and what is wrong with one that is no flag.
-fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> (Vec<Flag>, Option<String>) {
-    let mut found: Vec<Flag> = Vec::new();
+fn recorded<'a>(flags: Items<'a>, computed: &[Issue<'a>]) -> (Vec<Flag<'a>>, Option<String>) {
+    let mut found: Vec<Flag<'_>> = Vec::new();
     let mut wrong = None;
-    let mut add = |column: Option<&str>, issue: &str, count| {
-        let same = |own: &&mut Flag| own.column.as_deref() == column && own.issue == issue;
+    let mut add = |column: Option<&'a str>, issue: &'a str, count| {
+        let same = |own: &&mut Flag<'_>| own.column == column && own.issue == issue;
         match found.iter_mut().find(same) {
             Some(own) => own.count += count,
             None => found.push(Flag {
-                column: column.map(str::to_owned),
-                issue: issue.to_owned(),
+                column,
+                issue,
                 count,
             }),
         }
@@ -114,20 +114,18 @@ fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> (Vec<Flag>, Option<Stri
     for flag in flags {
         match flag {
             // Manifests have the names of issues only; the rows may tell the columns.
-            Node::Text(issue) => {
-                let columns: Vec<_> = computed
-                    .iter()
-                    .filter(|own| own.issue.as_str() == issue)
-                    .collect();
-                if columns.is_empty() {
+            View::Text(issue) => {
+                let mut known = false;
+                for own in computed.iter().filter(|own| own.issue.as_str() == issue) {
+                    known = true;
+                    add(Some(own.column), issue, own.count);
+                }
+                if !known {
                     add(None, issue, 1);
                 }
-                for own in columns {
-                    add(Some(&own.column), issue, own.count);
-                }
             }
-            Node::Object(_) => match flag.get("issue").and_then(Node::text) {
-                Some(issue) => add(flag.get("column").and_then(Node::text), issue, 1),
+            View::Object(_) => match flag.get("issue").and_then(View::text) {
+                Some(issue) => add(flag.get("column").and_then(View::text), issue, 1),
                 None => wrong = Some("a flag has no `issue`".to_owned()),
             },
             other => wrong = Some(format!("a flag is {}", other.kind())),
@@ -137,17 +135,17 @@ fn recorded(flags: &[Node], computed: &[ColumnIssue]) -> (Vec<Flag>, Option<Stri
 }
 
 /// The cells of a column as text, null left out.
-fn values(table: &Node, column: Option<&str>) -> Node {
-    let rows = table.get("rows").and_then(Node::list).unwrap_or_default();
-    let cells = rows
-        .iter()
-        .filter_map(|row| row.get(column?))
+fn values<'a>(rows: Items<'a>, column: Option<&str>) -> impl Iterator<Item = Cow<'a, str>> {
+    rows.filter_map(move |row| row.get(column?))
         .filter(|cell| !cell.is_null())
         .map(|cell| match cell {
-            Node::Text(text) => Node::from(text.as_str()),
-            other => Node::Text(other.to_json()),
-        });
-    Node::List(cells.collect())
+            View::Text(text) => Cow::Borrowed(text),
+            other => {
+                let mut json = String::new();
+                other.write_json(&mut json);
+                Cow::Owned(json)
+            }
+        })
 }
 
 impl Make for PrecisionBuilder {
@@ -156,14 +154,13 @@ impl Make for PrecisionBuilder {
 
     fn make(
         &self,
-        table: &Node,
-        origin: &Origin,
+        table: View<'_>,
+        origin: Origin<'_>,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
+        output: &mut Output<'_>,
     ) -> Result<Result<(), String>, DatasetError> {
         let known = self.manifests.table(table, origin);
-        let merged = known.map(|(other, _)| origin.clone().or(other));
-        let origin = merged.as_ref().unwrap_or(origin);
+        let origin = known.map_or(origin, |(other, _)| origin.or(other));
         let entry = known.map(|(_, entry)| entry);
         let given = ["precision_flags", "flags"].iter().find_map(|name| {
             [Some(table), entry]
@@ -172,46 +169,48 @@ impl Make for PrecisionBuilder {
                 .find_map(|table| table.get(name).filter(|flags| !flags.is_null()))
         });
         let rule = entry.map_or(self.rule, |entry| self.rule.of_table(entry));
-        let computed = check_table(table, rule.of_table(table));
+        let rows = table.get("rows").and_then(View::list);
+        let computed = check(table, rule.of_table(table));
         let (flags, wrong, source) = match given {
-            Some(Node::List(flags)) => {
+            Some(View::List(flags)) => {
                 let (flags, wrong) = recorded(flags, &computed);
                 (flags, wrong, "recorded")
             }
             Some(other) => return Ok(Err(format!("its flags are {}", other.kind()))),
-            None if table.get("rows").and_then(Node::list).is_none() => {
+            None if rows.is_none() => {
                 return Ok(Err("a table with neither rows nor flags".to_owned()));
             }
             None => {
-                let flags: Vec<_> = computed.into_iter().map(Flag::from).collect();
+                let flags = computed.into_iter().map(Flag::from).collect();
                 (flags, None, "computed")
             }
         };
+        let rows = rows.unwrap_or(Items::NONE);
+        let rigor = origin.rigor_text();
         let mut put = |column: Option<&str>, issue: Option<&str>, count: u64| {
             let label = issue.unwrap_or(CLEAN);
-            let text = |text: Option<&str>| Cow::Owned(text.map_or(Node::Null, Node::from));
-            let (rigor, node) = (origin.rigor_text(), Node::from(label));
-            write(&[
-                ("table_id", lent(table.get("table_id"))),
-                ("column", text(column)),
-                ("issue", text(issue)),
-                ("values", Cow::Owned(values(table, column))),
-                ("rigor_level", Cow::Owned(rigor.as_str().into())),
-                ("job_id", lent(origin.job.as_ref())),
-                ("project_id", lent(origin.project.as_ref())),
-                ("label", Cow::Borrowed(&node)),
-                ("count", Cow::Owned(Node::Int(count.to_string()))),
-                ("source", Cow::Owned(source.into())),
-                ("expected_output", Cow::Borrowed(&node)),
-            ])?;
-            report.add(label, rigor, column);
+            output.record(|record| {
+                record
+                    .value("table_id", table.get("table_id"))
+                    .value("column", column.map(View::Text))
+                    .value("issue", issue.map(View::Text))
+                    .texts("values", values(rows, column))
+                    .text("rigor_level", &rigor)
+                    .value("job_id", origin.job)
+                    .value("project_id", origin.project)
+                    .text("label", label)
+                    .number("count", count)
+                    .text("source", source)
+                    .text("expected_output", label)
+            })?;
+            report.add(label, &rigor, column);
             Ok::<(), DatasetError>(())
         };
         if flags.is_empty() && wrong.is_none() {
             put(None, None, 0)?;
         }
         for flag in &flags {
-            put(flag.column.as_deref(), Some(&flag.issue), flag.count)?;
+            put(flag.column, Some(flag.issue), flag.count)?;
         }
         // The good flags of a table are kept when another is bad, which is still said.
         Ok(wrong.map_or(Ok(()), Err))

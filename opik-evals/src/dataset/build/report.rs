@@ -11,7 +11,8 @@ const GROUPS: usize = 200;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildReport {
     written: u64,
-    labels: BTreeMap<(String, String), u64>,
+    /// Sorted by label and level of rigour.
+    labels: Vec<(String, String, u64)>,
     columns: BTreeMap<String, u64>,
     pub(super) skipped: Skipped,
 }
@@ -27,7 +28,7 @@ impl BuildReport {
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.labels
             .iter()
-            .map(|((label, rigor), count)| (label.as_str(), rigor.as_str(), *count))
+            .map(|(label, rigor, count)| (label.as_str(), rigor.as_str(), *count))
     }
 
     /// How many records there are of each column with an issue, sorted; past 200 columns the rest
@@ -44,18 +45,28 @@ impl BuildReport {
         &self.skipped
     }
 
-    pub(super) fn add(&mut self, label: &str, rigor: String, column: Option<&str>) {
+    pub(super) fn add(&mut self, label: &str, rigor: &str, column: Option<&str>) {
         self.written += 1;
-        let group = if self.labels.len() < GROUPS {
-            (label.to_owned(), rigor)
+        let rigor = if self.labels.len() < GROUPS {
+            rigor
         } else {
-            (label.to_owned(), "(other)".to_owned())
+            "(other)"
         };
-        *self.labels.entry(group).or_default() += 1;
-        if let Some(column) = column {
-            let known = self.columns.len() < GROUPS || self.columns.contains_key(column);
-            let name = if known { column } else { "(other columns)" };
-            *self.columns.entry(name.to_owned()).or_default() += 1;
+        let known = self.labels.binary_search_by(|(own, level, _)| {
+            (own.as_str(), level.as_str()).cmp(&(label, rigor))
+        });
+        match known.map(|at| self.labels.get_mut(at)) {
+            Ok(Some((_, _, count))) => *count += 1,
+            Ok(None) => {}
+            Err(at) => (self.labels).insert(at, (label.to_owned(), rigor.to_owned(), 1)),
         }
+        let Some(column) = column else { return };
+        if let Some(count) = self.columns.get_mut(column) {
+            *count += 1;
+            return;
+        }
+        let known = self.columns.len() < GROUPS;
+        let name = if known { column } else { "(other columns)" };
+        *self.columns.entry(name.to_owned()).or_default() += 1;
     }
 }

@@ -1,11 +1,10 @@
 //! Tone: is a block of text sensational or neutral?
 
-use std::borrow::Cow;
 use std::io::Write;
 
-use super::{BuildReport, Make, run};
+use super::{BuildReport, Make, Output, run};
 use crate::dataset::manifest::{Manifests, Origin};
-use crate::dataset::node::{Field, lent};
+use crate::dataset::node::{Items, View};
 use crate::dataset::records::Records;
 use crate::dataset::{DatasetError, Input, Lexicon, Node, ReadOptions, Severity, ToneScanner};
 
@@ -95,14 +94,14 @@ impl ToneBuilder {
     }
 
     /// Whether a text is sensational, or a recorded flag says so; and the flags of the text.
-    fn label(&self, text: &str, recorded: &[Node]) -> (&'static str, Node) {
+    fn label(&self, text: &str, mut recorded: Items<'_>) -> (&'static str, Node) {
         let flags = self.scanner.scan(text);
-        let heavy = |flag: &Node| {
-            let severity = flag.get("severity").and_then(Node::text);
+        let heavy = |flag: View<'_>| {
+            let severity = flag.get("severity").and_then(View::text);
             severity.and_then(Severity::from_word) == Some(Severity::Hard)
         };
         let hard = flags.iter().any(|flag| flag.severity == Severity::Hard);
-        let label = if hard || recorded.iter().any(heavy) {
+        let label = if hard || recorded.any(heavy) {
             "sensational"
         } else {
             "neutral"
@@ -118,18 +117,17 @@ impl Make for ToneBuilder {
 
     fn make(
         &self,
-        block: &Node,
-        origin: &Origin,
+        block: View<'_>,
+        origin: Origin<'_>,
         report: &mut BuildReport,
-        write: &mut dyn FnMut(&[Field<'_>]) -> Result<(), DatasetError>,
+        output: &mut Output<'_>,
     ) -> Result<Result<(), String>, DatasetError> {
         let known = self.manifests.block(block, origin);
-        let merged = known.map(|(other, _)| origin.clone().or(other));
-        let origin = merged.as_ref().unwrap_or(origin);
+        let origin = known.map_or(origin, |(other, _)| origin.or(other));
         let own = |name| block.get(name).filter(|value| !value.is_null());
         let content = own("content").or_else(|| own("text"));
         let text = match content {
-            Some(Node::Text(text)) => text,
+            Some(View::Text(text)) => text,
             Some(other) => return Ok(Err(format!("its text is {}", other.kind()))),
             None => {
                 let reason = "a block without `content` and `text`, as manifests have them: \
@@ -139,23 +137,23 @@ impl Make for ToneBuilder {
         };
         let recorded = own("tone_flags")
             .or_else(|| known.and_then(|(_, entry)| entry.get("tone_flags")))
-            .filter(|flags| flags.list().is_some());
-        let none = Node::List(Vec::new());
-        let recorded = recorded.unwrap_or(&none);
-        let (label, flags) = self.label(text, recorded.list().unwrap_or_default());
-        let (rigor, node) = (origin.rigor_text(), Node::from(label));
-        write(&[
-            ("text", lent(content)),
-            ("label", Cow::Borrowed(&node)),
-            ("job_id", lent(origin.job.as_ref())),
-            ("block_id", lent(block.get("block_id"))),
-            ("rigor_level", Cow::Owned(rigor.as_str().into())),
-            ("project_id", lent(origin.project.as_ref())),
-            ("flags", Cow::Owned(flags)),
-            ("recorded_flags", Cow::Borrowed(recorded)),
-            ("expected_output", Cow::Borrowed(&node)),
-        ])?;
-        report.add(label, rigor, None);
+            .and_then(View::list)
+            .unwrap_or(Items::NONE);
+        let (label, flags) = self.label(text, recorded);
+        let rigor = origin.rigor_text();
+        output.record(|record| {
+            record
+                .text("text", text)
+                .text("label", label)
+                .value("job_id", origin.job)
+                .value("block_id", block.get("block_id"))
+                .text("rigor_level", &rigor)
+                .value("project_id", origin.project)
+                .value("flags", flags.view())
+                .value("recorded_flags", View::List(recorded))
+                .text("expected_output", label)
+        })?;
+        report.add(label, &rigor, None);
         Ok(Ok(()))
     }
 }

@@ -6,8 +6,9 @@ use opik_core::query::TraceQuery;
 use opik_core::{Cursor, Json, PageRequest, Trace, TraceSource};
 use serde_json::{Map, Value};
 
-use super::{BuildReport, Make, PrecisionBuilder, ToneBuilder, write_line};
+use super::{BuildReport, Make, Output, PrecisionBuilder, ToneBuilder};
 use crate::dataset::manifest::{Held, Origin, elements};
+use crate::dataset::node::View;
 use crate::dataset::{DatasetError, Item, Node, Place, Skipped};
 
 /// Traces that are read at once.
@@ -172,18 +173,6 @@ fn answer(trace: &Trace) -> Result<Node, String> {
     })
 }
 
-/// Job, project and rigour from the metadata; the trace stands for the job where it names none.
-fn origin(trace: &Trace) -> Origin {
-    let metadata = trace.metadata.as_ref();
-    let metadata = metadata.and_then(|json| Node::parse(json.as_str()).ok());
-    let own = metadata.as_ref().map(Origin::of).unwrap_or_default();
-    own.or(&Origin {
-        project: None,
-        job: Some(Node::Text(trace.id.to_string())),
-        rigor: None,
-    })
-}
-
 async fn run<M: Make + Sync>(
     maker: &M,
     mut traces: Traces<'_>,
@@ -194,19 +183,30 @@ async fn run<M: Make + Sync>(
     let mut line = String::new();
     while let Some(trace) = traces.next().await? {
         let place = || Place::new(format!("trace {}", trace.id), 0);
-        let found = match answer(&trace) {
-            Ok(node) => elements(node, M::LISTS, M::OWN),
-            Err(reason) => Held::Nothing(reason),
+        let answer = answer(&trace);
+        let found = match &answer {
+            Ok(node) => elements(node.view(), M::LISTS, M::OWN),
+            Err(reason) => Held::Nothing(reason.clone()),
         };
         match found {
             Held::Nothing(reason) => skipped.add(place(), reason),
             Held::Elements(found, inner) => {
-                let outer = inner.or(&origin(&trace));
-                for element in found.into_iter().flatten() {
-                    let origin = Origin::of(&element).or(&outer);
-                    let made = maker.make(&element, &origin, &mut report, &mut |record| {
-                        write_line(output, &mut line, record)
-                    })?;
+                // The trace stands for the job where its metadata name none.
+                let id = trace.id.to_string();
+                let metadata = trace.metadata.as_ref();
+                let metadata = metadata.and_then(|json| Node::parse(json.as_str()).ok());
+                let own = metadata.as_ref().map(|node| Origin::of(node.view()));
+                let outer = inner.or(own.unwrap_or_default()).or(Origin {
+                    job: Some(View::Text(&id)),
+                    ..Origin::default()
+                });
+                let mut output = Output {
+                    to: output,
+                    line: &mut line,
+                };
+                for element in found.flatten() {
+                    let origin = Origin::of(element).or(outer);
+                    let made = maker.make(element, origin, &mut report, &mut output)?;
                     if let Err(reason) = made {
                         skipped.add(place(), reason);
                     }

@@ -1,13 +1,13 @@
 //! Reading.
 
-use foldhash::{HashMap, HashMapExt as _};
+use foldhash::HashSet;
 
-use super::Node;
+use super::special::special;
+use super::tape::{Document, Entry, Span, Tape};
+use super::{MANY, Node};
 
 /// Deepest nesting: what Python's reader takes is a little more, what people write is far less.
 const DEPTH: usize = 500;
-/// From this number of fields on an index finds keys that come again.
-const MANY: usize = 16;
 
 /// Why a text is no JSON; it quotes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ impl Node {
     ///
     /// What is wrong with the text, without quoting it.
     pub fn parse(text: &str) -> Result<Self, NodeError> {
-        Parser::new(text, false).document()
+        Document::default().read(text).map(super::View::to_node)
     }
 
     /// Reads JSON as Python's `json.loads` does: `NaN`, `Infinity` and halves of surrogate pairs too.
@@ -49,7 +49,27 @@ impl Node {
     ///
     /// What is wrong with the text, without quoting it.
     pub fn parse_python(text: &str) -> Result<Self, NodeError> {
-        Parser::new(text, true).document()
+        Document::default()
+            .read_python(text)
+            .map(super::View::to_node)
+    }
+}
+
+/// Reads a document in place of the last one.
+pub(super) fn fill(tape: &mut Tape, text: &str, python: bool) -> Result<(), NodeError> {
+    tape.clear();
+    let mut parser = Parser {
+        text,
+        at: 0,
+        python,
+        tape,
+    };
+    parser.blank();
+    parser.value(DEPTH)?;
+    parser.blank();
+    match parser.peek() {
+        None => Ok(()),
+        Some(_) => Err(parser.wrong()),
     }
 }
 
@@ -57,27 +77,10 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     python: bool,
+    tape: &'a mut Tape,
 }
 
-impl<'a> Parser<'a> {
-    fn new(text: &'a str, python: bool) -> Self {
-        Self {
-            text,
-            at: 0,
-            python,
-        }
-    }
-
-    fn document(mut self) -> Result<Node, NodeError> {
-        self.blank();
-        let node = self.value(DEPTH)?;
-        self.blank();
-        match self.peek() {
-            None => Ok(node),
-            Some(_) => Err(self.wrong()),
-        }
-    }
-
+impl Parser<'_> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -117,96 +120,140 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// Bounded by `depth`.
-    fn value(&mut self, depth: usize) -> Result<Node, NodeError> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                let (text, torn) = self.string()?;
-                Ok(if torn {
-                    Node::Torn(text)
-                } else {
-                    Node::Text(text)
-                })
-            }
-            Some(b'{') => self.object(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'[') => self.list(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'0'..=b'9' | b'-') => self.number(),
-            Some(b't') if self.word("true") => Ok(Node::Bool(true)),
-            Some(b'f') if self.word("false") => Ok(Node::Bool(false)),
-            Some(b'n') if self.word("null") => Ok(Node::Null),
-            Some(b'N') if self.word("NaN") => self.special(f64::NAN),
-            Some(b'I') if self.word("Infinity") => self.special(f64::INFINITY),
-            _ => Err(self.wrong()),
-        }
+    fn push(&mut self, entry: Entry) {
+        self.tape.entries.push(entry);
     }
 
-    fn special(&self, number: f64) -> Result<Node, NodeError> {
+    /// Bounded by `depth`.
+    fn value(&mut self, depth: usize) -> Result<(), NodeError> {
+        let entry = match self.peek() {
+            Some(b'"') => {
+                self.at += 1;
+                let (span, torn) = self.string()?;
+                if torn {
+                    Entry::Torn(span)
+                } else {
+                    Entry::Text(span)
+                }
+            }
+            Some(b'{') => return self.object(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
+            Some(b'[') => return self.list(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
+            Some(b'0'..=b'9' | b'-') => self.number()?,
+            Some(b't') if self.word("true") => Entry::Bool(true),
+            Some(b'f') if self.word("false") => Entry::Bool(false),
+            Some(b'n') if self.word("null") => Entry::Null,
+            Some(b'N') if self.word("NaN") => self.special(f64::NAN)?,
+            Some(b'I') if self.word("Infinity") => self.special(f64::INFINITY)?,
+            _ => return Err(self.wrong()),
+        };
+        self.push(entry);
+        Ok(())
+    }
+
+    fn special(&self, number: f64) -> Result<Entry, NodeError> {
         if self.python {
-            Ok(Node::Float(number))
+            Ok(Entry::Float(number))
         } else {
             Err(NodeError::NotFinite)
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Node, NodeError> {
+    /// Says where a list or an object ends that began at a place of the tape.
+    fn close(&mut self, start: usize, entry: fn(usize) -> Entry) {
+        let end = self.tape.entries.len();
+        if let Some(open) = self.tape.entries.get_mut(start) {
+            *open = entry(end);
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<(), NodeError> {
+        let start = self.tape.entries.len();
+        self.push(Entry::List(start + 1));
         self.at += 1;
-        let mut items = Vec::new();
         self.blank();
         if self.take(b']') {
-            return Ok(Node::List(items));
+            return Ok(());
         }
         loop {
             self.blank();
-            items.push(self.value(depth)?);
+            self.value(depth)?;
             self.blank();
             if !self.take(b',') {
                 self.expect(b']')?;
-                return Ok(Node::List(items));
+                self.close(start, Entry::List);
+                return Ok(());
             }
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Node, NodeError> {
+    fn object(&mut self, depth: usize) -> Result<(), NodeError> {
+        let start = self.tape.entries.len();
+        self.push(Entry::Object(start + 1));
         self.at += 1;
-        let mut fields: Vec<(String, Node)> = Vec::new();
-        let mut index: HashMap<String, usize> = HashMap::new();
         self.blank();
         if self.take(b'}') {
-            return Ok(Node::Object(fields));
+            return Ok(());
         }
+        let mut fields = 0;
         loop {
             self.blank();
             self.expect(b'"')?;
             let (key, _) = self.string()?;
+            if fields < MANY {
+                self.tape.repeated |= self.has(start + 1, key);
+            }
+            fields += 1;
+            self.push(Entry::Text(key));
             self.blank();
             self.expect(b':')?;
             self.blank();
-            let value = self.value(depth)?;
-            if fields.len() == MANY {
-                let known = fields.iter().enumerate();
-                index = known.map(|(at, (key, _))| (key.clone(), at)).collect();
-            }
-            let known = if fields.len() < MANY {
-                fields.iter().position(|(name, _)| *name == key)
-            } else {
-                index.get(&key).copied()
-            };
-            match known.and_then(|at| fields.get_mut(at)) {
-                Some(field) => field.1 = value,
-                None => {
-                    if fields.len() >= MANY {
-                        index.insert(key.clone(), fields.len());
-                    }
-                    fields.push((key, value));
-                }
-            }
+            self.value(depth)?;
             self.blank();
             if !self.take(b',') {
                 self.expect(b'}')?;
-                return Ok(Node::Object(fields));
+                if fields > MANY {
+                    self.tape.repeated |= self.repeats(start + 1);
+                }
+                self.close(start, Entry::Object);
+                return Ok(());
             }
         }
+    }
+
+    fn part(&self, span: Span) -> &str {
+        let whole = if span.unescaped {
+            &self.tape.unescaped
+        } else {
+            self.text
+        };
+        whole.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// The keys of an object that is not closed, of which all values are.
+    fn keys(&self, first: usize) -> impl Iterator<Item = &str> {
+        let mut at = first;
+        std::iter::from_fn(move || {
+            let Some(Entry::Text(key)) = self.tape.entries.get(at) else {
+                return None;
+            };
+            at = match self.tape.entries.get(at + 1) {
+                Some(Entry::List(end) | Entry::Object(end)) => *end,
+                _ => at + 2,
+            };
+            Some(self.part(*key))
+        })
+    }
+
+    /// Whether an object has a key already.
+    fn has(&self, first: usize, key: Span) -> bool {
+        let key = self.part(key);
+        self.keys(first).any(|known| known == key)
+    }
+
+    /// Whether an object of many fields has a key twice.
+    fn repeats(&self, first: usize) -> bool {
+        let mut known = HashSet::default();
+        self.keys(first).any(|key| !known.insert(key))
     }
 
     fn digits(&mut self) -> usize {
@@ -217,7 +264,7 @@ impl<'a> Parser<'a> {
         self.at - start
     }
 
-    fn number(&mut self) -> Result<Node, NodeError> {
+    fn number(&mut self) -> Result<Entry, NodeError> {
         let start = self.at;
         let negative = self.take(b'-');
         if negative && self.word("Infinity") {
@@ -247,38 +294,49 @@ impl<'a> Parser<'a> {
         let text = self.text.get(start..end).unwrap_or_default();
         if !float {
             // Python has no negative zero among its whole numbers.
-            let text = if text == "-0" { "0" } else { text };
-            return Ok(Node::Int(text.to_owned()));
+            let start = start + usize::from(text == "-0");
+            return Ok(Entry::Int(Span {
+                start,
+                end,
+                unescaped: false,
+            }));
         }
         match text.parse::<f64>() {
-            Ok(number) if number.is_finite() || self.python => Ok(Node::Float(number)),
+            Ok(number) if number.is_finite() || self.python => Ok(Entry::Float(number)),
             Ok(_) => Err(NodeError::NotFinite),
             Err(_) => Err(NodeError::Syntax { at: start + 1 }),
         }
     }
 
     /// The rest of a text behind its first quote, and whether it is torn.
-    fn string(&mut self) -> Result<(String, bool), NodeError> {
-        let mut text = String::new();
+    fn string(&mut self) -> Result<(Span, bool), NodeError> {
+        let start = self.at;
+        self.plain();
+        if self.take(b'"') {
+            let end = self.at - 1;
+            let unescaped = false;
+            let span = Span {
+                start,
+                end,
+                unescaped,
+            };
+            return Ok((span, false));
+        }
+        let begun = self.tape.unescaped.len();
+        let mut from = start;
         let mut torn = false;
         loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).unwrap_or(rest.len());
-            let plain = rest.get(..end).unwrap_or_default();
-            // Control characters have to be escaped.
-            if plain
-                .bytes()
-                .fold(false, |found, byte| found | (byte < 0x20))
-            {
-                self.at += plain.bytes().position(|byte| byte < 0x20).unwrap_or(0);
-                return Err(self.wrong());
-            }
-            text.push_str(plain);
-            self.at += end;
+            let plain = self.text.get(from..self.at).unwrap_or_default();
+            self.tape.unescaped.push_str(plain);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok((text, torn));
+                    let span = Span {
+                        start: begun,
+                        end: self.tape.unescaped.len(),
+                        unescaped: true,
+                    };
+                    return Ok((span, torn));
                 }
                 Some(b'\\') => {
                     self.at += 1;
@@ -287,11 +345,21 @@ impl<'a> Parser<'a> {
                         return Err(NodeError::Torn);
                     }
                     torn |= c.is_none();
-                    text.push(c.unwrap_or(char::REPLACEMENT_CHARACTER));
+                    let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
+                    self.tape.unescaped.push(c);
                 }
+                // Control characters have to be escaped.
                 _ => return Err(self.wrong()),
             }
+            from = self.at;
+            self.plain();
         }
+    }
+
+    /// Goes to the next quote, backslash or control character.
+    fn plain(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        self.at += special(rest).unwrap_or(rest.len());
     }
 
     /// What follows a backslash; `None` is half a surrogate pair.

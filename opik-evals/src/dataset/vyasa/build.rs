@@ -3,9 +3,9 @@
 use std::io::{BufRead, Write};
 use std::path::Path;
 
-use super::records::{self, Lines};
+use super::records::{self, Lines, Made};
 use super::{Raised, VyasaTerms};
-use crate::dataset::node::{Field, NodeError, write_fields};
+use crate::dataset::node::{Document, NodeError, View};
 use crate::dataset::{DatasetError, Lexicon, Node, Place};
 
 /// What Vyasa's `build_tone_dataset.py` writes for the same input and lexicon; gives the number of
@@ -24,11 +24,10 @@ pub fn build_tone(
         Some(lexicon) => VyasaTerms::new(lexicon),
         None => VyasaTerms::from_config(&Node::Null),
     };
-    build(name, input, "blocks", output, |block, write| {
+    build(name, input, "blocks", output, |block, made| {
         // The script reads its lexicon for each block, so without blocks a bad one does no harm.
         let terms = terms.as_ref().map_err(Clone::clone)?;
-        write(&records::tone(block, terms)?);
-        Ok(())
+        records::tone(block, terms, made)
     })
 }
 
@@ -42,9 +41,7 @@ pub fn build_precision(
     input: impl BufRead,
     output: &mut dyn Write,
 ) -> Result<u64, DatasetError> {
-    build(name, input, "tables", output, |table, write| {
-        records::precision(table, write)
-    })
+    build(name, input, "tables", output, records::precision)
 }
 
 fn build(
@@ -52,17 +49,19 @@ fn build(
     input: impl BufRead,
     key: &str,
     output: &mut dyn Write,
-    mut make: impl FnMut(&Node, &mut dyn FnMut(&[Field<'_>])) -> Result<(), Raised>,
+    make: impl Fn(View<'_>, &mut Made) -> Result<(), Raised>,
 ) -> Result<u64, DatasetError> {
     let mut lines = Lines::new(input);
-    let (mut line, mut count) = (0, 0);
-    let mut text = String::new();
+    let (mut document, mut made) = (Document::default(), Made::default());
+    let mut line = 0;
     loop {
         let bytes = lines.next_line().map_err(|source| DatasetError::Read {
             file: name.to_owned(),
             source,
         })?;
-        let Some(bytes) = bytes else { return Ok(count) };
+        let Some(bytes) = bytes else {
+            return Ok(made.count);
+        };
         line += 1;
         let stop = |raised: &Raised| DatasetError::Unusable {
             place: Place::new(name, line),
@@ -70,39 +69,29 @@ fn build(
         };
         let utf8 = std::str::from_utf8(bytes)
             .map_err(|_| stop(&Raised::new("UnicodeDecodeError", "not UTF-8")))?;
-        let node = match Node::parse_python(utf8) {
-            Ok(node) => node,
+        let value = match document.read_python(utf8) {
+            Ok(value) => value,
             Err(NodeError::TooDeep) => {
                 return Err(stop(&Raised::new("RecursionError", "nested too deeply")));
             }
             // Lines that are no JSON are passed over in silence there.
             Err(_) => continue,
         };
-        for element in records::elements(node, key) {
-            let mut torn = false;
-            make(&element, &mut |record| {
-                torn |= record.iter().any(|(_, value)| value.is_torn());
-                write_fields(
-                    &mut text,
-                    record.iter().map(|(name, value)| (*name, &**value)),
-                );
-                text.push('\n');
-                count += 1;
-            })
-            .map_err(|raised| stop(&raised))?;
-            if torn {
+        for element in records::elements(value, key) {
+            made.text.clear();
+            make(element, &mut made).map_err(|raised| stop(&raised))?;
+            if made.torn {
                 return Err(stop(&Raised::new(
                     "UnicodeEncodeError",
                     "a text has half a surrogate pair",
                 )));
             }
             output
-                .write_all(text.as_bytes())
+                .write_all(made.text.as_bytes())
                 .map_err(|source| DatasetError::Write {
                     path: Path::new("the output").to_owned(),
                     source,
                 })?;
-            text.clear();
         }
     }
 }

@@ -26,7 +26,11 @@ impl Numeric {
     /// Looks at a value as Python prints it.
     #[must_use]
     pub fn of(value: &Node) -> Self {
-        let text = value.to_python();
+        Self::of_text(&value.view().to_python())
+    }
+
+    /// Looks at a text.
+    pub(in crate::dataset) fn of_text(text: &str) -> Self {
         let text = text.trim_matches(is_space);
         let usable = !text.ends_with('%')
             && !text.contains('%')

@@ -1,11 +1,10 @@
 //! How the scripts read lines, and what record they make of a block or a table.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use super::{Raised, VyasaTerms, scan_text};
-use crate::dataset::node::{Field, lent};
-use crate::dataset::{Node, Severity};
+use crate::dataset::Severity;
+use crate::dataset::node::{Items, Record, View};
 
 /// Reads the lines of a text file as Python does: `\n`, `\r\n` or a lone `\r` ends one.
 #[derive(Debug)]
@@ -54,34 +53,42 @@ impl<R: BufRead> Lines<R> {
 
 /// The records of a line: the objects of the list `key`, or the object itself; anything else is
 /// passed over.
-pub(super) fn elements(line: Node, key: &str) -> Vec<Node> {
-    let Node::Object(mut fields) = line else {
-        return Vec::new();
-    };
-    let list = fields
-        .iter_mut()
-        .find(|(name, value)| name == key && matches!(value, Node::List(_)))
-        .map(|(_, value)| std::mem::replace(value, Node::Null));
-    match list {
-        Some(Node::List(items)) => items
-            .into_iter()
-            .filter(|item| matches!(item, Node::Object(_)))
-            .collect(),
-        _ => vec![Node::Object(fields)],
+pub(super) fn elements<'a>(line: View<'a>, key: &str) -> impl Iterator<Item = View<'a>> {
+    let list = line.get(key).and_then(View::list);
+    let own = line.fields().filter(|_| list.is_none()).map(|_| line);
+    let items = list.into_iter().flatten();
+    own.into_iter()
+        .chain(items.filter(|item| item.fields().is_some()))
+}
+
+/// What was made of a block or a table.
+#[derive(Debug, Default)]
+pub(super) struct Made {
+    /// The records of the last one, each a line.
+    pub(super) text: String,
+    /// A record of it has a torn text.
+    pub(super) torn: bool,
+    /// How many records were made of all of them.
+    pub(super) count: u64,
+}
+
+impl Made {
+    fn record(&mut self, fill: impl FnOnce(Record<'_>) -> Record<'_>) {
+        self.torn |= fill(Record::new(&mut self.text)).end();
+        self.count += 1;
     }
 }
 
 /// A field, or a default where it is absent; null stays null.
-fn field<'a>(record: &'a Node, name: &str, default: &str) -> Cow<'a, Node> {
-    let own = record.get(name).map(Cow::Borrowed);
-    own.unwrap_or_else(|| Cow::Owned(default.into()))
+fn field<'a>(record: View<'a>, name: &str, default: &'static str) -> View<'a> {
+    record.get(name).unwrap_or(View::Text(default))
 }
 
 /// The record of a block.
-pub(super) fn tone<'a>(block: &'a Node, terms: &VyasaTerms) -> Result<[Field<'a>; 5], Raised> {
+pub(super) fn tone(block: View<'_>, terms: &VyasaTerms, made: &mut Made) -> Result<(), Raised> {
     let content = field(block, "content", "");
-    let text = match &*content {
-        Node::Text(text) | Node::Torn(text) => text.as_str(),
+    let text = match content {
+        View::Text(text) | View::Torn(text) => text,
         other if !other.is_truthy() || terms.is_empty() => "",
         _ => return Err(Raised::new("TypeError", "`content` is no text")),
     };
@@ -89,52 +96,51 @@ pub(super) fn tone<'a>(block: &'a Node, terms: &VyasaTerms) -> Result<[Field<'a>
         .iter()
         .any(|flag| flag.severity == Severity::Hard);
     let label = if hard { "sensational" } else { "neutral" };
-    Ok([
-        ("text", content),
-        ("label", Cow::Owned(label.into())),
-        ("job_id", lent(block.get("job_id"))),
-        ("block_id", lent(block.get("block_id"))),
-        ("rigor_level", field(block, "rigor_level", "exploratory")),
-    ])
+    made.record(|record| {
+        record
+            .value("text", content)
+            .text("label", label)
+            .value("job_id", block.get("job_id"))
+            .value("block_id", block.get("block_id"))
+            .value("rigor_level", field(block, "rigor_level", "exploratory"))
+    });
+    Ok(())
 }
 
 /// The records of a table: one for each flag, or one without.
-pub(super) fn precision(table: &Node, mut write: impl FnMut(&[Field<'_>])) -> Result<(), Raised> {
-    let mut put = |column: Option<&Node>, issue: Option<&Node>, values: Vec<Node>| {
-        write(&[
-            ("table_id", lent(table.get("table_id"))),
-            ("column", lent(column)),
-            ("issue", lent(issue)),
-            ("values", Cow::Owned(Node::List(values))),
-            ("rigor_level", field(table, "rigor_level", "exploratory")),
-        ]);
+pub(super) fn precision(table: View<'_>, made: &mut Made) -> Result<(), Raised> {
+    let mut put = |column: Option<View<'_>>, issue: Option<View<'_>>, rows: Items<'_>| {
+        let name = column.and_then(View::text);
+        let values = rows.filter_map(|row| row.get(name?)).map(View::to_python);
+        made.record(|record| {
+            record
+                .value("table_id", table.get("table_id"))
+                .value("column", column)
+                .value("issue", issue)
+                .texts("values", values)
+                .value("rigor_level", field(table, "rigor_level", "exploratory"))
+        });
     };
     let flags = match table.get("precision_flags") {
         Some(flags) if flags.is_truthy() => flags,
         _ => {
-            put(None, None, Vec::new());
+            put(None, None, Items::NONE);
             return Ok(());
         }
     };
     let no_object = || Raised::new("AttributeError", "a flag is no object");
     let flags = match flags {
-        Node::List(flags) => flags,
-        Node::Text(_) | Node::Torn(_) | Node::Object(_) => return Err(no_object()),
+        View::List(flags) => flags,
+        View::Text(_) | View::Torn(_) | View::Object(_) => return Err(no_object()),
         _ => return Err(Raised::new("TypeError", "`precision_flags` is no list")),
     };
-    let rows = table.get("rows").and_then(Node::list).unwrap_or_default();
+    let rows = table.get("rows").and_then(View::list);
     for flag in flags {
         if flag.fields().is_none() {
             return Err(no_object());
         }
-        let column = flag.get("column");
-        let name = column.and_then(Node::text);
-        let values = rows
-            .iter()
-            .filter_map(|row| row.get(name?))
-            .map(|value| Node::Text(value.to_python()))
-            .collect();
-        put(column, flag.get("issue"), values);
+        let rows = rows.unwrap_or(Items::NONE);
+        put(flag.get("column"), flag.get("issue"), rows);
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, StatusCode, Url};
 
 use super::records::Lines;
+use crate::dataset::node::Document;
 use crate::dataset::{DatasetError, Node};
 
 /// What the script waits for a connection and for each part of an answer.
@@ -184,6 +185,7 @@ fn body(name: &str, input: impl BufRead, project: &str) -> Result<(String, u64),
     push_ascii(&mut body, &Node::from(project).to_json());
     body.push_str(", \"records\": [");
     let mut count = 0;
+    let (mut document, mut json) = (Document::default(), String::new());
     loop {
         let line = lines.next_line().map_err(|source| DatasetError::Read {
             file: name.to_owned(),
@@ -192,29 +194,21 @@ fn body(name: &str, input: impl BufRead, project: &str) -> Result<(String, u64),
         let Some(line) = line else { break };
         let Some(record) = std::str::from_utf8(line)
             .ok()
-            .and_then(|text| Node::parse_python(text).ok())
+            .and_then(|text| document.read_python(text).ok())
         else {
             continue;
         };
-        if !is_finite(&record) {
+        if !record.is_finite() {
             return Err(VyasaSendError::NotFinite);
         }
         body.push_str(if count > 0 { ", " } else { "" });
-        push_ascii(&mut body, &record.to_json());
+        json.clear();
+        record.write_json(&mut json);
+        push_ascii(&mut body, &json);
         count += 1;
     }
     body.push_str("]}");
     Ok((body, count))
-}
-
-/// Whether all numbers of a value are finite. Its depth is that of what was read, at most 500.
-fn is_finite(node: &Node) -> bool {
-    match node {
-        Node::Float(number) => number.is_finite(),
-        Node::List(items) => items.iter().all(is_finite),
-        Node::Object(fields) => fields.iter().all(|(_, value)| is_finite(value)),
-        _ => true,
-    }
 }
 
 /// JSON with everything escaped that is not a printable character of ASCII; such characters stand

@@ -5,8 +5,8 @@ use std::io::BufRead;
 
 use super::Raised;
 use super::records::Lines;
-use crate::dataset::node::NodeError;
-use crate::dataset::{DatasetError, Node, Place};
+use crate::dataset::node::{Document, NodeError, View};
+use crate::dataset::{DatasetError, Place};
 
 /// How many records a dataset has, and how many of each label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl VyasaSummary {
         let mut lines = Lines::new(input);
         let mut own = Self::default();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut line = 0;
+        let (mut line, mut document) = (0, Document::default());
         loop {
             let bytes = lines.next_line().map_err(|source| DatasetError::Read {
                 file: name.to_owned(),
@@ -41,7 +41,7 @@ impl VyasaSummary {
             };
             let text = std::str::from_utf8(bytes)
                 .map_err(|_| stop(&Raised::new("UnicodeDecodeError", "not UTF-8")))?;
-            let record = match Node::parse_python(text) {
+            let record = match document.read_python(text) {
                 Ok(record) => record,
                 Err(NodeError::TooDeep) => {
                     return Err(stop(&Raised::new("RecursionError", "nested too deeply")));
@@ -54,10 +54,12 @@ impl VyasaSummary {
                 continue;
             }
             let label = record.get("label").filter(|label| label.is_truthy());
-            let label = Node::from(label.or_else(|| record.get("flags"))).to_python();
-            match places.get(&label).and_then(|at| own.labels.get_mut(*at)) {
+            let label = label.or_else(|| record.get("flags")).unwrap_or(View::Null);
+            let label = label.to_python();
+            match places.get(&*label).and_then(|at| own.labels.get_mut(*at)) {
                 Some((_, count)) => *count += 1,
                 None => {
+                    let label = label.into_owned();
                     places.insert(label.clone(), own.labels.len());
                     own.labels.push((label, 1));
                 }
