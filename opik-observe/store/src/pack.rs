@@ -136,14 +136,21 @@ pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<(Packed, Compression
         }
     }
 
-    let mut traces = Vec::new();
-    for group in groups(spans, rows, now) {
+    let groups = groups(spans, rows, now);
+    // Rows come before spans: those of one project share few blocks, which is what a list of traces
+    // with their content reads.
+    let mut packed_rows = Vec::with_capacity(groups.len());
+    for group in &groups {
         let row = group
             .row
             .map(|row| pack_row(row, now, &mut projects, &mut packer));
+        packed_rows.push(row.transpose()?);
+    }
+    let mut traces = Vec::with_capacity(groups.len());
+    for (group, row) in groups.into_iter().zip(packed_rows) {
         traces.push(PackedTrace {
             id: group.id,
-            row: row.transpose()?,
+            row,
             parts: pack_spans(&group.spans, now, &mut projects, &mut packer)?,
         });
     }
@@ -280,3 +287,6 @@ pub(crate) fn part(project: usize, rows: &[SpanRow<'_>], bodies: Place) -> Packe
         start: rows.iter().map(|row| row.start).min().unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests;
