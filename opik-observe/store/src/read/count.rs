@@ -150,7 +150,8 @@ impl Looks<'_, '_> {
         }))
     }
 
-    /// As [`look`](Self::look), in one statement.
+    /// As [`look`](Self::look), in one statement. The content of the block that is being collected
+    /// is not read again: parts are smaller than blocks.
     fn plain_look(
         &mut self,
         reader: &Reader,
@@ -158,10 +159,13 @@ impl Looks<'_, '_> {
     ) -> Result<Option<Look>, StoreError> {
         let mut statement = reader.conn.prepare_cached(
             "SELECT part.key, zeroblob(16), part.project, part.arrived, part.block, part.at,
-                    part.dead, part.head, block.raw, block.data
+                    part.dead, part.head, block.raw,
+                    CASE part.block WHEN ?2 THEN x'' ELSE block.data END
              FROM part JOIN block ON block.key = part.block WHERE part.key = ?1",
         )?;
-        let mut found = statement.query([candidate.key])?;
+        let indexed = candidate.indexed.is_some();
+        let collected = self.next.as_ref().filter(|next| next.indexed == indexed);
+        let mut found = statement.query((candidate.key, collected.map(|next| next.block)))?;
         let Some(row) = found.next()? else {
             return Ok(None);
         };
@@ -186,7 +190,7 @@ impl Looks<'_, '_> {
         let raw: i64 = row.get(8)?;
         Ok(Some(Look {
             block: part.block,
-            indexed: candidate.indexed.is_some(),
+            indexed,
             raw: usize::try_from(raw).unwrap_or(usize::MAX),
             data: row.get(9)?,
             rows,
