@@ -10,7 +10,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -78,18 +78,34 @@ async fn read<T: DeserializeOwned + Send + 'static>(
         .map_err(|_| unreadable("the body could not be read"))?
 }
 
-/// Collects a body of at most `limit` bytes.
+/// Room that a body gets at once because it says how long it is. Beyond, it gets room as it arrives.
+const MOST_RESERVED: usize = 4 << 20;
+
+/// Collects a body of at most `limit` bytes. One that comes in a single piece is not copied; of
+/// others every piece is let go before the next one is read, which then uses the same memory.
 pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let mut cause: Option<&dyn std::error::Error> = Some(&error);
-        while let Some(current) = cause {
-            if current.to_string().contains("length limit exceeded") {
-                return too_large(limit);
-            }
-            cause = current.source();
-        }
-        unreadable("the body ended too early")
-    })
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut pieces = body.into_data_stream();
+    let mut next = async |room: usize| match pieces.next().await {
+        None => Ok(None),
+        Some(Ok(piece)) if piece.len() <= room => Ok(Some(piece)),
+        Some(Ok(_)) => Err(too_large(limit)),
+        Some(Err(_)) => Err(unreadable("the body ended too early")),
+    };
+    let Some(first) = next(limit).await? else {
+        return Ok(Bytes::new());
+    };
+    let Some(second) = next(limit - first.len()).await? else {
+        return Ok(first);
+    };
+    let mut whole = Vec::with_capacity(announced.min(MOST_RESERVED));
+    for piece in [first, second] {
+        whole.extend_from_slice(&piece);
+    }
+    while let Some(piece) = next(limit - whole.len()).await? {
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.into())
 }
 
 /// How much of the body of a refused request is read and thrown away, and for how long.
@@ -242,6 +258,34 @@ mod tests {
     #[test]
     fn an_empty_body_is_an_empty_object() {
         assert_eq!(from_bytes::<Value>(b" ").unwrap(), json!({}));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_however_it_comes_and_over_the_limit_it_is_refused() {
+        let body = |pieces: &[&'static str]| {
+            let pieces: Vec<_> = pieces
+                .iter()
+                .map(|&it| Ok::<_, std::io::Error>(it))
+                .collect();
+            Body::from_stream(futures_util::stream::iter(pieces))
+        };
+        let whole = async |pieces: &[&'static str], limit| {
+            let whole = collect(body(pieces), limit).await;
+            whole.map_err(|error| error.into_response().status())
+        };
+        let too_large = Err(StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(whole(&[], 4).await, Ok(Bytes::new()));
+        assert_eq!(whole(&["abcd"], 4).await, Ok("abcd".into()));
+        assert_eq!(whole(&["abcd"], 3).await, too_large);
+        assert_eq!(whole(&["ab", "cd"], 4).await, Ok("abcd".into()));
+        assert_eq!(whole(&["ab", "cd"], 3).await, too_large);
+        assert_eq!(whole(&["a", "bc", "", "d"], 4).await, Ok("abcd".into()));
+        assert_eq!(whole(&["a", "b", "cd"], 3).await, too_large);
+
+        let cut = [Ok("ab"), Err(std::io::Error::other("cut"))];
+        let cut = Body::from_stream(futures_util::stream::iter(cut));
+        let error = collect(cut, 4).await.unwrap_err();
+        assert_eq!(error.into_response().status(), StatusCode::BAD_REQUEST);
     }
 
     #[test]
