@@ -3,7 +3,7 @@
 use foldhash::HashSet;
 
 use super::special::special;
-use super::tape::{Document, Entry, Span, Tape};
+use super::tape::{Document, Entry, Kind, Tape};
 use super::{MANY, Node};
 
 /// Deepest nesting: what Python's reader takes is a little more, what people write is far less.
@@ -64,10 +64,8 @@ pub(super) fn fill(tape: &mut Tape, text: &str, python: bool) -> Result<(), Node
         python,
         tape,
     };
-    parser.blank();
     parser.value(DEPTH)?;
-    parser.blank();
-    match parser.peek() {
+    match parser.token() {
         None => Ok(()),
         Some(_) => Err(parser.wrong()),
     }
@@ -93,10 +91,17 @@ impl Parser<'_> {
         }
     }
 
-    fn blank(&mut self) {
+    /// The next byte that is not white space.
+    #[inline]
+    fn token(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        if byte > b' ' {
+            return Some(byte);
+        }
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
+        self.peek()
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -105,8 +110,11 @@ impl Parser<'_> {
         found
     }
 
+    /// Goes past a byte behind white space.
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), NodeError> {
-        if self.take(byte) {
+        if self.token() == Some(byte) {
+            self.at += 1;
             Ok(())
         } else {
             Err(self.wrong())
@@ -120,140 +128,152 @@ impl Parser<'_> {
         found
     }
 
-    fn push(&mut self, entry: Entry) {
-        self.tape.entries.push(entry);
+    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+        self.tape.entries.push(Entry {
+            kind,
+            unescaped: false,
+            start,
+            end,
+        });
     }
 
-    /// Bounded by `depth`.
+    /// Bounded by `depth`. Texts and numbers, which are most values, are read without a call that
+    /// could go deeper.
+    #[inline]
     fn value(&mut self, depth: usize) -> Result<(), NodeError> {
-        let entry = match self.peek() {
+        match self.token() {
             Some(b'"') => {
                 self.at += 1;
-                let (span, torn) = self.string()?;
-                if torn {
-                    Entry::Torn(span)
-                } else {
-                    Entry::Text(span)
-                }
+                self.string()
             }
-            Some(b'{') => return self.object(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'[') => return self.list(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'0'..=b'9' | b'-') => self.number()?,
-            Some(b't') if self.word("true") => Entry::Bool(true),
-            Some(b'f') if self.word("false") => Entry::Bool(false),
-            Some(b'n') if self.word("null") => Entry::Null,
-            Some(b'N') if self.word("NaN") => self.special(f64::NAN)?,
-            Some(b'I') if self.word("Infinity") => self.special(f64::INFINITY)?,
+            Some(b'{') => self.object(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
+            Some(b'[') => self.list(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
+            Some(b'0'..=b'9' | b'-') => self.number(),
+            _ => self.name(),
+        }
+    }
+
+    /// A value that is a word.
+    #[inline(never)]
+    fn name(&mut self) -> Result<(), NodeError> {
+        let kind = match self.peek() {
+            Some(b't') if self.word("true") => Kind::True,
+            Some(b'f') if self.word("false") => Kind::False,
+            Some(b'n') if self.word("null") => Kind::Null,
+            Some(b'N') if self.word("NaN") => return self.special(f64::NAN),
+            Some(b'I') if self.word("Infinity") => return self.special(f64::INFINITY),
             _ => return Err(self.wrong()),
         };
-        self.push(entry);
+        self.push(kind, 0, 0);
         Ok(())
     }
 
-    fn special(&self, number: f64) -> Result<Entry, NodeError> {
-        if self.python {
-            Ok(Entry::Float(number))
-        } else {
-            Err(NodeError::NotFinite)
+    fn special(&mut self, number: f64) -> Result<(), NodeError> {
+        if !self.python {
+            return Err(NodeError::NotFinite);
         }
+        self.float(number);
+        Ok(())
+    }
+
+    fn float(&mut self, number: f64) {
+        self.push(Kind::Float, self.tape.floats.len(), 0);
+        self.tape.floats.push(number);
     }
 
     /// Says where a list or an object ends that began at a place of the tape.
-    fn close(&mut self, start: usize, entry: fn(usize) -> Entry) {
+    fn close(&mut self, start: usize) {
         let end = self.tape.entries.len();
         if let Some(open) = self.tape.entries.get_mut(start) {
-            *open = entry(end);
+            open.end = end;
         }
     }
 
+    #[inline(never)]
     fn list(&mut self, depth: usize) -> Result<(), NodeError> {
         let start = self.tape.entries.len();
-        self.push(Entry::List(start + 1));
+        self.push(Kind::List, 0, start + 1);
         self.at += 1;
-        self.blank();
-        if self.take(b']') {
+        if self.token() == Some(b']') {
+            self.at += 1;
             return Ok(());
         }
         loop {
-            self.blank();
             self.value(depth)?;
-            self.blank();
-            if !self.take(b',') {
-                self.expect(b']')?;
-                self.close(start, Entry::List);
+            if self.ends(b']')? {
+                self.close(start);
                 return Ok(());
             }
         }
     }
 
+    #[inline(never)]
     fn object(&mut self, depth: usize) -> Result<(), NodeError> {
         let start = self.tape.entries.len();
-        self.push(Entry::Object(start + 1));
+        self.push(Kind::Object, 0, start + 1);
         self.at += 1;
-        self.blank();
-        if self.take(b'}') {
+        if self.token() == Some(b'}') {
+            self.at += 1;
             return Ok(());
         }
         let mut fields = 0;
         loop {
-            self.blank();
             self.expect(b'"')?;
-            let (key, _) = self.string()?;
+            let key = self.tape.entries.len();
+            self.string()?;
             if fields < MANY {
                 self.tape.repeated |= self.has(start + 1, key);
             }
             fields += 1;
-            self.push(Entry::Text(key));
-            self.blank();
             self.expect(b':')?;
-            self.blank();
             self.value(depth)?;
-            self.blank();
-            if !self.take(b',') {
-                self.expect(b'}')?;
+            if self.ends(b'}')? {
                 if fields > MANY {
                     self.tape.repeated |= self.repeats(start + 1);
                 }
-                self.close(start, Entry::Object);
+                self.close(start);
                 return Ok(());
             }
         }
     }
 
-    fn part(&self, span: Span) -> &str {
-        let whole = if span.unescaped {
-            &self.tape.unescaped
-        } else {
-            self.text
-        };
-        whole.get(span.start..span.end).unwrap_or_default()
+    /// Whether a list or an object ends here, or goes on behind a comma.
+    #[inline]
+    fn ends(&mut self, byte: u8) -> Result<bool, NodeError> {
+        let found = self.token();
+        if found != Some(b',') && found != Some(byte) {
+            return Err(self.wrong());
+        }
+        self.at += 1;
+        Ok(found == Some(byte))
     }
 
-    /// The keys of an object that is not closed, of which all values are.
-    fn keys(&self, first: usize) -> impl Iterator<Item = &str> {
+    /// The keys of an object that is not closed, up to a place of the tape.
+    fn keys(&self, first: usize, end: usize) -> impl Iterator<Item = &Entry> {
         let mut at = first;
         std::iter::from_fn(move || {
-            let Some(Entry::Text(key)) = self.tape.entries.get(at) else {
-                return None;
-            };
-            at = match self.tape.entries.get(at + 1) {
-                Some(Entry::List(end) | Entry::Object(end)) => *end,
-                _ => at + 2,
-            };
-            Some(self.part(*key))
+            let key = self.tape.entries.get(at).filter(|_| at < end)?;
+            let value = self.tape.entries.get(at + 1)?;
+            at = value.behind(at + 1);
+            Some(key)
         })
     }
 
     /// Whether an object has a key already.
-    fn has(&self, first: usize, key: Span) -> bool {
-        let key = self.part(key);
-        self.keys(first).any(|known| known == key)
+    fn has(&self, first: usize, key: usize) -> bool {
+        let Some(own) = self.tape.entries.get(key) else {
+            return false;
+        };
+        let part = |entry| self.tape.part(self.text, entry);
+        self.keys(first, key)
+            .any(|known| known.length() == own.length() && part(known) == part(own))
     }
 
     /// Whether an object of many fields has a key twice.
     fn repeats(&self, first: usize) -> bool {
         let mut known = HashSet::default();
-        self.keys(first).any(|key| !known.insert(key))
+        let mut keys = self.keys(first, self.tape.entries.len());
+        keys.any(|key| !known.insert(self.tape.part(self.text, key)))
     }
 
     fn digits(&mut self) -> usize {
@@ -264,7 +284,7 @@ impl Parser<'_> {
         self.at - start
     }
 
-    fn number(&mut self) -> Result<Entry, NodeError> {
+    fn number(&mut self) -> Result<(), NodeError> {
         let start = self.at;
         let negative = self.take(b'-');
         if negative && self.word("Infinity") {
@@ -295,33 +315,33 @@ impl Parser<'_> {
         if !float {
             // Python has no negative zero among its whole numbers.
             let start = start + usize::from(text == "-0");
-            return Ok(Entry::Int(Span {
-                start,
-                end,
-                unescaped: false,
-            }));
+            self.push(Kind::Int, start, end);
+            return Ok(());
         }
         match text.parse::<f64>() {
-            Ok(number) if number.is_finite() || self.python => Ok(Entry::Float(number)),
+            Ok(number) if number.is_finite() || self.python => {
+                self.float(number);
+                Ok(())
+            }
             Ok(_) => Err(NodeError::NotFinite),
             Err(_) => Err(NodeError::Syntax { at: start + 1 }),
         }
     }
 
-    /// The rest of a text behind its first quote, and whether it is torn.
-    fn string(&mut self) -> Result<(Span, bool), NodeError> {
+    /// The rest of a text behind its first quote.
+    fn string(&mut self) -> Result<(), NodeError> {
         let start = self.at;
         self.plain();
         if self.take(b'"') {
-            let end = self.at - 1;
-            let unescaped = false;
-            let span = Span {
-                start,
-                end,
-                unescaped,
-            };
-            return Ok((span, false));
+            self.push(Kind::Text, start, self.at - 1);
+            return Ok(());
         }
+        self.escaped(start)
+    }
+
+    /// The rest of a text that has an escape, or is not closed.
+    #[cold]
+    fn escaped(&mut self, start: usize) -> Result<(), NodeError> {
         let begun = self.tape.unescaped.len();
         let mut from = start;
         let mut torn = false;
@@ -331,12 +351,13 @@ impl Parser<'_> {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    let span = Span {
+                    self.tape.entries.push(Entry {
+                        kind: if torn { Kind::Torn } else { Kind::Text },
+                        unescaped: true,
                         start: begun,
                         end: self.tape.unescaped.len(),
-                        unescaped: true,
-                    };
-                    return Ok((span, torn));
+                    });
+                    return Ok(());
                 }
                 Some(b'\\') => {
                     self.at += 1;

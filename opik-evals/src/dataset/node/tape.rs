@@ -11,26 +11,45 @@ const KEPT: usize = 64 * 1024;
 /// Bytes of unescaped texts that are kept.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// A part of the text that was read, or of what was unescaped.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) unescaped: bool,
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    True,
+    False,
+    Int,
+    Float,
+    Text,
+    Torn,
+    List,
+    Object,
 }
 
 /// A value; the parts of a list or an object follow it. A key is a text before its value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Entry {
-    Null,
-    Bool(bool),
-    Int(Span),
-    Float(f64),
-    Text(Span),
-    Torn(Span),
-    /// With the place behind its last part.
-    List(usize),
-    Object(usize),
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    /// Whether a text lies among those that were unescaped.
+    pub(super) unescaped: bool,
+    /// Where a text or a whole number lies; which number of those with a point it is.
+    pub(super) start: usize,
+    /// Where it ends; of a list or an object the place behind its last part.
+    pub(super) end: usize,
+}
+
+impl Entry {
+    /// The place behind a value at a place.
+    pub(super) fn behind(&self, at: usize) -> usize {
+        match self.kind {
+            Kind::List | Kind::Object => self.end,
+            _ => at + 1,
+        }
+    }
+
+    /// How many bytes a text has.
+    pub(super) fn length(&self) -> usize {
+        self.end.wrapping_sub(self.start)
+    }
 }
 
 /// The values of a document, one after the other.
@@ -38,6 +57,7 @@ pub(super) enum Entry {
 pub(super) struct Tape {
     pub(super) entries: Vec<Entry>,
     pub(super) unescaped: String,
+    pub(super) floats: Vec<f64>,
     /// An object has a key twice.
     pub(super) repeated: bool,
 }
@@ -48,7 +68,19 @@ impl Tape {
         self.entries.shrink_to(KEPT);
         self.unescaped.clear();
         self.unescaped.shrink_to(KEPT_BYTES);
+        self.floats.clear();
+        self.floats.shrink_to(KEPT);
         self.repeated = false;
+    }
+
+    /// What an entry covers, of a text or of what was unescaped of it.
+    pub(super) fn part<'a>(&'a self, text: &'a str, entry: &Entry) -> &'a str {
+        let whole = if entry.unescaped {
+            &self.unescaped
+        } else {
+            text
+        };
+        whole.get(entry.start..entry.end).unwrap_or_default()
     }
 }
 
@@ -110,55 +142,55 @@ impl<'a> Stretch<'a> {
         self.from >= self.to
     }
 
-    fn part(&self, span: Span) -> &'a str {
-        let whole = if span.unescaped {
-            &self.tape.unescaped
-        } else {
-            self.text
-        };
-        whole.get(span.start..span.end).unwrap_or_default()
-    }
-
-    fn take(&mut self) -> Option<Entry> {
-        let entry = *self.tape.entries.get(self.from)?;
-        self.from = match entry {
-            Entry::List(end) | Entry::Object(end) => end,
-            _ => self.from + 1,
-        };
+    fn take(&mut self) -> Option<&'a Entry> {
+        let entry = self.tape.entries.get(self.from)?;
+        self.from = entry.behind(self.from);
         Some(entry)
-    }
-
-    /// Goes past a key or a value.
-    pub(super) fn skip(&mut self) {
-        self.take();
     }
 
     /// The next key of an object.
     pub(super) fn next_key(&mut self) -> &'a str {
-        match self.take() {
-            Some(Entry::Text(span)) => self.part(span),
-            _ => "",
-        }
+        let key = self.take();
+        key.map_or("", |key| self.tape.part(self.text, key))
     }
 
     /// The next value; null at the end.
     pub(super) fn next_value(&mut self) -> View<'a> {
-        let inner = |to| Self {
-            from: self.from + 1,
-            to,
+        let from = self.from + 1;
+        let Some(entry) = self.take() else {
+            return View::Null;
+        };
+        let part = || self.tape.part(self.text, entry);
+        let inner = || Self {
+            from,
+            to: entry.end,
             ..*self
         };
-        let view = match self.tape.entries.get(self.from) {
-            None | Some(Entry::Null) => View::Null,
-            Some(Entry::Bool(truth)) => View::Bool(*truth),
-            Some(Entry::Int(span)) => View::Int(self.part(*span)),
-            Some(Entry::Float(number)) => View::Float(*number),
-            Some(Entry::Text(span)) => View::Text(self.part(*span)),
-            Some(Entry::Torn(span)) => View::Torn(self.part(*span)),
-            Some(Entry::List(end)) => View::List(inner(*end).into()),
-            Some(Entry::Object(end)) => View::Object(inner(*end).into()),
-        };
-        self.take();
-        view
+        match entry.kind {
+            Kind::Null => View::Null,
+            Kind::True => View::Bool(true),
+            Kind::False => View::Bool(false),
+            Kind::Int => View::Int(part()),
+            Kind::Float => {
+                let number = self.tape.floats.get(entry.start).copied();
+                number.map_or(View::Null, View::Float)
+            }
+            Kind::Text => View::Text(part()),
+            Kind::Torn => View::Torn(part()),
+            Kind::List => View::List(inner().into()),
+            Kind::Object => View::Object(inner().into()),
+        }
+    }
+
+    /// The value of a key of an object.
+    pub(super) fn find(mut self, name: &str) -> Option<View<'a>> {
+        while self.from < self.to {
+            let key = self.take()?;
+            if key.length() == name.len() && self.tape.part(self.text, key) == name {
+                return Some(self.next_value());
+            }
+            self.take();
+        }
+        None
     }
 }

@@ -107,15 +107,7 @@ impl<'a> View<'a> {
                 let mut nodes = nodes.iter();
                 nodes.find_map(|(name, value)| (name == key).then(|| value.view()))
             }
-            Fields::Read(mut rest) => {
-                while !rest.is_empty() {
-                    if rest.next_key() == key {
-                        return Some(rest.next_value());
-                    }
-                    rest.skip();
-                }
-                None
-            }
+            Fields::Read(stretch) => stretch.find(key),
         }
     }
 
