@@ -3,15 +3,18 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::node::write_quoted;
 use crate::Case;
 
 /// One example: an object of data, what is expected, and labels.
 ///
 /// The identifier is the given one, else a hash of data and expectation, so that the same example
-/// has the same identifier in every run and every file. `Debug` shows names, not content.
+/// has the same identifier in every run and every file. `Debug` shows names, not content; it
+/// serialises as [`to_value`](Self::to_value) gives it, without a copy.
 ///
 /// ```
 /// use opik_evals::dataset::Item;
@@ -146,12 +149,14 @@ impl Item {
         if let Some(expected) = &self.expected {
             write_canonical(&mut text, expected);
         }
-        let mut hash = String::with_capacity(32);
-        for byte in Sha256::digest(text.as_bytes()).iter().take(16) {
-            // Writing to a String cannot fail.
-            write!(hash, "{byte:02x}").unwrap_or_default();
-        }
-        hash
+        let digest = Sha256::digest(text.as_bytes());
+        let halves = digest
+            .iter()
+            .take(16)
+            .flat_map(|byte| [byte >> 4, byte & 15]);
+        halves
+            .filter_map(|half| char::from_digit(half.into(), 16))
+            .collect()
     }
 
     /// The data.
@@ -193,6 +198,29 @@ impl Item {
     }
 }
 
+/// What is written of an item; the keys are in the order that they have in a value.
+#[derive(Serialize)]
+struct Line<'a> {
+    data: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_output: Option<&'a Value>,
+    id: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    tags: &'a [String],
+}
+
+impl Serialize for Item {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let line = Line {
+            data: &self.data,
+            expected_output: self.expected.as_ref(),
+            id: &self.id(),
+            tags: &self.tags,
+        };
+        line.serialize(serializer)
+    }
+}
+
 impl fmt::Debug for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Item")
@@ -217,6 +245,7 @@ pub(crate) fn write_canonical(out: &mut String, value: &Value) {
             out.push(']');
         }
         Value::Object(fields) => write_object(out, fields),
+        Value::String(text) => write_quoted(out, text),
         leaf => write!(out, "{leaf}").unwrap_or_default(),
     }
 }
@@ -227,8 +256,39 @@ fn write_object(out: &mut String, fields: &Map<String, Value>) {
     out.push('{');
     for (i, (name, value)) in sorted.into_iter().enumerate() {
         out.push_str(if i == 0 { "" } else { "," });
-        write!(out, "{}:", Value::String(name.clone())).unwrap_or_default();
+        write_quoted(out, name);
+        out.push(':');
         write_canonical(out, value);
     }
     out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_item_is_written_as_its_value() {
+        for value in [
+            json!({ "a": 1, "b": [null] }),
+            json!({ "id": "x", "data": { "q": "é" }, "expected_output": null, "tags": ["t"] }),
+        ] {
+            let item = Item::from_value(value).unwrap();
+            let written = serde_json::to_string(&item).unwrap();
+            assert_eq!(written, item.to_value().to_string());
+        }
+    }
+
+    proptest! {
+        /// Hashes are identifiers, so no text may change the bytes that they are made of.
+        #[test]
+        fn canonical_texts_are_those_of_the_other_writer(text in any::<String>()) {
+            let mut canonical = String::new();
+            let value = json!({ text.as_str(): text });
+            write_canonical(&mut canonical, &value);
+            prop_assert_eq!(canonical, value.to_string());
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod view;
 use std::fmt;
 
 pub use parse::NodeError;
+pub(crate) use print::write_quoted;
 pub(crate) use record::Record;
 pub(crate) use tape::Document;
 pub(crate) use view::{Fields, Items, View};

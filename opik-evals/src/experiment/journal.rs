@@ -1,6 +1,5 @@
 //! The file of a run; its format is described in the [module](super).
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -8,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use opik_core::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{RunFileError, RunInfo, Stopped, Trial};
 use crate::dataset::Item;
@@ -18,7 +17,7 @@ use crate::dataset::Item;
 #[serde(rename_all = "snake_case")]
 enum Writing<'a> {
     Run(&'a RunInfo),
-    Item(ItemLine<'a>),
+    Item(&'a Item),
     Trial(&'a Trial),
     End(End),
     #[cfg_attr(
@@ -26,28 +25,6 @@ enum Writing<'a> {
         expect(dead_code, reason = "submissions write it")
     )]
     Submitted(&'a Submitted),
-}
-
-/// What [`Item::to_value`] gives, without a copy; the keys are in the order that they have there.
-#[derive(Serialize)]
-struct ItemLine<'a> {
-    data: &'a Map<String, Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected_output: Option<&'a Value>,
-    id: Cow<'a, str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    tags: &'a [String],
-}
-
-impl<'a> From<&'a Item> for ItemLine<'a> {
-    fn from(item: &'a Item) -> Self {
-        Self {
-            data: item.data(),
-            expected_output: item.expected(),
-            id: item.id(),
-            tags: item.tags(),
-        }
-    }
 }
 
 /// A line, as it is read.
@@ -237,7 +214,7 @@ impl RunFile {
             _ => {
                 run.cut(0)?;
                 let head = std::iter::once(Writing::Run(info));
-                run.write(head.chain(items.iter().map(|item| Writing::Item(item.into()))))?;
+                run.write(head.chain(items.iter().map(Writing::Item)))?;
                 Ok((run, None))
             }
         }
@@ -354,19 +331,6 @@ fn begins_like_a_run(path: &Path) -> Result<bool, RunFileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn an_item_is_written_as_its_value() {
-        for value in [
-            json!({ "a": 1, "b": [null] }),
-            json!({ "id": "x", "data": { "q": "é" }, "expected_output": null, "tags": ["t"] }),
-        ] {
-            let item = Item::from_value(value).unwrap();
-            let written = serde_json::to_string(&ItemLine::from(&item)).unwrap();
-            assert_eq!(written, item.to_value().to_string());
-        }
-    }
 
     #[test]
     fn a_file_is_free_at_once_while_a_child_still_has_a_copy_of_it() {

@@ -130,7 +130,7 @@ fn first_special(text: &str) -> Option<(usize, u8)> {
 }
 
 /// A text as JSON.
-pub(super) fn write_quoted(out: &mut String, text: &str) {
+pub(crate) fn write_quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // All that is escaped is one byte long.

@@ -1,6 +1,6 @@
 //! `opik-rs evals dataset`: items, from files or from recorded traces.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use opik_evals::dataset::{DatasetError, Item, ItemReader, Skipped, TraceItems};
 use pollster::block_on;
@@ -60,7 +60,9 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
 }
 
 fn write(output: &mut dyn Write, item: &Item) -> Result<(), Failure> {
-    writeln!(output, "{}", item.to_value()).map_err(|source| {
+    let written = serde_json::to_writer(&mut *output, item).map_err(io::Error::from);
+    let written = written.and_then(|()| output.write_all(b"\n"));
+    written.map_err(|source| {
         failure(DatasetError::Write {
             path: "the output".into(),
             source,
