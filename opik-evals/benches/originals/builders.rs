@@ -69,7 +69,9 @@ fn items(from: &Path, to: &Path) -> u64 {
     let mut output = create(to);
     let mut count = 0;
     for item in ItemReader::new([Input::path(from)], ReadOptions::new()) {
-        writeln!(output, "{}", item.unwrap().to_value()).unwrap();
+        // As `evals dataset` writes them.
+        serde_json::to_writer(&mut output, &item.unwrap()).unwrap();
+        output.write_all(b"\n").unwrap();
         count += 1;
     }
     count
@@ -130,11 +132,15 @@ pub(crate) fn all(
     records: u64,
     only: &str,
 ) -> Vec<Row> {
+    let builders: Vec<_> = BUILDERS
+        .iter()
+        .filter(|(name, _, _)| name.starts_with(only))
+        .collect();
+    if builders.is_empty() {
+        return Vec::new();
+    }
     inputs(folder, records);
     let mut rows = Vec::new();
-    let builders = BUILDERS
-        .iter()
-        .filter(|(name, _, _)| name.starts_with(only));
     for (name, input, build) in builders {
         // Reading the lexicon for each block, as Vyasa's script does, takes a millisecond and more.
         let each = *name == "tone, lexicon for each";
