@@ -48,8 +48,7 @@ pub(super) fn evidence(
     let left = budget.saturating_sub(tokens::estimate(&comparison));
     let packed = pack(&scene.tree, &scene.evidence, question, &Budget::new(left));
     let text = format!("Trace {}.\n{}{comparison}", scene.tree.id(), packed.text);
-    // The model is asked before this is taken apart.
-    known.text_later(text.clone());
-    known.text_later(question.to_owned());
+    known.text(&text);
+    known.text(question);
     (text, known)
 }

@@ -232,7 +232,6 @@ impl Driver<'_> {
                 _ => None,
             })
             .collect();
-        talk.known.settle();
         let check = talk.known.check(&words);
         let addition = self.addition(ended, &check);
         if let Some(Part::Text(text)) = message.parts.first_mut() {

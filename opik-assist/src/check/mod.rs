@@ -21,18 +21,21 @@
 mod number;
 #[cfg(test)]
 mod tests;
+mod told;
 mod words;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use opik_core::{SpanId, TraceTree};
 use serde::Serialize;
 
 use crate::answer::by_id;
 use crate::context::SpanLabel;
-use crate::finding::{Finding, FindingId};
-use number::{Numbers, Quantity};
+use crate::finding::{self, Finding, FindingId};
+use number::Quantity;
+use told::Told;
 use words::{Word, words};
 
 /// Marks that are written out in a note.
@@ -118,6 +121,8 @@ impl Check {
 
 /// What a model was told.
 ///
+/// Texts are taken apart when the first answer has something to look up in them: many have none.
+///
 /// ```
 /// use opik_assist::check::Known;
 ///
@@ -127,15 +132,25 @@ impl Check {
 /// let check = known.check("It took 7 s.");
 /// assert_eq!(check.note().as_deref(), Some("Not found in the evidence: 7 s."));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Known {
     trees: Vec<Arc<TraceTree>>,
     findings: HashSet<FindingId>,
-    /// Words with a digit, in lower case.
-    words: HashSet<String>,
-    numbers: Numbers,
-    /// Texts that are not taken apart yet.
-    pending: Vec<String>,
+    /// What was told before an answer asked for it.
+    texts: Vec<String>,
+    numbers: Vec<finding::Quantity>,
+    /// All of it, taken apart.
+    told: OnceLock<Told>,
+}
+
+impl fmt::Debug for Known {
+    /// Sizes, not the texts: they quote what was recorded.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known")
+            .field("trees", &self.trees.len())
+            .field("findings", &self.findings.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Known {
@@ -152,14 +167,18 @@ impl Known {
 
     /// Adds findings, with their numbers and claims.
     pub fn findings(&mut self, findings: &[Finding]) {
-        for finding in findings {
-            self.findings.insert(finding.id);
-            self.collect(&finding.claim);
-            for number in &finding.numbers {
-                self.numbers.add_quantity(number);
+        let claims = findings.iter().map(|finding| finding.claim.as_str());
+        let numbers = findings.iter().flat_map(|finding| &finding.numbers);
+        self.findings
+            .extend(findings.iter().map(|finding| finding.id));
+        match self.told.get_mut() {
+            Some(told) => told.add(claims, numbers),
+            None => {
+                self.texts
+                    .extend(claims.map(|claim| head(claim).to_owned()));
+                self.numbers.extend(numbers.cloned());
             }
         }
-        self.numbers.sort();
     }
 
     /// Adds a finding whose text is added elsewhere.
@@ -175,55 +194,25 @@ impl Known {
 
     /// Adds a text: evidence, the answer of a tool, a message.
     pub fn text(&mut self, text: &str) {
-        self.collect(text);
-        self.numbers.sort();
-    }
-
-    /// Adds a text that is taken apart only by [`settle`](Self::settle), so that a model can be asked
-    /// before.
-    pub(crate) fn text_later(&mut self, text: String) {
-        self.pending.push(text);
-    }
-
-    /// Takes apart what was put off until an answer is to be checked.
-    pub(crate) fn settle(&mut self) {
-        for text in std::mem::take(&mut self.pending) {
-            self.text(&text);
+        match self.told.get_mut() {
+            Some(told) => told.add([text], []),
+            None => self.texts.push(head(text).to_owned()),
         }
     }
 
-    fn collect(&mut self, text: &str) {
-        let text = text
-            .get(..text.floor_char_boundary(LONGEST))
-            .unwrap_or_default();
-        let all: Vec<Word<'_>> = words(text).collect();
-        for (place, word) in all.iter().enumerate() {
-            if !word.has_digit() {
-                continue;
-            }
-            let is_lower = |byte: u8| byte.is_ascii() && !byte.is_ascii_uppercase();
-            if !word.text.bytes().all(is_lower) {
-                self.words.insert(word.text.to_lowercase());
-            } else if !self.words.contains(word.text) {
-                self.words.insert(word.text.to_owned());
-            }
-            let before = place.checked_sub(1).and_then(|place| all.get(place));
-            let after = all.get(place + 1..).unwrap_or_default();
-            self.numbers.add_word(before, word, after);
-        }
+    /// What was told, taken apart now if it was not before.
+    fn told(&self) -> &Told {
+        self.told.get_or_init(|| {
+            let mut told = Told::default();
+            told.add(self.texts.iter().map(String::as_str), &self.numbers);
+            told
+        })
     }
 
     /// Looks up every number and id of an answer.
     #[must_use]
     pub fn check(&self, answer: &str) -> Check {
-        if !self.pending.is_empty() {
-            let mut settled = self.clone();
-            settled.settle();
-            return settled.check(answer);
-        }
-        let answer = answer
-            .get(..answer.floor_char_boundary(LONGEST))
-            .unwrap_or_default();
+        let answer = head(answer);
         let mut check = Check::default();
         let all: Vec<Word<'_>> = words(answer).collect();
         let mut place = 0;
@@ -246,7 +235,7 @@ impl Known {
                 match spans.first() {
                     Some(span) if !check.spans.contains(span) => check.spans.push(*span),
                     Some(_) => {}
-                    None if self.is_told(word.text) => {}
+                    None if self.told().has_word(word.text) => {}
                     None => check.miss(Checked::Span, word),
                 }
                 continue;
@@ -260,7 +249,8 @@ impl Known {
             }
             check.checked += 1;
             place += used;
-            if !self.is_told(word.text) && !quantities.iter().any(|it| self.numbers.has(it)) {
+            let told = self.told();
+            if !told.has_word(word.text) && !quantities.iter().any(|it| told.has(it)) {
                 let unit = used.checked_sub(1).and_then(|last| after.get(last));
                 let end = unit.map_or(word.at + word.text.len(), |unit| unit.at + unit.text.len());
                 let text = answer.get(word.at..end).unwrap_or(word.text);
@@ -268,15 +258,6 @@ impl Known {
             }
         }
         check
-    }
-
-    /// Whether a word stands in what the model was told, as it is written. Plain numbers do not
-    /// count: what they stand for is looked up with their unit.
-    fn is_told(&self, word: &str) -> bool {
-        let is_plain = word
-            .chars()
-            .all(|letter| letter.is_ascii_digit() || matches!(letter, '.' | ','));
-        !is_plain && self.words.contains(&word.to_lowercase())
     }
 
     /// The span that a word names, at most one; `None` when the word is no id.
@@ -331,6 +312,12 @@ impl Known {
         found.truncate(1);
         Some(found)
     }
+}
+
+/// As much of a text as is looked at.
+fn head(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST))
+        .unwrap_or_default()
 }
 
 /// Whether a word has the form of a label: `s12`.

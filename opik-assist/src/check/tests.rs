@@ -158,3 +158,18 @@ proptest::proptest! {
         proptest::prop_assert_eq!(numbers.count(), 0, "{:?}", own);
     }
 }
+
+#[test]
+fn texts_are_taken_apart_only_for_an_answer_that_needs_them() {
+    let mut known = known("plan took 1234 ms");
+    for answer in ["It is slow.", "1. utf8\n2. It made 2 calls.", "See F1."] {
+        assert!(known.check(answer).unverified.len() <= 1);
+        assert!(known.told.get().is_none(), "{answer}");
+    }
+    assert!(known.check("It took 1.2 s.").is_clean());
+    assert!(known.told.get().is_some());
+    // What is told later counts as well.
+    assert!(!known.check("It cost $0.5.").is_clean());
+    known.text("search cost $0.50");
+    assert!(known.check("It cost $0.5 in 1.2 s.").is_clean());
+}
