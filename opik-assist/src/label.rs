@@ -12,6 +12,8 @@ use crate::quote::clean;
 const LEAST: usize = 2;
 /// Digits before the ellipsis.
 const HEAD: usize = 8;
+/// Digits of an id.
+const DIGITS: usize = 32;
 /// Longest name in a sentence.
 const NAME: usize = 48;
 
@@ -56,7 +58,6 @@ impl<'a> Labels<'a> {
 
     /// `01a1f87d…3c`.
     pub(crate) fn short(&self, id: SpanId) -> String {
-        let digits = id.to_string().replace('-', "");
         let own = ending(id);
         let place = self.endings.partition_point(|&(other, _)| other < own);
         // The ids that share most of the ending are its neighbours in the order of endings.
@@ -70,12 +71,16 @@ impl<'a> Labels<'a> {
             .max()
             .unwrap_or(0);
         let tail = (shared + 1).clamp(LEAST, 16);
+        let whole = id.to_string();
         if tail == 16 {
-            return id.to_string();
+            return whole;
         }
-        let (head, rest) = digits.split_at_checked(HEAD).unwrap_or((&digits, ""));
-        let cut = rest.len().saturating_sub(tail);
-        format!("{head}…{}", rest.get(cut..).unwrap_or(rest))
+        let digits = || whole.chars().filter(|&letter| letter != '-');
+        let mut short = String::with_capacity(HEAD + '…'.len_utf8() + tail);
+        short.extend(digits().take(HEAD));
+        short.push('…');
+        short.extend(digits().skip(DIGITS - tail));
+        short
     }
 
     /// The span with this id, whole or as [`short`](Self::short) writes it.

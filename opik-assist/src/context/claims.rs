@@ -7,7 +7,7 @@ use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
 use super::SpanLabel;
-use super::fence::clean;
+use super::fence::push_clean;
 use super::tokens::{estimate, head};
 use crate::finding::{Finding, FindingId};
 use crate::label::Labels;
@@ -31,8 +31,7 @@ pub(super) fn claims(tree: &TraceTree, findings: &[Finding], tokens: usize) -> C
     let mut claims = Claims::default();
     let mut left = tokens;
     for finding in findings {
-        let line = line(tree, &labels, finding);
-        let cost = estimate(&line);
+        let (line, cost) = line(tree, &labels, finding);
         if cost > left {
             // A shorter one of less importance may still fit.
             continue;
@@ -45,31 +44,49 @@ pub(super) fn claims(tree: &TraceTree, findings: &[Finding], tokens: usize) -> C
     claims
 }
 
-fn line(tree: &TraceTree, labels: &Labels<'_>, finding: &Finding) -> String {
+/// A finding as a line, and its tokens.
+fn line(tree: &TraceTree, labels: &Labels<'_>, finding: &Finding) -> (String, usize) {
     let kind = serde_json::to_value(finding.kind).ok();
     let kind = kind
         .as_ref()
         .and_then(|kind| kind.as_str())
         .unwrap_or("finding");
-    let mut line = format!("{} {kind} ({})", finding.id, finding.confidence.as_str());
+    let mut line = String::with_capacity(finding.claim.len() + kind.len() + 80);
+    line.push_str(&finding.id.to_string());
+    for part in [" ", kind, " (", finding.confidence.as_str(), ")"] {
+        line.push_str(part);
+    }
     let nodes: Vec<NodeId> = finding
         .spans
         .iter()
         .filter_map(|&span| tree.find(span))
         .collect();
     for &node in nodes.iter().take(SPANS) {
-        line.push_str(&format!(" {}", SpanLabel::of(node)));
+        line.push(' ');
+        line.push_str(&SpanLabel::of(node).to_string());
     }
     if nodes.len() > SPANS {
         line.push_str(&format!(" +{}", nodes.len() - SPANS));
     }
-    let claim = clean(&with_labels(labels, &finding.claim));
-    if estimate(&claim) <= CLAIM {
-        line.push_str(&format!(": {claim}\n"));
-    } else {
-        line.push_str(&format!(": {}…\n", head(&claim, CLAIM - 2)));
+    line.push_str(": ");
+    let begin = line.len();
+    push_clean(&with_labels(labels, &finding.claim), &mut line);
+    line.push('\n');
+    let cost = estimate(&line);
+    // A claim takes no more than its line, of which most are short.
+    if cost > CLAIM {
+        let claim = line.split_off(begin);
+        let claim = claim.trim_end_matches('\n');
+        if estimate(claim) > CLAIM {
+            line.push_str(head(claim, CLAIM - 2));
+            line.push_str("…\n");
+            let cost = estimate(&line);
+            return (line, cost);
+        }
+        line.push_str(claim);
+        line.push('\n');
     }
-    line
+    (line, cost)
 }
 
 /// The claim with labels where short or whole ids in brackets were.

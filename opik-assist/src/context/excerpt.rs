@@ -22,6 +22,8 @@ const LONGEST: usize = 256 * 1024;
 const SEARCHED: usize = 1 << 20;
 /// Longest line with an error that is kept, in characters.
 const ERROR_LINE: usize = 160;
+/// Bytes that say what was left out.
+const SAID: usize = 32;
 /// Longest key, in characters.
 const KEY: usize = 40;
 /// Words that make a line one about an error.
@@ -154,14 +156,11 @@ fn of_value(value: &Value, length: usize, tokens: usize) -> Excerpt {
             // Nothing was cut before, and nothing would be now.
             continue;
         }
+        let most = most_bytes(tokens);
         let mut writer = Writer {
             limits,
-            most: if is_last {
-                usize::MAX
-            } else {
-                most_bytes(tokens)
-            },
-            out: String::new(),
+            most: if is_last { usize::MAX } else { most },
+            out: String::with_capacity(length.min(most)),
             whole: true,
             shown: Limits::new(0, 0, 0),
         };
@@ -205,7 +204,7 @@ fn cut(text: &str, tokens: usize) -> Excerpt {
 
 /// Head, lines with errors and tail of a text, about so many characters, on one line.
 fn shortened(text: &str, characters: usize) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(text.len().min(characters) + SAID);
     push_shortened(text, characters, &mut out);
     out
 }
@@ -273,16 +272,32 @@ fn errors() -> Option<&'static AhoCorasick> {
 fn line_around(text: &str, place: Range<usize>) -> Range<usize> {
     let before = text.get(..place.start).unwrap_or_default().as_bytes();
     let after = text.get(place.end..).unwrap_or_default().as_bytes();
-    let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
-    let begin = (0..before.len()).rev().find(|&at| {
-        let escape = before.get(at.wrapping_sub(1)..=at) == Some(b"\\n");
-        escape || before.get(at).copied().is_some_and(is_end)
-    });
-    let end = (0..after.len()).find(|&at| {
-        let escape = after.get(at..at + 2) == Some(b"\\n");
-        escape || after.get(at).copied().is_some_and(is_end)
-    });
-    begin.map_or(0, |at| at + 1)..end.map_or(text.len(), |at| place.end + at)
+    // The last byte of an end of a line, and the first.
+    let mut left = before;
+    let begin = loop {
+        let last = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'n');
+        let Some(at) = left.iter().rposition(last) else {
+            break 0;
+        };
+        left = left.get(..at).unwrap_or_default();
+        if before.get(at) != Some(&b'n') || left.ends_with(b"\\") {
+            break at + 1;
+        }
+    };
+    let mut from = 0;
+    let end = loop {
+        let first = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
+        let rest = after.get(from..).unwrap_or_default();
+        let Some(at) = rest.iter().position(first) else {
+            break text.len();
+        };
+        let rest = rest.get(at..).unwrap_or_default();
+        if !rest.starts_with(b"\\") || rest.starts_with(b"\\n") {
+            break place.end + from + at;
+        }
+        from += at + 1;
+    };
+    begin..end
 }
 
 /// The last place at or before `at` that lies neither within a character nor within a JSON escape
@@ -372,9 +387,9 @@ impl Writer<'_> {
             return;
         }
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => {
-                self.out.push_str(&format!("{value}"));
-            }
+            Value::Null => self.out.push_str("null"),
+            Value::Bool(value) => self.out.push_str(if *value { "true" } else { "false" }),
+            Value::Number(number) => self.out.push_str(&number.to_string()),
             Value::String(text) => {
                 self.whole &= text.len() <= self.limits.characters;
                 self.shown.characters = self.shown.characters.max(text.len());

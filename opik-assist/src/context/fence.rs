@@ -7,6 +7,8 @@
 
 use crate::quote::is_harmless;
 
+/// Bytes that are looked at as one.
+const BLOCK: usize = 16;
 /// The name of the marks.
 const MARK: &str = "trace-data";
 /// The opening mark, a line of its own.
@@ -88,9 +90,25 @@ pub(crate) fn push_clean(text: &str, out: &mut String) {
 /// How many bytes at the beginning stay as they are: ASCII that can be seen, and single spaces
 /// between.
 fn plain_prefix(bytes: &[u8]) -> usize {
-    let mut end = 0;
+    let (mut end, mut from) = (0, 0);
     let mut before = b' ';
-    for (at, &byte) in bytes.iter().enumerate() {
+    // Most of most texts is plain: a block is looked at as one.
+    for block in bytes.as_chunks::<BLOCK>().0 {
+        let pairs = block.iter().zip(block.iter().skip(1));
+        let is_shown = |shown, byte: &u8| shown & matches!(byte, b' '..=b'~');
+        let is_folded =
+            |folded, (one, next): (&u8, &u8)| folded | ((*one == b' ') & (*next == b' '));
+        let [first, .., last] = *block;
+        if !block.iter().fold(true, is_shown)
+            || pairs.fold(first == b' ' && before == b' ', is_folded)
+        {
+            break;
+        }
+        from += BLOCK;
+        end = from - usize::from(last == b' ');
+        before = last;
+    }
+    for (at, &byte) in bytes.iter().enumerate().skip(from) {
         if byte.is_ascii_graphic() {
             end = at + 1;
         } else if byte != b' ' || before == b' ' {

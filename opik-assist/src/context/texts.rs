@@ -151,8 +151,9 @@ impl<'a> Texts<'a> {
         let space = indent(self.tree.depth(node).min(12));
         let mut push = |name: &str, excerpt: Excerpt, whole: &mut bool| {
             *whole &= excerpt.whole;
-            text.lines
-                .push_str(&format!("{space}| {name}: {}\n", excerpt.text));
+            for part in [&*space, "| ", name, ": ", &excerpt.text, "\n"] {
+                text.lines.push_str(part);
+            }
         };
         if let Some(info) = &span.error_info {
             let message = info.message.as_deref().unwrap_or_default();

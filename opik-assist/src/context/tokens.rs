@@ -232,6 +232,8 @@ mod tests {
         fn parts_never_count_less_than_the_whole(a in "[a-zA-Z0-9 .é…\n]{0,30}|[a-z0-9]{0,30}", b in "\\PC{0,20}|[ a-z]{0,20}") {
             let whole = estimate(&format!("{a}{b}"));
             prop_assert!(whole >= estimate(&a));
+            let line = format!("{a}: {b}");
+            prop_assert!(estimate(&line) >= estimate(&b));
             for space in [" ", "\n"] {
                 let first = format!("{a}{space}");
                 let whole = estimate(&format!("{first}{b}"));
