@@ -253,7 +253,8 @@ impl AssistantBuilder {
         self
     }
 
-    /// How long a turn that is over can be joined: 60 s by default.
+    /// How long a turn that is over can be joined: 60 s by default. Of many or large ones it is less: the
+    /// last 256 are kept, and of their events 64 MiB.
     #[must_use]
     pub fn keep_finished(mut self, time: Duration) -> Self {
         self.0.keep = time;

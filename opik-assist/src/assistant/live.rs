@@ -116,6 +116,11 @@ impl Live {
         }
     }
 
+    /// What its events take in memory, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        self.log().bytes
+    }
+
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.log().outcome.clone()
     }

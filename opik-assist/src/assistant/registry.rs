@@ -13,6 +13,8 @@ use super::live::Live;
 
 /// Turns that are over and kept, at most.
 const KEPT: usize = 256;
+/// What the events of those take, at most, in bytes by their [estimate](Live::bytes).
+const KEPT_BYTES: usize = 64 << 20;
 
 /// All turns of an assistant.
 #[derive(Debug, Default)]
@@ -23,9 +25,19 @@ struct Turns {
     sessions: HashMap<SessionKey, Slot>,
     by_id: HashMap<String, Arc<Live>>,
     /// Those that are over, by the time of their end.
-    over: VecDeque<(Instant, String)>,
+    over: VecDeque<Over>,
+    /// What the events of those take.
+    over_bytes: usize,
     running: usize,
     closed: bool,
+}
+
+/// A turn that is over and can be joined.
+#[derive(Debug)]
+struct Over {
+    at: Instant,
+    id: String,
+    bytes: usize,
 }
 
 /// A session with a turn.
@@ -110,6 +122,25 @@ impl Registry {
             .collect()
     }
 
+    /// Forgets the turns of a session that are over.
+    pub(super) fn forget_session(&self, session: &SessionKey) {
+        let mut turns = lock(&self.0);
+        let Turns {
+            by_id,
+            over,
+            over_bytes,
+            ..
+        } = &mut *turns;
+        over.retain(|over| {
+            let of_session = by_id.get(&over.id).is_some_and(|live| live.key == *session);
+            if of_session {
+                *over_bytes -= over.bytes;
+                by_id.remove(&over.id);
+            }
+            !of_session
+        });
+    }
+
     pub(super) fn count(&self) -> usize {
         lock(&self.0).running
     }
@@ -126,14 +157,17 @@ impl Registry {
 }
 
 impl Turns {
-    /// Forgets turns that have been over for longer than `keep`, and the oldest of too many.
+    /// Forgets turns that have been over for longer than `keep`, and the oldest of too many or too
+    /// large ones.
     fn forget(&mut self, keep: Duration) {
-        while let Some((at, _)) = self.over.front() {
-            if at.elapsed() < keep && self.over.len() <= KEPT {
+        while let Some(oldest) = self.over.front() {
+            let fits = self.over.len() <= KEPT && self.over_bytes <= KEPT_BYTES;
+            if fits && oldest.at.elapsed() < keep {
                 break;
             }
-            if let Some((_, id)) = self.over.pop_front() {
-                self.by_id.remove(&id);
+            if let Some(oldest) = self.over.pop_front() {
+                self.over_bytes -= oldest.bytes;
+                self.by_id.remove(&oldest.id);
             }
         }
     }
@@ -170,8 +204,13 @@ impl Drop for Place {
                 turns.sessions.remove(key);
             }
         }
-        let id = self.live.id.clone();
-        turns.over.push_back((Instant::now(), id));
+        let over = Over {
+            at: Instant::now(),
+            id: self.live.id.clone(),
+            bytes: self.live.bytes(),
+        };
+        turns.over_bytes += over.bytes;
+        turns.over.push_back(over);
         turns.forget(self.keep);
         drop(turns);
         // Only now may the next turn begin.

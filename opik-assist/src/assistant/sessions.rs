@@ -105,7 +105,8 @@ impl Assistant {
         bounded(config.store_time, config.sessions.list(&config.app, user)).await
     }
 
-    /// Deletes a session, after its running turns were cancelled; `false` when there was none.
+    /// Deletes a session, after its running turns were cancelled; `false` when there was none. Its turns
+    /// can no longer be joined.
     ///
     /// # Errors
     /// [`SessionError`] when the store cannot do it.
@@ -122,7 +123,9 @@ impl Assistant {
         // A turn that goes on for longer finds the session gone and fails.
         drop(tokio::time::timeout(ENDING, ended).await);
         let config = &self.0.config;
-        bounded(config.store_time, config.sessions.delete(session)).await
+        let deleted = bounded(config.store_time, config.sessions.delete(session)).await?;
+        self.0.registry.forget_session(session);
+        Ok(deleted)
     }
 
     /// Stores what a person thinks, or forgets it (`None`). The session's state has the last one
