@@ -224,56 +224,76 @@ fn value_hash(seed: u64, text: &str) -> u64 {
 fn loose_hash(span: &Span, basis: Basis, text: &str) -> u64 {
     let mut hash = Masked::default();
     hash.write(span.name.as_deref().unwrap_or_default().as_bytes());
-    hash.end_run();
     hash.add(u64::from(basis as u8));
     hash.write(span.kind().as_str().as_bytes());
-    hash.end_run();
     let bytes = text.as_bytes();
     hash.write(bytes.get(..LOOSE).unwrap_or(bytes));
-    hash.end_run();
-    hash.state
+    hash.0
 }
 
 /// A running hash in which runs of letters and digits with a digit are all the same.
 #[derive(Default)]
-struct Masked {
-    state: u64,
-    run: u64,
-    in_run: bool,
-    has_digit: bool,
+struct Masked(u64);
+
+/// What a byte is to a run.
+#[derive(Clone, Copy)]
+enum Kind {
+    Letter,
+    Digit,
+    Space,
+    Other,
 }
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates it, and a byte is a place"
+)]
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0_u8;
+    loop {
+        kinds[byte as usize] = match byte {
+            b'0'..=b'9' => Kind::Digit,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => Kind::Letter,
+            _ if byte.is_ascii_whitespace() => Kind::Space,
+            _ => Kind::Other,
+        };
+        if byte == u8::MAX {
+            break;
+        }
+        byte += 1;
+    }
+    kinds
+};
+
 impl Masked {
+    /// Adds a text, which ends the run that it ends with.
     fn write(&mut self, bytes: &[u8]) {
+        let (mut run, mut in_run, mut has_digit) = (0_u64, false, false);
         for &byte in bytes {
-            if byte.is_ascii_alphanumeric() || byte >= 0x80 || byte == b'_' {
-                self.in_run = true;
-                self.has_digit |= byte.is_ascii_digit();
-                self.run = self.run.rotate_left(7).wrapping_add(u64::from(byte)) ^ (self.run >> 9);
-            } else {
-                self.end_run();
-                if !byte.is_ascii_whitespace() {
-                    self.add(u64::from(byte));
-                }
+            let kind = KINDS.get(usize::from(byte)).copied();
+            if let Some(Kind::Letter | Kind::Digit) = kind {
+                in_run = true;
+                has_digit |= matches!(kind, Some(Kind::Digit));
+                run = (run ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+                continue;
+            }
+            if in_run {
+                self.add(if has_digit { u64::from(b'#') } else { run });
+                (run, in_run, has_digit) = (0, false, false);
+            }
+            if !matches!(kind, Some(Kind::Space)) {
+                self.add(u64::from(byte));
             }
         }
-    }
-
-    fn end_run(&mut self) {
-        if self.in_run {
-            let run = if self.has_digit {
-                u64::from(b'#')
-            } else {
-                self.run
-            };
-            self.add(run);
-            (self.run, self.in_run, self.has_digit) = (0, false, false);
+        if in_run {
+            self.add(if has_digit { u64::from(b'#') } else { run });
         }
     }
 
     fn add(&mut self, value: u64) {
-        let mixed = (self.state.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
-        self.state = mixed ^ (mixed >> 29);
+        let mixed = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.0 = mixed ^ (mixed >> 29);
     }
 }
 
