@@ -8,8 +8,9 @@ mod fold;
 
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 
+use super::DatasetError;
 use super::lexicon::{Lexicon, Severity, Term};
-use super::{DatasetError, Node};
+use super::node::{Record, View};
 use fold::Folded;
 
 /// A word of the lexicon in a text.
@@ -31,18 +32,15 @@ pub struct ToneFlag {
 }
 
 impl ToneFlag {
-    /// The flag as a JSON object.
-    pub(super) fn to_node(&self) -> Node {
-        let text = |text: &Option<String>| text.as_deref().map_or(Node::Null, Node::from);
-        let number = |number: usize| Node::Int(number.to_string());
-        Node::Object(vec![
-            ("word".to_owned(), Node::from(self.word.as_str())),
-            ("severity".to_owned(), Node::from(self.severity.as_str())),
-            ("start".to_owned(), number(self.start)),
-            ("end".to_owned(), number(self.end)),
-            ("suggestion".to_owned(), text(&self.suggestion)),
-            ("category".to_owned(), text(&self.category)),
-        ])
+    /// The fields of the flag as a JSON object.
+    pub(super) fn write<'a>(&self, record: Record<'a>) -> Record<'a> {
+        record
+            .text("word", &self.word)
+            .text("severity", self.severity.as_str())
+            .number("start", self.start)
+            .number("end", self.end)
+            .value("suggestion", self.suggestion.as_deref().map(View::Text))
+            .value("category", self.category.as_deref().map(View::Text))
     }
 }
 

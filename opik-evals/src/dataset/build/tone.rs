@@ -6,7 +6,7 @@ use super::{BuildReport, Make, Output, run};
 use crate::dataset::manifest::{Manifests, Origin};
 use crate::dataset::node::{Items, View};
 use crate::dataset::records::Records;
-use crate::dataset::{DatasetError, Input, Lexicon, Node, ReadOptions, Severity, ToneScanner};
+use crate::dataset::{DatasetError, Input, Lexicon, ReadOptions, Severity, ToneFlag, ToneScanner};
 
 /// Builds a dataset of texts labelled `sensational` or `neutral`.
 ///
@@ -94,7 +94,7 @@ impl ToneBuilder {
     }
 
     /// Whether a text is sensational, or a recorded flag says so; and the flags of the text.
-    fn label(&self, text: &str, mut recorded: Items<'_>) -> (&'static str, Node) {
+    fn label(&self, text: &str, mut recorded: Items<'_>) -> (&'static str, Vec<ToneFlag>) {
         let flags = self.scanner.scan(text);
         let heavy = |flag: View<'_>| {
             let severity = flag.get("severity").and_then(View::text);
@@ -106,8 +106,7 @@ impl ToneBuilder {
         } else {
             "neutral"
         };
-        let flags = flags.iter().map(crate::dataset::ToneFlag::to_node);
-        (label, Node::List(flags.collect()))
+        (label, flags)
     }
 }
 
@@ -149,7 +148,7 @@ impl Make for ToneBuilder {
                 .value("block_id", block.get("block_id"))
                 .text("rigor_level", &rigor)
                 .value("project_id", origin.project)
-                .value("flags", flags.view())
+                .objects("flags", &flags, |record, flag| flag.write(record))
                 .value("recorded_flags", View::List(recorded))
                 .text("expected_output", label)
         })?;

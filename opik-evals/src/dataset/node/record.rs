@@ -1,6 +1,6 @@
 //! Writing a record, field by field.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use super::View;
 use super::print::write_quoted;
@@ -52,7 +52,7 @@ impl<'a> Record<'a> {
     }
 
     /// A whole number.
-    pub(crate) fn number(mut self, name: &'static str, number: u64) -> Self {
+    pub(crate) fn number(mut self, name: &'static str, number: impl Display) -> Self {
         self.name(name);
         // Writing to a String cannot fail.
         write!(self.out, "{number}").unwrap_or_default();
@@ -70,6 +70,25 @@ impl<'a> Record<'a> {
         for (index, text) in texts.into_iter().enumerate() {
             self.out.push_str(if index > 0 { ", " } else { "" });
             write_quoted(self.out, text.as_ref());
+        }
+        self.out.push(']');
+        self
+    }
+
+    /// A list of objects.
+    pub(crate) fn objects<T>(
+        mut self,
+        name: &'static str,
+        items: impl IntoIterator<Item = T>,
+        fill: impl for<'r> Fn(Record<'r>, T) -> Record<'r>,
+    ) -> Self {
+        self.name(name);
+        self.out.push('[');
+        for (index, item) in items.into_iter().enumerate() {
+            self.out.push_str(if index > 0 { ", " } else { "" });
+            let object = fill(Record::new(self.out), item);
+            self.is_torn |= object.is_torn;
+            object.out.push('}');
         }
         self.out.push(']');
         self
