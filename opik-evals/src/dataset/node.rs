@@ -206,6 +206,39 @@ mod tests {
     }
 
     #[test]
+    fn of_a_key_that_comes_twice_the_last_value_stands_at_the_first_place() {
+        let names = |from, to| {
+            (from..to)
+                .map(|n| format!("\"k{n}\": {n}"))
+                .collect::<Vec<_>>()
+        };
+        let mut many = names(0, 40);
+        many.push("\"k3\": true".to_owned());
+        let mut kept = names(0, 40);
+        kept[3] = "\"k3\": true".to_owned();
+        let object = |fields: &[String]| format!("{{{}}}", fields.join(", "));
+        let mut document = Document::default();
+        for (text, expected) in [
+            (
+                r#"{"a":1,"\u0061":2,"b":[{"c":0,"c":1}]}"#.to_owned(),
+                r#"{"a": 2, "b": [{"c": 1}]}"#.to_owned(),
+            ),
+            (object(&many), object(&kept)),
+            // What was read before leaves nothing behind.
+            (
+                r#"{"b":"\n","a":2.5}"#.to_owned(),
+                r#"{"b": "\n", "a": 2.5}"#.to_owned(),
+            ),
+        ] {
+            let view = document.read(&text).unwrap();
+            let mut json = String::new();
+            view.write_json(&mut json);
+            assert_eq!(json, expected);
+            assert!(view == view.to_node().view());
+        }
+    }
+
+    #[test]
     fn nesting_beyond_the_limit_is_an_error_and_no_crash() {
         for open in ["[", "{\"a\":"] {
             let deep = open.repeat(100_000);
