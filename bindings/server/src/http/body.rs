@@ -98,7 +98,7 @@ pub(crate) async fn collect(body: Body, limit: usize) -> Result<Bytes, ApiError>
     let Some(second) = next(limit - first.len()).await? else {
         return Ok(first);
     };
-    let mut whole = Vec::with_capacity(announced.min(MOST_RESERVED));
+    let mut whole = Vec::with_capacity(announced.min(MOST_RESERVED).min(limit));
     for piece in [first, second] {
         whole.extend_from_slice(&piece);
     }
