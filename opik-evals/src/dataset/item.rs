@@ -285,7 +285,7 @@ mod tests {
         /// Hashes are identifiers, so no text may change the bytes that they are made of.
         #[test]
         fn canonical_texts_are_those_of_the_other_writer(
-            letters in prop::collection::vec(prop_oneof![any::<char>(), '\0'..='\u{7f}'], 0..40),
+            letters in prop::collection::vec(prop_oneof![any::<char>(), prop::char::range('\0', '\u{7f}')], 0..40),
         ) {
             let text = String::from_iter(letters);
             let mut canonical = String::new();
