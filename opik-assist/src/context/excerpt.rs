@@ -5,12 +5,12 @@
 //! and of what lies between the first and the last line that speaks of an error. What is left out
 //! is counted: `…+1,204 chars…`. Nothing is cut within a character or an escape sequence.
 
-use std::ops::Range;
-use std::sync::OnceLock;
+mod error_lines;
 
-use aho_corasick::AhoCorasick;
 use opik_core::Json;
 use serde_json::Value;
+
+use error_lines::error_lines;
 
 use super::fence::{clean, push_clean};
 use super::tokens::{estimate, head};
@@ -18,23 +18,10 @@ use crate::figures::whole;
 
 /// Objects and lists longer than this are not parsed; their JSON text is shortened as it is.
 const LONGEST: usize = 256 * 1024;
-/// How much of the middle of a text is searched for lines with errors, in bytes.
-const SEARCHED: usize = 1 << 20;
-/// Longest line with an error that is kept, in characters.
-const ERROR_LINE: usize = 160;
 /// Bytes that say what was left out.
 const SAID: usize = 32;
 /// Longest key, in characters.
 const KEY: usize = 40;
-/// Words that make a line one about an error.
-const ERRORS: [&str; 6] = [
-    "error",
-    "exception",
-    "traceback",
-    "failed",
-    "fatal",
-    "exit code",
-];
 /// From generous to stingy: characters of a text, items of a list or object, levels.
 const LIMITS: [Limits; 9] = [
     Limits::new(usize::MAX, usize::MAX, usize::MAX),
@@ -235,69 +222,6 @@ fn push_shortened(text: &str, characters: usize, out: &mut String) {
         out.push('…');
     }
     push_clean(last, out);
-}
-
-/// The first and the last line that speak of an error, together about so many characters.
-fn error_lines(text: &str, characters: usize) -> Vec<&str> {
-    let searched = text
-        .get(..text.floor_char_boundary(SEARCHED))
-        .unwrap_or(text);
-    let mut hits = errors().into_iter().flat_map(|it| it.find_iter(searched));
-    let Some(hit) = hits.next() else {
-        return Vec::new();
-    };
-    let first = line_around(searched, hit.range());
-    // A line with a word has a hit of its own, since no word goes on in the next line.
-    let last = hits.last().map(|hit| line_around(searched, hit.range()));
-    let length = (characters / 2).clamp(40, ERROR_LINE);
-    let both = std::iter::once(first.clone()).chain(last.filter(|last| *last != first));
-    both.filter_map(|range| searched.get(range))
-        .map(|line| line.get(..escape_floor(line, length)).unwrap_or(line))
-        .collect()
-}
-
-/// Finds the words of errors, in any case.
-fn errors() -> Option<&'static AhoCorasick> {
-    static ERRORS_AT: OnceLock<Option<AhoCorasick>> = OnceLock::new();
-    let build = || {
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .build(ERRORS)
-            .ok()
-    };
-    ERRORS_AT.get_or_init(build).as_ref()
-}
-
-/// The line around a place. Raw JSON has its line feeds as escapes.
-fn line_around(text: &str, place: Range<usize>) -> Range<usize> {
-    let before = text.get(..place.start).unwrap_or_default().as_bytes();
-    let after = text.get(place.end..).unwrap_or_default().as_bytes();
-    // The last byte of an end of a line, and the first.
-    let mut left = before;
-    let begin = loop {
-        let last = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'n');
-        let Some(at) = left.iter().rposition(last) else {
-            break 0;
-        };
-        left = left.get(..at).unwrap_or_default();
-        if before.get(at) != Some(&b'n') || left.ends_with(b"\\") {
-            break at + 1;
-        }
-    };
-    let mut from = 0;
-    let end = loop {
-        let first = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\\');
-        let rest = after.get(from..).unwrap_or_default();
-        let Some(at) = rest.iter().position(first) else {
-            break text.len();
-        };
-        let rest = rest.get(at..).unwrap_or_default();
-        if !rest.starts_with(b"\\") || rest.starts_with(b"\\n") {
-            break place.end + from + at;
-        }
-        from += at + 1;
-    };
-    begin..end
 }
 
 /// The last place at or before `at` that lies neither within a character nor within a JSON escape
@@ -564,18 +488,6 @@ mod tests {
         cut(&last, tokens)
     }
 
-    /// Line by line.
-    fn simply_error_lines(text: &str) -> Vec<&str> {
-        let speaks = |line: &&str| {
-            let line = line.to_ascii_lowercase();
-            ERRORS.iter().any(|word| line.contains(word))
-        };
-        let lines = text.split(['\n', '\r']);
-        let mut lines = lines.flat_map(|line| line.split("\\n")).filter(speaks);
-        let first = lines.next();
-        first.into_iter().chain(lines.last()).collect()
-    }
-
     proptest! {
         #[test]
         fn what_cannot_fit_is_not_written_to_the_end(value in any_value(), tokens in 0usize..300) {
@@ -587,13 +499,6 @@ mod tests {
         fn no_more_bytes_than_that_fit_into_tokens(text in "(\\PC|[a-zA-Z ]{0,30}|[0-9 ]{0,9}){0,30}") {
             let text = clean(&text);
             prop_assert!(text.len() <= most_bytes(estimate(&text)), "{text:?}");
-        }
-
-        #[test]
-        fn lines_with_errors_are_found_as_line_by_line(
-            text in "(error|FAILED|exit code|fatal|nerror|\\\\|n|\\\\n|\n|\r|é|[a-z ]{0,9}){0,14}"
-        ) {
-            prop_assert_eq!(error_lines(&text, 4 * ERROR_LINE), simply_error_lines(&text));
         }
 
         #[test]
