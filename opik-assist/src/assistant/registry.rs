@@ -217,3 +217,49 @@ impl Drop for Place {
         self.held = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn over(turns: &mut Turns, number: usize, bytes: usize) {
+        turns.over_bytes += bytes;
+        turns.over.push_back(Over {
+            at: Instant::now(),
+            id: number.to_string(),
+            bytes,
+        });
+        turns.forget(HOUR);
+    }
+
+    fn kept(turns: &Turns) -> Vec<&str> {
+        turns.over.iter().map(|over| over.id.as_str()).collect()
+    }
+
+    #[test]
+    fn of_turns_with_large_events_the_oldest_are_forgotten() {
+        let mut turns = Turns::default();
+        for number in 0..4 {
+            over(&mut turns, number, 30 << 20);
+        }
+        assert_eq!(kept(&turns), ["2", "3"]);
+        assert_eq!(turns.over_bytes, 60 << 20);
+        over(&mut turns, 4, KEPT_BYTES + 1);
+        assert!(turns.over.is_empty());
+        assert_eq!(turns.over_bytes, 0);
+    }
+
+    #[test]
+    fn of_many_turns_the_oldest_are_forgotten_and_all_after_their_time() {
+        let mut turns = Turns::default();
+        for number in 0..=KEPT {
+            over(&mut turns, number, 1);
+        }
+        assert_eq!((kept(&turns).len(), turns.over_bytes), (KEPT, KEPT));
+        assert_eq!(kept(&turns).first(), Some(&"1"));
+        turns.forget(Duration::ZERO);
+        assert!(turns.over.is_empty());
+    }
+}
