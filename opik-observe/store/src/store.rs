@@ -135,8 +135,8 @@ impl Store {
         // The log is copied by a thread of its own; this is for the case that it cannot.
         conn.pragma_update(None, "wal_autocheckpoint", 65_536)?;
         // 8 MiB: the ends of many postings and the trees of identifiers stay at hand. A commit looks
-        // through all that is kept when a page was split (SQLite moves pages through a number at the
-        // end of the file), so more costs more.
+        // through all that is kept once a page was split (SQLite gives it the number of the lock page for
+        // a moment, far beyond the end of the file), so more costs more.
         conn.pragma_update(None, "cache_size", -8_192)?;
         let text = text::open(&location.text(), setup)?;
 
