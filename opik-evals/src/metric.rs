@@ -6,12 +6,15 @@
 //!
 //! A metric that cannot score a case says so with a [`MetricError`]; it does not invent a number.
 //! Whoever runs metrics counts such a case as not scored.
+//!
+//! [`score_all`] scores many cases over all cores.
 
 mod aggregated;
 mod case;
 pub mod conformance;
 mod error;
 mod function;
+mod many;
 mod parameters;
 
 pub use aggregated::Aggregated;
@@ -19,6 +22,7 @@ pub use case::Case;
 pub(crate) use case::value_texts;
 pub use error::{MetricError, MetricErrorKind};
 pub use function::FnMetric;
+pub use many::score_all;
 pub(crate) use parameters::Parameters;
 
 use std::borrow::Cow;
