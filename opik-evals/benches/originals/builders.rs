@@ -178,6 +178,7 @@ pub(crate) fn all(
             name: (*name).to_owned(),
             theirs: theirs_us,
             ours: own,
+            one_core: None,
             remark,
         });
     }

@@ -5,11 +5,14 @@
 //! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS] [NAME]
 //! ```
 //!
-//! For each metric the Python one scores RECORDS (100,000) records of about 30 words, or as many as
-//! it can in SECONDS (10), and right after it ours scores all of them. The cases are 10,000 different
-//! ones, in turn; both sides have read them before. Builders read a file of RECORDS lines and write
-//! one. Times are those of the processor, where the system tells them (Linux), so that other work on
-//! the machine counts on neither side. With a NAME only what begins with it runs. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours to use.
+//! For each metric the Python one, which has one thread, scores RECORDS (100,000) records of about 30
+//! words, or as many as it can in SECONDS (10), and right after it ours scores all of them: by
+//! [`score_all`] over all cores, both by the clock, and then one after the other on one core, both by
+//! the time of the processor where the system tells it (Linux), so that other work on the machine
+//! counts on neither side. The cases are 10,000 different ones, in turn; both sides have read them
+//! before. Builders read a file of RECORDS lines and write one. With a NAME only what begins with it
+//! runs. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours
+//! to use.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -25,8 +28,11 @@ mod python;
 
 use std::hint::black_box;
 use std::path::Path;
+use std::time::Instant;
 
 use opik_evals::heuristics::{by_name, names};
+use opik_evals::metric::score_all;
+use opik_evals::{Case, Metric};
 use serde_json::{Map, Value, json};
 
 use cases::Shape;
@@ -42,30 +48,83 @@ pub(crate) struct Row {
     /// Microseconds a record.
     pub(crate) theirs: Result<f64, String>,
     pub(crate) ours: f64,
+    /// The same on one core, by the time of the processor.
+    pub(crate) one_core: Option<OneCore>,
     pub(crate) remark: String,
+}
+
+/// Microseconds of the processor a record, theirs where Python is there.
+pub(crate) struct OneCore {
+    pub(crate) theirs: Option<f64>,
+    pub(crate) ours: f64,
+}
+
+/// Python's time, ours, and how many times ours goes into it.
+fn compared(theirs: Option<f64>, ours: f64) -> String {
+    match theirs {
+        Some(theirs) => format!("{theirs:10.2}{ours:10.3}{:8.1}", theirs / ours),
+        None => format!("{:>10}{ours:10.3}{:>8}", "-", "-"),
+    }
 }
 
 impl Row {
     pub(crate) fn print(&self) {
-        let (theirs, ratio) = match &self.theirs {
-            Ok(theirs) => (
-                format!("{theirs:10.2}"),
-                format!("{:8.1}", theirs / self.ours),
-            ),
-            Err(why) => (format!("{:>10}", "-"), format!("{:>8} {why}", "-")),
-        };
-        println!(
-            "{:32}{theirs}{:10.3}{ratio}  {}",
-            self.name, self.ours, self.remark
-        );
+        let theirs = self.theirs.as_ref().ok().copied();
+        let all = compared(theirs, self.ours);
+        let one = self
+            .one_core
+            .as_ref()
+            .map(|one| compared(one.theirs, one.ours))
+            .unwrap_or_default();
+        let why = self.theirs.as_ref().err().map_or("", String::as_str);
+        println!("{:32}{all}{one}  {why}{}", self.name, self.remark);
     }
 }
 
-fn heading(what: &str) {
-    println!(
-        "{what:32}{:>10}{:>10}{:>8}",
-        "Python us", "ours us", "ratio"
-    );
+fn heading(what: &str, one_core: bool) {
+    let columns = |ours| format!("{:>10}{ours:>10}{:>8}", "Python us", "ratio");
+    let one = if one_core {
+        columns("one core")
+    } else {
+        String::new()
+    };
+    println!("{what:32}{}{one}", columns("ours us"));
+}
+
+/// Microseconds a record of work that scores so many, done until it took long enough to be told: the
+/// system counts the time of the processor in milliseconds.
+fn micros(records: u64, mut elapsed: impl FnMut() -> f64, mut work: impl FnMut()) -> f64 {
+    let (mut passes, mut spent) = (0_u32, 0.0);
+    let began = elapsed();
+    while passes == 0 || (spent < 0.4 && records > 1_000) {
+        work();
+        passes += 1;
+        spent = elapsed() - began;
+    }
+    spent * 1e6 / (records as f64 * f64::from(passes))
+}
+
+/// The sum of the scores of so many cases, in turn, one after the other.
+fn sum(metric: &dyn Metric, cases: &[Case], records: u64) -> f64 {
+    let cases = cases.iter().cycle().take(usize::try_from(records).unwrap());
+    cases
+        .map(|case| metric.score(black_box(case)).unwrap().value())
+        .sum()
+}
+
+/// The same over all cores.
+fn sum_at_once(metric: &dyn Metric, cases: &[Case], records: u64) -> f64 {
+    let (mut left, mut sum) = (usize::try_from(records).unwrap(), 0.0);
+    while left > 0 {
+        let cases = &cases[..left.min(cases.len())];
+        let scores = score_all(metric, black_box(cases));
+        sum += scores
+            .into_iter()
+            .map(|score| score.unwrap().value())
+            .sum::<f64>();
+        left -= cases.len();
+    }
+    sum
 }
 
 /// Scores the records by both, and tells whether they agree.
@@ -87,46 +146,49 @@ fn metric(
     let answer = python.map_or_else(|| Err("no Python".to_owned()), |python| python.ask(&asked));
     let metric = by_name(name, &parameters).unwrap();
     let cases = shape.cases(CASES);
-    // Tables and patterns are loaded at first use.
-    metric.score(&cases[0]).unwrap();
-    let sum = |records: u64| -> f64 {
-        let cases = cases.iter().cycle().take(usize::try_from(records).unwrap());
-        cases
-            .map(|case| metric.score(black_box(case)).unwrap().value())
-            .sum()
-    };
-    // The system counts the time of the processor in milliseconds: the cheapest metrics score all
-    // records several times.
-    let (mut passes, mut spent) = (0_u32, 0.0);
+    // Tables and patterns are loaded at first use, and threads are started.
+    let at_once = sum_at_once(&*metric, &cases, records);
+    let began = Instant::now();
+    let ours = micros(
+        records,
+        || began.elapsed().as_secs_f64(),
+        || {
+            black_box(sum_at_once(&*metric, &cases, records));
+        },
+    );
     let began = Clock::now();
-    while passes == 0 || (spent < 0.4 && records > 1_000) {
-        black_box(sum(records));
-        passes += 1;
-        spent = began.seconds();
-    }
-    let ours = spent * 1e6 / (records as f64 * f64::from(passes));
-    let (theirs, remark) = match answer {
-        Ok(answer) => {
-            let done = answer["records"].as_u64().unwrap();
-            let theirs = answer["sum"].as_f64().unwrap() / done as f64;
-            let own = sum(done) / done as f64;
-            let same = (theirs - own).abs() <= 1e-9 * theirs.abs().max(1.0);
-            let remark = if same {
-                format!("same mean score {own:.4} over {done}")
-            } else {
-                format!("MEANS DIFFER: {theirs} and {own}")
-            };
-            (
-                Ok(answer["seconds"].as_f64().unwrap() * 1e6 / done as f64),
-                remark,
-            )
-        }
-        Err(why) => (Err(why), String::new()),
+    let alone = micros(
+        records,
+        || began.seconds(),
+        || {
+            black_box(sum(&*metric, &cases, records));
+        },
+    );
+    let mut one_core = OneCore {
+        theirs: None,
+        ours: alone,
     };
+    let mut remark = String::new();
+    let theirs = answer.map(|answer| {
+        let done = answer["records"].as_u64().unwrap();
+        let theirs = answer["sum"].as_f64().unwrap() / done as f64;
+        let own = sum(&*metric, &cases, done) / done as f64;
+        remark = if (theirs - own).abs() > 1e-9 * theirs.abs().max(1.0) {
+            format!("MEANS DIFFER: {theirs} and {own}")
+        } else if (at_once - sum(&*metric, &cases, records)).abs() > 1e-9 * at_once.abs() {
+            "ANOTHER MEAN AT ONCE".to_owned()
+        } else {
+            format!("same mean score {own:.4} over {done}")
+        };
+        let each = |seconds: &Value| seconds.as_f64().unwrap() * 1e6 / done as f64;
+        one_core.theirs = Some(each(&answer["seconds"]));
+        each(&answer["wall"])
+    });
     Row {
         name: name.to_owned(),
         theirs,
         ours,
+        one_core: Some(one_core),
         remark,
     }
 }
@@ -149,7 +211,7 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let mut scores = Python::start("metrics.py");
     println!("{records} records, Python stops after {seconds} s a metric");
-    heading("metric");
+    heading("metric", true);
     for name in names().filter(|name| name.starts_with(&only)) {
         let regexes: &[Option<&str>] = match name {
             // The second needs a search that goes back, which is another engine on our side.
@@ -169,7 +231,7 @@ fn main() {
         }
     }
     println!();
-    heading("builder");
+    heading("builder", false);
     let mut programs = Python::start("builders.py");
     for row in builders::all(programs.as_mut(), folder.path(), records, &only) {
         row.print();
