@@ -1,5 +1,7 @@
 //! Comparison of texts without regard to case, without making copies in lower case.
 
+use super::runs;
+
 /// Bytes that are compared at once.
 const CHUNK: usize = 16;
 
@@ -39,47 +41,58 @@ fn compare(one: &[u8], other: &[u8]) -> Option<bool> {
 /// How many bytes two texts have in common at their beginning, upper and lower case of ASCII being
 /// the same if wanted.
 pub(super) fn prefix(one: &[u8], other: &[u8], ignore_case: bool) -> usize {
-    let (chunks, others) = (one.as_chunks::<CHUNK>().0, other.as_chunks::<CHUNK>().0);
-    let same = chunks
-        .iter()
-        .zip(others)
-        .take_while(|(a, b)| alike(a, b, ignore_case))
-        .count()
-        * CHUNK;
-    let rest = |text| <[u8]>::iter(text).skip(same);
-    let more = rest(one)
-        .zip(rest(other))
-        .take_while(|(a, b)| **a == **b || (ignore_case && a.eq_ignore_ascii_case(b)));
-    same + more.count()
+    let (words, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+    let mut at = 0;
+    for (a, b) in words.iter().zip(others) {
+        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+        // Most are the same as they are.
+        if a != b {
+            let differs = difference(a, b, ignore_case);
+            if differs != 0 {
+                return at + differs.trailing_zeros() as usize / 8;
+            }
+        }
+        at += 8;
+    }
+    let rest = |text| <[u8]>::get(text, at..).unwrap_or_default();
+    let both = rest(one).iter().zip(rest(other));
+    let more = both.take_while(|(a, b)| same(**a, **b, ignore_case));
+    at + more.count()
 }
 
 /// The same of their end.
 pub(super) fn suffix(one: &[u8], other: &[u8], ignore_case: bool) -> usize {
-    let (chunks, others) = (one.as_rchunks::<CHUNK>().1, other.as_rchunks::<CHUNK>().1);
-    let same = chunks
-        .iter()
-        .rev()
-        .zip(others.iter().rev())
-        .take_while(|(a, b)| alike(a, b, ignore_case))
-        .count()
-        * CHUNK;
-    let rest = |text| <[u8]>::iter(text).rev().skip(same);
-    let more = rest(one)
-        .zip(rest(other))
-        .take_while(|(a, b)| **a == **b || (ignore_case && a.eq_ignore_ascii_case(b)));
-    same + more.count()
+    let (words, others) = (one.as_rchunks::<8>().1, other.as_rchunks::<8>().1);
+    let mut at = 0;
+    for (a, b) in words.iter().rev().zip(others.iter().rev()) {
+        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+        if a != b {
+            let differs = difference(a, b, ignore_case);
+            if differs != 0 {
+                return at + differs.leading_zeros() as usize / 8;
+            }
+        }
+        at += 8;
+    }
+    let rest = |text| <[u8]>::get(text, ..<[u8]>::len(text) - at).unwrap_or_default();
+    let both = rest(one).iter().rev().zip(rest(other).iter().rev());
+    let more = both.take_while(|(a, b)| same(**a, **b, ignore_case));
+    at + more.count()
+}
+
+/// The bits in which eight bytes differ from eight others, none where the letter is the same.
+#[inline]
+fn difference(one: u64, other: u64, ignore_case: bool) -> u64 {
+    if ignore_case {
+        runs::lower(one) ^ runs::lower(other)
+    } else {
+        one ^ other
+    }
 }
 
 #[inline]
-fn alike(one: &[u8; CHUNK], other: &[u8; CHUNK], ignore_case: bool) -> bool {
-    if ignore_case {
-        let differs = |differs, (a, b): (&u8, &u8)| {
-            differs | (a.to_ascii_lowercase() ^ b.to_ascii_lowercase())
-        };
-        one.iter().zip(other).fold(0, differs) == 0
-    } else {
-        one == other
-    }
+fn same(one: u8, other: u8, ignore_case: bool) -> bool {
+    one == other || (ignore_case && one.eq_ignore_ascii_case(&other))
 }
 
 /// Places that are tried one by one; preparing a search for a long text takes longer.
@@ -88,7 +101,7 @@ const FEW: usize = 64;
 /// Whether one text is in another, upper and lower case being the same; `None` when that has to be
 /// searched for, or takes more than ASCII.
 pub(super) fn contains(whole: &str, part: &str) -> Option<bool> {
-    if !(whole.is_ascii() && part.is_ascii()) {
+    if !(runs::is_ascii(whole) && runs::is_ascii(part)) {
         return None;
     }
     let (whole, part) = (whole.as_bytes(), part.as_bytes());
@@ -98,13 +111,16 @@ pub(super) fn contains(whole: &str, part: &str) -> Option<bool> {
     let Some(first) = part.first() else {
         return Some(true);
     };
-    let at = |place: &[u8]| {
-        place
-            .first()
-            .is_some_and(|own| own.eq_ignore_ascii_case(first))
-            && prefix(place, part, true) == part.len()
+    if places >= FEW {
+        return None;
+    }
+    let starts = whole.get(..=places)?;
+    let at = |place: usize| {
+        let rest = whole.get(place..).unwrap_or_default();
+        prefix(rest, part, true) == part.len()
     };
-    (places < FEW).then(|| whole.windows(part.len()).any(at))
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    Some(memchr::memchr2_iter(lower, upper, starts).any(at))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Likeness of two texts, letter by letter.
 
+use std::ops::BitOr;
+
 use rapidfuzz::distance::indel;
 
-use super::caseless;
 use super::ngrams::real;
+use super::{caseless, runs};
 use crate::{Case, Metric, MetricError, Score};
 
 const NAME: &str = "levenshtein_ratio_metric";
@@ -42,7 +44,7 @@ impl Metric for LevenshteinRatio {
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let (output, reference) = (case.text("output")?, case.text("reference")?);
         // Letters of ASCII are their bytes.
-        let value = if output.is_ascii() && reference.is_ascii() {
+        let value = if runs::is_ascii(output) && runs::is_ascii(reference) {
             ascii(
                 output.as_bytes(),
                 reference.as_bytes(),
@@ -71,10 +73,13 @@ fn ascii(output: &[u8], reference: &[u8], ignore_case: bool) -> f64 {
         true => (one, other),
         false => (other, one),
     };
-    let common = match shorter.len() {
-        0 => 0,
-        1..=64 => common::<u64>(shorter, longer, ignore_case),
-        65..=128 => common::<u128>(shorter, longer, ignore_case),
+    // A step for each letter of the one, a bit for each of the other: a step takes longer.
+    let common = match (shorter.len(), longer.len()) {
+        (0, _) => 0,
+        (_, ..=64) => common::<u64>(longer, shorter, ignore_case),
+        (..=64, _) => common::<u64>(shorter, longer, ignore_case),
+        (_, ..=128) => common::<u128>(longer, shorter, ignore_case),
+        (..=128, _) => common::<u128>(shorter, longer, ignore_case),
         _ if ignore_case => {
             let (shorter, longer) = (shorter.to_ascii_lowercase(), longer.to_ascii_lowercase());
             let apart = indel::distance(shorter.iter().copied(), longer.iter().copied());
@@ -93,8 +98,13 @@ fn ascii(output: &[u8], reference: &[u8], ignore_case: bool) -> f64 {
 }
 
 /// A set of places in a text, one bit each.
-trait Places: Copy + Default {
-    fn insert(&mut self, place: usize);
+trait Places: Copy + Default + BitOr<Output = Self> {
+    /// The first place.
+    fn first() -> Self;
+
+    /// The place after this one.
+    #[must_use]
+    fn next(self) -> Self;
 
     /// All that are in no set yet.
     fn all() -> Self;
@@ -111,8 +121,13 @@ macro_rules! places {
     ($bits:ty) => {
         impl Places for $bits {
             #[inline]
-            fn insert(&mut self, place: usize) {
-                *self |= 1 << place;
+            fn first() -> Self {
+                1
+            }
+
+            #[inline]
+            fn next(self) -> Self {
+                self << 1
             }
 
             #[inline]
@@ -138,23 +153,35 @@ places!(u128);
 
 /// The length of the longest common subsequence of two texts of ASCII, of which the first has a
 /// bit for each letter.
-fn common<P: Places>(short: &[u8], long: &[u8], ignore_case: bool) -> usize {
+fn common<P: Places>(bits: &[u8], steps: &[u8], ignore_case: bool) -> usize {
     let mut places = [P::default(); 128];
-    let letter = |byte: &u8| {
-        let byte = if ignore_case {
-            byte.to_ascii_lowercase()
-        } else {
-            *byte
-        };
-        usize::from(byte & 0x7f)
-    };
-    for (place, byte) in short.iter().enumerate() {
-        if let Some(places) = places.get_mut(letter(byte)) {
-            places.insert(place);
+    let mut place = P::first();
+    for byte in bits {
+        if let Some(places) = places.get_mut(usize::from(byte & 0x7f)) {
+            *places = *places | place;
         }
+        place = place.next();
     }
-    let next = |row: P, byte| row.step(places.get(letter(byte)).copied().unwrap_or_default());
-    long.iter().fold(P::all(), next).zeros()
+    if ignore_case {
+        share_cases(&mut places);
+    }
+    let next = |row: P, byte: &u8| {
+        let places = places.get(usize::from(byte & 0x7f));
+        row.step(places.copied().unwrap_or_default())
+    };
+    steps.iter().fold(P::all(), next).zeros()
+}
+
+/// Gives each letter the places of both its cases, which takes less than to change the case of each
+/// letter of two texts.
+fn share_cases<P: Places>(places: &mut [P; 128]) {
+    let [.., a, b] = places.as_chunks_mut::<32>().0 else {
+        return;
+    };
+    for (upper, lower) in a.iter_mut().zip(b).skip(1).take(26) {
+        *upper = *upper | *lower;
+        *lower = *upper;
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod ascii;
 mod syllables;
 
+use super::runs::is_ascii;
 use super::words::{is_blank, is_letter_or_number, is_space};
 use crate::{Case, Metric, MetricError, Score};
 
@@ -90,7 +91,7 @@ struct Counts {
 
 impl Counts {
     fn of(text: &str) -> Self {
-        if text.is_ascii() {
+        if is_ascii(text) {
             return ascii::counts(text);
         }
         Self::of_letters(text)

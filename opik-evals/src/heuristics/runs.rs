@@ -28,6 +28,12 @@ pub(crate) const fn capitals(bytes: u64) -> u64 {
     between(bytes, b'A', b'Z')
 }
 
+/// Eight bytes in lower case of ASCII; other bytes are as they were.
+pub(crate) const fn lower(bytes: u64) -> u64 {
+    let capitals = capitals(bytes & !HIGH) & !bytes;
+    bytes | capitals >> 2
+}
+
 /// Python's `\w`.
 const fn word(bytes: u64) -> u64 {
     letters(bytes) | between(bytes, b'0', b'9') | between(bytes, b'_', b'_')
@@ -36,6 +42,28 @@ const fn word(bytes: u64) -> u64 {
 /// What is not white space for Python's `str.split`.
 const fn filled(bytes: u64) -> u64 {
     !(between(bytes, b'\t', b'\r') | between(bytes, 0x1c, b' ')) & HIGH
+}
+
+/// Up to this length a text is looked at as a whole, not up to where it is no ASCII any more.
+const SHORT: usize = 1_024;
+
+/// Whether a text is ASCII. The standard library looks at the last up to 63 bytes one by one, which
+/// for a text of a few lines is most of the time.
+pub(crate) fn is_ascii(text: &str) -> bool {
+    let text = text.as_bytes();
+    if text.len() > SHORT {
+        return text.is_ascii();
+    }
+    let (words, rest) = text.as_chunks::<16>();
+    let all = words
+        .iter()
+        .fold(0, |all, word| all | u128::from_le_bytes(*word));
+    // The last bytes are looked at together with some before them, where there are any.
+    let rest = match text.last_chunk::<16>() {
+        Some(word) => u128::from_le_bytes(*word),
+        None => rest.iter().fold(0, |all, byte| all | u128::from(*byte)),
+    };
+    (all | rest) & (u128::MAX / 0xff * 0x80) == 0
 }
 
 /// How many bytes of a text of ASCII pass.
@@ -161,6 +189,20 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn one_letter_beyond_ascii_is_seen(length in 0_usize..1_100, place in 0_usize..1_100) {
+            let mut text = "a".repeat(length);
+            prop_assert!(is_ascii(&text));
+            text.insert(place.min(length), 'é');
+            prop_assert!(!is_ascii(&text));
+        }
+
+        #[test]
+        fn lower_case_is_that_of_ascii(bytes: u64) {
+            let expected = bytes.to_le_bytes().map(|byte| byte.to_ascii_lowercase());
+            prop_assert_eq!(lower(bytes).to_le_bytes(), expected);
+        }
+
         /// Against the plain way, at all lengths around a block.
         #[test]
         fn runs_are_what_is_between(text in "[a_Z 1\\t.]{0,140}|[\\x00-\\x7f]{0,140}|[a]{60,70}[ ]?[a]{0,70}") {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use foldhash::HashMap;
 
+use super::runs::is_ascii;
 use super::word_map::WordMap;
 use super::words::{lower, not_blank, split};
 use crate::{Case, Metric, MetricError, Score};
@@ -124,7 +125,7 @@ fn compound(text: &str) -> f64 {
 
 /// The text with the name of each emoji in its place.
 fn without_emoji(text: &str) -> String {
-    if text.is_ascii() {
+    if is_ascii(text) {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());

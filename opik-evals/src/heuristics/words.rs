@@ -66,7 +66,7 @@ impl<'a, A: Iterator<Item = &'a str>, B: Iterator<Item = &'a str>> Iterator for 
 
 /// `str.split()`.
 pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
-    if text.is_ascii() {
+    if runs::is_ascii(text) {
         return Either::Ascii(runs::between_spaces(text));
     }
     let ascii = |byte| matches!(byte, b'\t'..=b'\r' | 0x1c..=b' ');
@@ -99,7 +99,7 @@ fn pattern(source: &str) -> Option<Regex> {
 /// The words of `\w+`: letters, numbers and `_`. Python counts no combining marks, unlike `\w` of
 /// the `regex` crate.
 pub(super) fn word_runs(text: &str) -> impl Iterator<Item = &str> {
-    if text.is_ascii() {
+    if runs::is_ascii(text) {
         return Either::Ascii(runs::words(text));
     }
     let ascii = |byte: u8| !(byte == b'_' || byte.is_ascii_alphanumeric());
@@ -108,7 +108,7 @@ pub(super) fn word_runs(text: &str) -> impl Iterator<Item = &str> {
 
 /// `str.lower()`.
 pub(super) fn lower(text: &str) -> String {
-    if text.is_ascii() {
+    if runs::is_ascii(text) {
         text.to_ascii_lowercase()
     } else {
         text.to_lowercase()
@@ -125,7 +125,7 @@ pub(super) fn is_letter_or_number(c: char) -> bool {
 
 /// How many letters there are, and how many of them are capitals.
 pub(super) fn letters(text: &str) -> (usize, usize) {
-    if text.is_ascii() {
+    if runs::is_ascii(text) {
         let text = text.as_bytes();
         return (
             runs::count(text, runs::letters),
@@ -146,7 +146,7 @@ pub(super) fn letters(text: &str) -> (usize, usize) {
 
 /// NFKC, lower case, one space between words: what look-alike letters and odd spaces become.
 pub(super) fn plain(text: &str) -> String {
-    let lower = if text.is_ascii() {
+    let lower = if runs::is_ascii(text) {
         text.to_ascii_lowercase()
     } else {
         text.nfkc().collect::<String>().to_lowercase()
@@ -163,7 +163,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// [`plain`] text without punctuation and pictures, but with any white space as long as it is.
 pub(super) fn bare(text: &str) -> String {
-    if text.is_ascii() {
+    if runs::is_ascii(text) {
         return bare_ascii(text);
     }
     static MARKS: LazyLock<Option<Regex>> = LazyLock::new(|| {
