@@ -1,5 +1,7 @@
 //! Equality of texts.
 
+use serde_json::Value;
+
 use super::{caseless, python};
 use crate::{Case, Metric, MetricError, Score};
 
@@ -26,6 +28,14 @@ impl Equals {
         self.case_sensitive = yes;
         self
     }
+
+    fn equal(&self, output: &str, reference: &str) -> bool {
+        if self.case_sensitive {
+            return output == reference;
+        }
+        caseless::equal(output, reference)
+            .unwrap_or_else(|| output.to_lowercase() == reference.to_lowercase())
+    }
 }
 
 impl Metric for Equals {
@@ -34,13 +44,9 @@ impl Metric for Equals {
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
-        let output = python::text(case.require("output")?);
-        let reference = python::text(case.require("reference")?);
-        let equal = if self.case_sensitive {
-            output == reference
-        } else {
-            caseless::equal(&output, &reference)
-                .unwrap_or_else(|| output.to_lowercase() == reference.to_lowercase())
+        let equal = match (case.require("output")?, case.require("reference")?) {
+            (Value::String(output), Value::String(reference)) => self.equal(output, reference),
+            (output, reference) => self.equal(&python::text(output), &python::text(reference)),
         };
         Ok(Score::fixed(NAME, f64::from(u8::from(equal))))
     }

@@ -98,11 +98,11 @@ impl Case {
     /// # Errors
     ///
     /// [`Input`](super::MetricErrorKind::Input) when it is absent or null.
+    #[inline]
     pub fn require(&self, name: &str) -> Result<&Value, MetricError> {
         match self.get(name) {
-            None => Err(MetricError::input(format!("the case has no `{name}`"))),
-            Some(Value::Null) => Err(MetricError::input(format!("`{name}` is null"))),
-            Some(value) => Ok(value),
+            Some(value) if !value.is_null() => Ok(value),
+            absent => Err(missing(name, absent.is_some())),
         }
     }
 
@@ -111,6 +111,7 @@ impl Case {
     /// # Errors
     ///
     /// [`Input`](super::MetricErrorKind::Input) when it is absent, null or not text.
+    #[inline]
     pub fn text(&self, name: &str) -> Result<&str, MetricError> {
         as_text(self.require(name)?, name)
     }
@@ -133,18 +134,34 @@ pub(crate) fn value_texts<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a st
     }
 }
 
+#[inline]
 fn as_text<'a>(value: &'a Value, name: &str) -> Result<&'a str, MetricError> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(not_text(other, name)),
+    }
+}
+
+#[cold]
+fn not_text(value: &Value, name: &str) -> MetricError {
     let kind = match value {
-        Value::String(text) => return Ok(text),
+        Value::String(_) => "text",
         Value::Null => "null",
         Value::Bool(_) => "a truth value",
         Value::Number(_) => "a number",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };
-    Err(MetricError::input(format!(
-        "`{name}` has to be text, not {kind}"
-    )))
+    MetricError::input(format!("`{name}` has to be text, not {kind}"))
+}
+
+#[cold]
+fn missing(name: &str, null: bool) -> MetricError {
+    MetricError::input(if null {
+        format!("`{name}` is null")
+    } else {
+        format!("the case has no `{name}`")
+    })
 }
 
 impl From<Map<String, Value>> for Case {
