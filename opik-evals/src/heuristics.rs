@@ -7,6 +7,7 @@
 //! Words are split and lower-cased as Python does it: `str.lower` and `str.split`, by code points,
 //! without a language.
 
+mod automaton;
 mod bleu;
 mod caseless;
 mod catalog;

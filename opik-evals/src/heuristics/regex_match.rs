@@ -2,6 +2,7 @@
 
 use fancy_regex::{Regex, RegexBuilder};
 
+use super::automaton::Automaton;
 use crate::{Case, Metric, MetricError, MetricErrorKind, Score};
 
 const NAME: &str = "regex_match_metric";
@@ -27,6 +28,8 @@ pub struct RegexMatch {
     /// The same for a text that ends with a line break, before which `$` matches too. To look ahead
     /// for that takes the slower of the engine's two ways.
     broken: Option<Regex>,
+    /// What `regex` finds in texts of ASCII, where it need not go back.
+    automaton: Option<Automaton>,
 }
 
 impl RegexMatch {
@@ -48,12 +51,15 @@ impl RegexMatch {
         let broken = compile(r"(?=\n?\z)")?;
         if !(pattern.contains('$')) {
             return Ok(Self {
+                automaton: Automaton::new(broken.as_str()),
                 regex: broken,
                 broken: None,
             });
         }
+        let regex = compile(r"\z")?;
         Ok(Self {
-            regex: compile(r"\z")?,
+            automaton: Automaton::new(regex.as_str()),
+            regex,
             broken: Some(broken),
         })
     }
@@ -66,19 +72,29 @@ impl Metric for RegexMatch {
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
         let output = case.text("output")?;
-        let regex = match &self.broken {
-            Some(regex) if output.ends_with('\n') => regex,
-            _ => &self.regex,
+        let found = match &self.broken {
+            Some(regex) if output.ends_with('\n') => search(regex, output)?,
+            _ => {
+                let automaton = self.automaton.as_ref();
+                match automaton.and_then(|automaton| automaton.is_match(output)) {
+                    Some(found) => found,
+                    None => search(&self.regex, output)?,
+                }
+            }
         };
-        let found = regex.is_match(output).map_err(|error| {
-            MetricError::new(
-                MetricErrorKind::TooLarge,
-                "the pattern backtracks too often in this output",
-            )
-            .with_source(error)
-        })?;
         Ok(Score::fixed(NAME, f64::from(u8::from(found))))
     }
+}
+
+/// Whether the general engine finds a pattern.
+fn search(regex: &Regex, output: &str) -> Result<bool, MetricError> {
+    regex.is_match(output).map_err(|error| {
+        MetricError::new(
+            MetricErrorKind::TooLarge,
+            "the pattern backtracks too often in this output",
+        )
+        .with_source(error)
+    })
 }
 
 /// Python's notation in that of the engine: `$`, which becomes `end`, `\Z`, and `{,n}` for at most n.
@@ -168,6 +184,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn automata_find_what_a_plain_search_finds(
+            begins in r"(abc?|\\b\(ab\|ca\)\\b|\(\?i\)ab|ab\.\*|\\w|\[\^b\]|)",
+            pieces in prop::collection::vec(r"(\(a\|b\+\)|\\w|\\W|\\s|\[\^a-c\]|\\b|\\B|a|b|\.| |\^)[*?+]?", 0..4),
+            end in r"(|\$|\\\.\$|\\Z)",
+            texts in prop::collection::vec("[aAbc. \n]{0,12}|[abcé .]{0,9}\n?", 8),
+        ) {
+            let pattern = format!("{begins}{}{end}", pieces.concat());
+            let plain = RegexBuilder::new(&translate(&pattern, r"(?=\n?\z)")).seek(false).build();
+            if let (Ok(metric), Ok(plain)) = (RegexMatch::new(&pattern), plain) {
+                for text in texts {
+                    let found = metric.score(&Case::new(text.as_str())).unwrap().value() == 1.0;
+                    prop_assert_eq!(found, plain.is_match(text.as_str()).unwrap(), "{} {:?}", &pattern, text);
+                }
+            }
+        }
+
         /// The engine looks where an approximation may match, and the line break at the end picks one
         /// of two patterns: both find what a search from every place with the whole pattern finds.
         #[test]
