@@ -10,6 +10,7 @@
 //! [`score_all`] scores many cases over all cores.
 
 mod aggregated;
+mod ahead;
 mod case;
 pub mod conformance;
 mod error;

@@ -83,6 +83,11 @@ impl Case {
         }
     }
 
+    /// Output and reference, where they are.
+    pub(super) fn common(&self) -> impl Iterator<Item = &Value> {
+        self.output.iter().chain(&self.reference)
+    }
+
     /// All fields: name and value, in no order that means anything.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
         let own = [(OUTPUT, &self.output), (REFERENCE, &self.reference)];

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Case, Metric, MetricError, Score};
+use super::{Case, Metric, MetricError, Score, ahead};
 
 /// Fewer cases than this are scored by the thread that asks: to wake others takes longer.
 const FEW: usize = 256;
@@ -41,6 +41,11 @@ pub fn score_all<M: Metric + ?Sized>(
     if cases.len() < FEW {
         return cases.iter().map(|case| metric.score(case)).collect();
     }
-    let pieces = cases.par_iter().with_min_len(PIECE);
-    pieces.map(|case| metric.score(case)).collect()
+    let pieces = cases.par_iter().with_min_len(PIECE).enumerate();
+    pieces
+        .map(|(place, case)| {
+            ahead::fetch(cases, place);
+            metric.score(case)
+        })
+        .collect()
 }
