@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::ask::{AskError, WhenBusy};
 use super::builder::Config;
+use super::event::FailureKind;
 use super::live::Live;
 
 /// Turns that are over and kept, at most.
@@ -204,13 +205,18 @@ impl Drop for Place {
                 turns.sessions.remove(key);
             }
         }
-        let over = Over {
-            at: Instant::now(),
-            id: self.live.id.clone(),
-            bytes: self.live.bytes(),
-        };
-        turns.over_bytes += over.bytes;
-        turns.over.push_back(over);
+        if self.live.reason() == FailureKind::SessionDeleted {
+            // It may have gone on for longer than the deletion waited, so nothing else forgets it.
+            turns.by_id.remove(&self.live.id);
+        } else {
+            let over = Over {
+                at: Instant::now(),
+                id: self.live.id.clone(),
+                bytes: self.live.bytes(),
+            };
+            turns.over_bytes += over.bytes;
+            turns.over.push_back(over);
+        }
         turns.forget(self.keep);
         drop(turns);
         // Only now may the next turn begin.

@@ -105,8 +105,8 @@ impl Assistant {
         bounded(config.store_time, config.sessions.list(&config.app, user)).await
     }
 
-    /// Deletes a session, after its running turns were cancelled; `false` when there was none. Turns that
-    /// are over by then can no longer be joined.
+    /// Deletes a session, after its running turns were cancelled; `false` when there was none. Its turns
+    /// can no longer be joined once they are over.
     ///
     /// # Errors
     /// [`SessionError`] when the store cannot do it.

@@ -9,6 +9,7 @@
 
 mod basics;
 mod cuts;
+mod deletion;
 mod failures;
 mod first_event;
 mod hostile;
