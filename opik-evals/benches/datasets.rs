@@ -7,9 +7,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Instant;
 
-use opik_evals::dataset::{
-    Input, ItemReader, Lexicon, PrecisionBuilder, ReadOptions, ToneBuilder, vyasa,
-};
+use opik_evals::dataset::{Input, ItemBuilder, Lexicon, PrecisionBuilder, ToneBuilder, vyasa};
 
 const LEXICON: &str = "hard_ban: [jaw-dropping, state of the art, shocking, unbelievable]\n\
     soft_ban: [clearly, massive, right now, of course]\n";
@@ -135,9 +133,11 @@ fn main() {
         vyasa::build_precision("bench", reader, &mut io::sink()).unwrap()
     });
     measure("items", records, |count| {
-        ItemReader::new(input(block, count), ReadOptions::new())
-            .map(Result::unwrap)
-            .count() as u64
+        let builder = ItemBuilder::new();
+        builder
+            .build(input(block, count), &mut io::sink())
+            .unwrap()
+            .written()
     });
     measure("making the lines", records, |count| {
         let mut reader = Lines::reader(block, count);

@@ -5,8 +5,8 @@
 //! compressed with gzip, and never holds more than one record. What cannot be read is counted and
 //! named in [`Skipped`], never lost in silence; [`ReadOptions::strict`] makes it an error.
 //!
-//! [`ToneBuilder`] and [`PrecisionBuilder`] make datasets from the blocks and tables that a system
-//! leaves behind, [`TraceItems`] from recorded traces. [`AtomicFile`] writes them: whole or not at all.
+//! [`ItemBuilder`] writes items of any objects, [`ToneBuilder`] and [`PrecisionBuilder`] make datasets
+//! from the blocks and tables that a system leaves behind, [`TraceItems`] from recorded traces. [`AtomicFile`] writes them: whole or not at all.
 //!
 //! ```
 //! use opik_evals::dataset::{ItemReader, ReadOptions};
@@ -33,11 +33,12 @@ mod output;
 mod place;
 mod precision;
 mod records;
+mod rounds;
 mod skipped;
 mod tone;
 pub mod vyasa;
 
-pub use build::{BuildReport, PrecisionBuilder, ToneBuilder, TraceItems};
+pub use build::{BuildReport, ItemBuilder, PrecisionBuilder, ToneBuilder, TraceItems};
 pub use error::DatasetError;
 pub use input::Input;
 pub use item::Item;

@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 
-use opik_evals::dataset::{
-    Input, ItemReader, Lexicon, PrecisionBuilder, ReadOptions, ToneBuilder, vyasa,
-};
+use opik_evals::dataset::{Input, ItemBuilder, Lexicon, PrecisionBuilder, ToneBuilder, vyasa};
 use serde_json::json;
 
 use crate::Row;
@@ -66,15 +64,10 @@ fn precision_vyasa(from: &Path, to: &Path) -> u64 {
 }
 
 fn items(from: &Path, to: &Path) -> u64 {
-    let mut output = create(to);
-    let mut count = 0;
-    for item in ItemReader::new([Input::path(from)], ReadOptions::new()) {
-        // As `evals dataset` writes them.
-        serde_json::to_writer(&mut output, &item.unwrap()).unwrap();
-        output.write_all(b"\n").unwrap();
-        count += 1;
-    }
-    count
+    ItemBuilder::new()
+        .build([Input::path(from)], &mut create(to))
+        .unwrap()
+        .written()
 }
 
 const BUILDERS: &[(&str, &str, Build)] = &[

@@ -1,93 +1,70 @@
 //! Builders: from what a system leaves behind to records with labels.
 //!
-//! A builder reads blocks or tables, alone or in manifests, and writes one JSON object a line. Its
-//! memory is that of one record (and of the manifests that complete it), however long the input is.
+//! A builder reads blocks or tables, alone or in manifests, and writes one JSON object a line. Records
+//! are worked on by all cores (the threads of [`rayon`]) and written in their order; a small input
+//! stays on the caller's thread. Memory is that of a few MiB of records, or of two where they are
+//! larger, and of the manifests that complete them, however long the input is.
 
+mod batch;
+mod items;
 mod precision;
 mod report;
 mod tone;
 mod traces;
 
+pub use items::ItemBuilder;
 pub use precision::PrecisionBuilder;
 pub use report::BuildReport;
 pub use tone::ToneBuilder;
 pub use traces::TraceItems;
 
 use std::io::Write;
-use std::path::Path;
 
 use super::DatasetError;
 use super::manifest::{Held, Origin, elements};
-use super::node::{Document, Record, View};
+use super::node::View;
 use super::records::{Records, view};
-
-/// Where a builder writes its records, each a line, through one buffer.
-struct Output<'a> {
-    to: &'a mut dyn Write,
-    line: &'a mut String,
-}
-
-impl Output<'_> {
-    /// Writes a record.
-    fn record(&mut self, fill: impl FnOnce(Record<'_>) -> Record<'_>) -> Result<(), DatasetError> {
-        self.line.clear();
-        fill(Record::new(self.line)).end();
-        let written = self.to.write_all(self.line.as_bytes());
-        written.map_err(|source| DatasetError::Write {
-            path: Path::new("the output").to_owned(),
-            source,
-        })
-    }
-}
+use batch::{Left, Made};
 
 /// What a builder makes of a block or a table: records, or why there is none.
-trait Make {
+trait Make: Sync {
     /// The lists of a manifest that are read, and the fields by which a record of its own is known.
     const LISTS: &'static [&'static str];
     const OWN: &'static [&'static str];
 
-    fn make(
-        &self,
-        element: View<'_>,
-        origin: Origin<'_>,
-        report: &mut BuildReport,
-        output: &mut Output<'_>,
-    ) -> Result<Result<(), String>, DatasetError>;
+    fn make(&self, element: View<'_>, origin: Origin<'_>, made: &mut Made) -> Result<(), String>;
+}
+
+/// Makes what becomes of the elements of a record.
+fn make_all<M: Make>(
+    maker: &M,
+    held: Held<'_>,
+    made: &mut Made,
+    left: &mut Left,
+) -> Result<(), DatasetError> {
+    let (found, outer) = match held {
+        Held::Nothing(reason) => return left.skip(reason),
+        Held::Elements(found, outer) => (found, outer),
+    };
+    for element in found {
+        let result = match element {
+            None => Err("an element of a list is no object".to_owned()),
+            Some(element) => maker.make(element, Origin::of(element).or(outer), made),
+        };
+        result.or_else(|reason| left.skip(reason))?;
+    }
+    Ok(())
 }
 
 /// Reads everything and writes what becomes of it.
 fn run<M: Make>(
     maker: &M,
-    mut records: Records,
+    records: Records,
     output: &mut dyn Write,
 ) -> Result<BuildReport, DatasetError> {
-    let mut report = BuildReport::default();
-    let mut output = Output {
-        to: output,
-        line: &mut String::new(),
-    };
-    let (mut record, mut document) = (Vec::new(), Document::default());
-    while records.advance()? {
-        records.take(&mut record);
-        let held = view(&mut document, &record)
+    batch::build(records, output, |bytes, document, made, left| {
+        let held = view(document, bytes)
             .map_or_else(Held::Nothing, |view| elements(view, M::LISTS, M::OWN));
-        match held {
-            Held::Nothing(reason) => records.skip(reason)?,
-            Held::Elements(found, outer) => {
-                for element in found {
-                    let Some(element) = element else {
-                        records.skip("an element of a list is no object")?;
-                        continue;
-                    };
-                    let origin = Origin::of(element).or(outer);
-                    let made = maker.make(element, origin, &mut report, &mut output)?;
-                    if let Err(reason) = made {
-                        records.skip(reason)?;
-                    }
-                }
-            }
-        }
-    }
-    report.skipped = records.skipped().clone();
-    Ok(report)
+        make_all(maker, held, made, left)
+    })
 }

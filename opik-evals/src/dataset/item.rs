@@ -1,5 +1,7 @@
 //! One example of a dataset.
 
+mod line;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
@@ -9,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::node::write_quoted;
 use crate::Case;
+pub(crate) use line::write_item;
 
 /// One example: an object of data, what is expected, and labels.
 ///
@@ -149,14 +152,9 @@ impl Item {
         if let Some(expected) = &self.expected {
             write_canonical(&mut text, expected);
         }
-        let digest = Sha256::digest(text.as_bytes());
-        let halves = digest
-            .iter()
-            .take(16)
-            .flat_map(|byte| [byte >> 4, byte & 15]);
-        halves
-            .filter_map(|half| char::from_digit(half.into(), 16))
-            .collect()
+        let mut digits = String::with_capacity(32);
+        write_digest(&mut digits, &Sha256::digest(text.as_bytes()));
+        digits
     }
 
     /// The data.
@@ -230,6 +228,15 @@ impl fmt::Debug for Item {
             .field("tags", &self.tags.len())
             .finish()
     }
+}
+
+/// The first 16 bytes as hexadecimal digits.
+fn write_digest(out: &mut String, digest: &[u8]) {
+    let halves = digest
+        .iter()
+        .take(16)
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    out.extend(halves.filter_map(|half| char::from_digit(half.into(), 16)));
 }
 
 /// JSON with sorted keys and no white space. Written here because whether a map is sorted depends

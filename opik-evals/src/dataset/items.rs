@@ -67,7 +67,8 @@ impl Iterator for ItemReader {
     }
 }
 
-fn parse(bytes: &[u8]) -> Result<Item, String> {
+/// An item, or why it is none; the reason quotes nothing.
+pub(super) fn parse(bytes: &[u8]) -> Result<Item, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     let value: Value = serde_json::from_str(text).map_err(|error| {
         // The message of the parser may quote what it found.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io::BufRead;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::frames::Frames;
+use super::frames::{Frame, Frames};
 use super::node::{Document, View};
 use super::{DatasetError, Input, NodeError, Place, Skipped};
 
@@ -80,10 +80,21 @@ impl Records {
 
     /// Goes to the next record that is whole; `false` at the end.
     pub(crate) fn advance(&mut self) -> Result<bool, DatasetError> {
+        while let Some(frame) = self.cut()? {
+            match frame.damage {
+                None => return Ok(true),
+                Some(damage) => self.skip(damage)?,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Goes to the next record, which may be damaged; `None` at the end.
+    pub(crate) fn cut(&mut self) -> Result<Option<Frame>, DatasetError> {
         loop {
             let Some(open) = &mut self.current else {
                 if !self.open_next()? {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 continue;
             };
@@ -91,14 +102,12 @@ impl Records {
                 file: open.name.to_string(),
                 source,
             })?;
-            let Some(frame) = frame else {
-                self.current = None;
-                continue;
-            };
-            self.line = frame.line;
-            match frame.damage {
-                None => return Ok(true),
-                Some(damage) => self.skip(damage)?,
+            match frame {
+                Some(frame) => {
+                    self.line = frame.line;
+                    return Ok(Some(frame));
+                }
+                None => self.current = None,
             }
         }
     }
@@ -137,10 +146,20 @@ impl Records {
         }
     }
 
+    /// The name of the file that the record is in.
+    pub(crate) fn file(&self) -> &Arc<str> {
+        static NONE: LazyLock<Arc<str>> = LazyLock::new(|| Arc::from(""));
+        self.current.as_ref().map_or(&NONE, |open| &open.name)
+    }
+
     /// Where the record begins.
     pub(crate) fn place(&self) -> Place {
-        let name = self.current.as_ref().map(|open| Arc::clone(&open.name));
-        Place::new(name.unwrap_or_else(|| Arc::from("")), self.line)
+        Place::new(Arc::clone(self.file()), self.line)
+    }
+
+    /// Whether the first unusable record is an error.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.options.strict
     }
 
     /// Counts the record as left out; an error when reading is strict.

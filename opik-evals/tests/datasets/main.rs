@@ -9,4 +9,5 @@
 mod builders;
 mod items;
 mod properties;
+mod rounds;
 mod vyasa;

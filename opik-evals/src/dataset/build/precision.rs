@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use super::{BuildReport, Make, Output, run};
+use super::batch::Made;
+use super::{BuildReport, Make, run};
 use crate::dataset::manifest::{Manifests, Origin};
 use crate::dataset::node::{Items, View};
 use crate::dataset::precision::{Issue, PrecisionRule, check};
@@ -152,13 +153,7 @@ impl Make for PrecisionBuilder {
     const LISTS: &'static [&'static str] = &["tables", "structured_tables"];
     const OWN: &'static [&'static str] = &["rows", "precision_flags", "table_id"];
 
-    fn make(
-        &self,
-        table: View<'_>,
-        origin: Origin<'_>,
-        report: &mut BuildReport,
-        output: &mut Output<'_>,
-    ) -> Result<Result<(), String>, DatasetError> {
+    fn make(&self, table: View<'_>, origin: Origin<'_>, made: &mut Made) -> Result<(), String> {
         let known = self.manifests.table(table, origin);
         let origin = known.map_or(origin, |(other, _)| origin.or(other));
         let entry = known.map(|(_, entry)| entry);
@@ -176,9 +171,9 @@ impl Make for PrecisionBuilder {
                 let (flags, wrong) = recorded(flags, &computed);
                 (flags, wrong, "recorded")
             }
-            Some(other) => return Ok(Err(format!("its flags are {}", other.kind()))),
+            Some(other) => return Err(format!("its flags are {}", other.kind())),
             None if rows.is_none() => {
-                return Ok(Err("a table with neither rows nor flags".to_owned()));
+                return Err("a table with neither rows nor flags".to_owned());
             }
             None => {
                 let flags = computed.into_iter().map(Flag::from).collect();
@@ -189,7 +184,7 @@ impl Make for PrecisionBuilder {
         let rigor = origin.rigor_text();
         let mut put = |column: Option<&str>, issue: Option<&str>, count: u64| {
             let label = issue.unwrap_or(CLEAN);
-            output.record(|record| {
+            made.record(|record| {
                 record
                     .value("table_id", table.get("table_id"))
                     .value("column", column.map(View::Text))
@@ -202,17 +197,16 @@ impl Make for PrecisionBuilder {
                     .number("count", count)
                     .text("source", source)
                     .text("expected_output", label)
-            })?;
-            report.add(label, &rigor, column);
-            Ok::<(), DatasetError>(())
+            });
+            made.tally.add(label, &rigor, column);
         };
         if flags.is_empty() && wrong.is_none() {
-            put(None, None, 0)?;
+            put(None, None, 0);
         }
         for flag in &flags {
-            put(flag.column, Some(flag.issue), flag.count)?;
+            put(flag.column, Some(flag.issue), flag.count);
         }
         // The good flags of a table are kept when another is bad, which is still said.
-        Ok(wrong.map_or(Ok(()), Err))
+        wrong.map_or(Ok(()), Err)
     }
 }

@@ -6,7 +6,8 @@ use opik_core::query::TraceQuery;
 use opik_core::{Cursor, Json, PageRequest, Trace, TraceSource};
 use serde_json::{Map, Value};
 
-use super::{BuildReport, Make, Output, PrecisionBuilder, ToneBuilder};
+use super::batch::Made;
+use super::{BuildReport, Make, PrecisionBuilder, ToneBuilder};
 use crate::dataset::manifest::{Held, Origin, elements};
 use crate::dataset::node::View;
 use crate::dataset::{DatasetError, Item, Node, Place, Skipped};
@@ -180,7 +181,7 @@ async fn run<M: Make + Sync>(
 ) -> Result<BuildReport, DatasetError> {
     let mut report = BuildReport::default();
     let mut skipped = Skipped::default();
-    let mut line = String::new();
+    let mut made = Made::default();
     while let Some(trace) = traces.next().await? {
         let place = || Place::new(format!("trace {}", trace.id), 0);
         let answer = answer(&trace);
@@ -200,17 +201,13 @@ async fn run<M: Make + Sync>(
                     job: Some(View::Text(&id)),
                     ..Origin::default()
                 });
-                let mut output = Output {
-                    to: output,
-                    line: &mut line,
-                };
                 for element in found.flatten() {
                     let origin = Origin::of(element).or(outer);
-                    let made = maker.make(element, origin, &mut report, &mut output)?;
-                    if let Err(reason) = made {
+                    if let Err(reason) = maker.make(element, origin, &mut made) {
                         skipped.add(place(), reason);
                     }
                 }
+                made.finish(output, &mut report)?;
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Tape {
     pub(super) floats: Vec<f64>,
     /// An object has a key twice.
     pub(super) repeated: bool,
+    /// A whole number is written `-0`, and stands as `0`.
+    pub(super) negative_zero: bool,
 }
 
 impl Tape {
@@ -71,6 +73,7 @@ impl Tape {
         self.floats.clear();
         self.floats.shrink_to(KEPT);
         self.repeated = false;
+        self.negative_zero = false;
     }
 
     /// What an entry covers, of a text or of what was unescaped of it.
@@ -136,6 +139,11 @@ impl<'a> Stretch<'a> {
     /// Whether an object of the document has a key twice.
     pub(super) fn is_repeated(&self) -> bool {
         self.tape.repeated
+    }
+
+    /// Whether a whole number of the document is written `-0`, and stands as `0`.
+    pub(super) fn has_negative_zero(&self) -> bool {
+        self.tape.negative_zero
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -75,6 +75,14 @@ impl<'a> Iterator for Items<'a> {
 }
 
 impl Fields<'_> {
+    /// Whether they stand as they were read: no key twice, no `-0` that became `0`.
+    pub(crate) fn are_as_read(&self) -> bool {
+        match self {
+            Self::Nodes(_) => false,
+            Self::Read(stretch) => !stretch.has_negative_zero(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         match self {
             Self::Nodes(nodes) => nodes.is_empty(),

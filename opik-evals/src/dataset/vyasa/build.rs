@@ -6,6 +6,7 @@ use std::path::Path;
 use super::records::{self, Lines, Made};
 use super::{Raised, VyasaTerms};
 use crate::dataset::node::{Document, NodeError, View};
+use crate::dataset::rounds::{PIECE, Piece, in_order};
 use crate::dataset::{DatasetError, Lexicon, Node, Place};
 
 /// What Vyasa's `build_tone_dataset.py` writes for the same input and lexicon; gives the number of
@@ -44,54 +45,131 @@ pub fn build_precision(
     build(name, input, "tables", output, records::precision)
 }
 
+/// Lines that are read together, and what becomes of them.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where the lines end.
+    ends: Vec<usize>,
+    /// How many lines there are before them.
+    before: u64,
+    document: Document,
+    made: Made,
+    failed: Option<DatasetError>,
+}
+
+impl Piece for Batch {
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Batch {
+    /// Whether there may be more.
+    fn read<R: BufRead>(&mut self, name: &str, lines: &mut Lines<R>) -> Result<bool, DatasetError> {
+        self.bytes.clear();
+        self.bytes.shrink_to(4 * PIECE);
+        self.ends.clear();
+        self.before = lines.read();
+        while self.bytes.len() < PIECE {
+            let more = lines.next_line(&mut self.bytes);
+            let more = more.map_err(|source| DatasetError::Read {
+                file: name.to_owned(),
+                source,
+            })?;
+            if !more {
+                return Ok(false);
+            }
+            self.ends.push(self.bytes.len());
+        }
+        Ok(true)
+    }
+
+    fn work(&mut self, name: &str, key: &str, make: &impl MakeElement) {
+        let mut start = 0;
+        for (line, end) in (self.before + 1..).zip(&self.ends) {
+            let bytes = self.bytes.get(start..*end).unwrap_or_default();
+            start = *end;
+            let made = of_line(bytes, key, &mut self.document, &mut self.made, make);
+            if let Err(raised) = made {
+                self.failed = Some(DatasetError::Unusable {
+                    place: Place::new(name, line),
+                    reason: raised.to_string(),
+                });
+                return;
+            }
+        }
+    }
+
+    fn write(&mut self, output: &mut dyn Write) -> Result<u64, DatasetError> {
+        let written = output.write_all(self.made.text.as_bytes());
+        self.made.text.clear();
+        self.made.text.shrink_to(4 * PIECE);
+        written.map_err(|source| DatasetError::Write {
+            path: Path::new("the output").to_owned(),
+            source,
+        })?;
+        let count = std::mem::take(&mut self.made.count);
+        self.failed.take().map_or(Ok(count), Err)
+    }
+}
+
+/// Adds what becomes of a block or a table.
+trait MakeElement: Fn(View<'_>, &mut Made) -> Result<(), Raised> + Sync {}
+
+impl<F: Fn(View<'_>, &mut Made) -> Result<(), Raised> + Sync> MakeElement for F {}
+
+/// Adds what becomes of a line.
+fn of_line(
+    line: &[u8],
+    key: &str,
+    document: &mut Document,
+    made: &mut Made,
+    make: &impl MakeElement,
+) -> Result<(), Raised> {
+    let text =
+        std::str::from_utf8(line).map_err(|_| Raised::new("UnicodeDecodeError", "not UTF-8"))?;
+    let value = match document.read_python(text) {
+        Ok(value) => value,
+        Err(NodeError::TooDeep) => {
+            return Err(Raised::new("RecursionError", "nested too deeply"));
+        }
+        // Lines that are no JSON are passed over in silence there.
+        Err(_) => return Ok(()),
+    };
+    for element in records::elements(value, key) {
+        // Of a block or a table that cannot be written whole nothing is.
+        let whole = made.text.len();
+        let mut result = make(element, made);
+        if result.is_ok() && made.torn {
+            result = Err(Raised::new(
+                "UnicodeEncodeError",
+                "a text has half a surrogate pair",
+            ));
+        }
+        if result.is_err() {
+            made.text.truncate(whole);
+            return result;
+        }
+    }
+    Ok(())
+}
+
 fn build(
     name: &str,
     input: impl BufRead,
     key: &str,
     output: &mut dyn Write,
-    make: impl Fn(View<'_>, &mut Made) -> Result<(), Raised>,
+    make: impl MakeElement,
 ) -> Result<u64, DatasetError> {
-    let mut lines = Lines::new(input);
-    let (mut document, mut made) = (Document::default(), Made::default());
-    let mut line = 0;
-    loop {
-        let bytes = lines.next_line().map_err(|source| DatasetError::Read {
-            file: name.to_owned(),
-            source,
-        })?;
-        let Some(bytes) = bytes else {
-            return Ok(made.count);
-        };
-        line += 1;
-        let stop = |raised: &Raised| DatasetError::Unusable {
-            place: Place::new(name, line),
-            reason: raised.to_string(),
-        };
-        let utf8 = std::str::from_utf8(bytes)
-            .map_err(|_| stop(&Raised::new("UnicodeDecodeError", "not UTF-8")))?;
-        let value = match document.read_python(utf8) {
-            Ok(value) => value,
-            Err(NodeError::TooDeep) => {
-                return Err(stop(&Raised::new("RecursionError", "nested too deeply")));
-            }
-            // Lines that are no JSON are passed over in silence there.
-            Err(_) => continue,
-        };
-        for element in records::elements(value, key) {
-            made.text.clear();
-            make(element, &mut made).map_err(|raised| stop(&raised))?;
-            if made.torn {
-                return Err(stop(&Raised::new(
-                    "UnicodeEncodeError",
-                    "a text has half a surrogate pair",
-                )));
-            }
-            output
-                .write_all(made.text.as_bytes())
-                .map_err(|source| DatasetError::Write {
-                    path: Path::new("the output").to_owned(),
-                    source,
-                })?;
-        }
-    }
+    let (mut lines, mut count) = (Lines::new(input), 0);
+    in_order(
+        |batch: &mut Batch| batch.read(name, &mut lines),
+        |batch| batch.work(name, key, &make),
+        |batch| {
+            count += batch.write(output)?;
+            Ok(())
+        },
+    )?;
+    Ok(count)
 }

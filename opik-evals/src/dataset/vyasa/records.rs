@@ -10,7 +10,7 @@ use crate::dataset::node::{Items, Record, View};
 #[derive(Debug)]
 pub(super) struct Lines<R> {
     reader: R,
-    line: Vec<u8>,
+    read: u64,
     after_return: bool,
 }
 
@@ -18,19 +18,24 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
             reader,
-            line: Vec::new(),
+            read: 0,
             after_return: false,
         }
     }
 
-    /// The next line without its end; `None` at the end of the file.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
-        self.line.clear();
+    /// How many lines were read.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Adds the next line without its end; `false` at the end of the file.
+    pub(super) fn next_line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         let mut any = false;
         loop {
             let buffer = self.reader.fill_buf()?;
             if buffer.is_empty() {
-                return Ok(any.then_some(&self.line));
+                self.read += u64::from(any);
+                return Ok(any);
             }
             if std::mem::take(&mut self.after_return) && buffer.first() == Some(&b'\n') {
                 self.reader.consume(1);
@@ -39,13 +44,14 @@ impl<R: BufRead> Lines<R> {
             any = true;
             let end = memchr::memchr2(b'\n', b'\r', buffer);
             let part = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or(buffer);
-            self.line.extend_from_slice(part);
+            line.extend_from_slice(part);
             let ended = end.and_then(|at| buffer.get(at).copied());
             let taken = part.len() + usize::from(ended.is_some());
             self.reader.consume(taken);
             if let Some(byte) = ended {
                 self.after_return = byte == b'\r';
-                return Ok(Some(&self.line));
+                self.read += 1;
+                return Ok(true);
             }
         }
     }
@@ -61,14 +67,14 @@ pub(super) fn elements<'a>(line: View<'a>, key: &str) -> impl Iterator<Item = Vi
         .chain(items.filter(|item| item.fields().is_some()))
 }
 
-/// What was made of a block or a table.
+/// What was made of blocks and tables.
 #[derive(Debug, Default)]
 pub(super) struct Made {
-    /// The records of the last one, each a line.
+    /// The records, each a line.
     pub(super) text: String,
-    /// A record of it has a torn text.
+    /// A record has a torn text.
     pub(super) torn: bool,
-    /// How many records were made of all of them.
+    /// How many records there are.
     pub(super) count: u64,
 }
 

@@ -185,14 +185,18 @@ fn body(name: &str, input: impl BufRead, project: &str) -> Result<(String, u64),
     push_ascii(&mut body, &Node::from(project).to_json());
     body.push_str(", \"records\": [");
     let mut count = 0;
-    let (mut document, mut json) = (Document::default(), String::new());
+    let (mut line, mut document, mut json) = (Vec::new(), Document::default(), String::new());
     loop {
-        let line = lines.next_line().map_err(|source| DatasetError::Read {
+        line.clear();
+        let more = lines.next_line(&mut line);
+        let more = more.map_err(|source| DatasetError::Read {
             file: name.to_owned(),
             source,
         })?;
-        let Some(line) = line else { break };
-        let Some(record) = std::str::from_utf8(line)
+        if !more {
+            break;
+        }
+        let Some(record) = std::str::from_utf8(&line)
             .ok()
             .and_then(|text| document.read_python(text).ok())
         else {

@@ -27,19 +27,23 @@ impl VyasaSummary {
         let mut lines = Lines::new(input);
         let mut own = Self::default();
         let mut places: HashMap<String, usize> = HashMap::new();
-        let (mut line, mut document) = (0, Document::default());
+        let (mut bytes, mut document) = (Vec::new(), Document::default());
         loop {
-            let bytes = lines.next_line().map_err(|source| DatasetError::Read {
+            bytes.clear();
+            let more = lines.next_line(&mut bytes);
+            let more = more.map_err(|source| DatasetError::Read {
                 file: name.to_owned(),
                 source,
             })?;
-            let Some(bytes) = bytes else { return Ok(own) };
-            line += 1;
+            if !more {
+                return Ok(own);
+            }
+            let line = lines.read();
             let stop = |raised: &Raised| DatasetError::Unusable {
                 place: Place::new(name, line),
                 reason: raised.to_string(),
             };
-            let text = std::str::from_utf8(bytes)
+            let text = std::str::from_utf8(&bytes)
                 .map_err(|_| stop(&Raised::new("UnicodeDecodeError", "not UTF-8")))?;
             let record = match document.read_python(text) {
                 Ok(record) => record,

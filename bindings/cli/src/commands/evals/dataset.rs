@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use opik_evals::dataset::{DatasetError, Item, ItemReader, Skipped, TraceItems};
+use opik_evals::dataset::{DatasetError, Item, ItemBuilder, Skipped, TraceItems};
 use pollster::block_on;
 
 use super::failure::failure;
@@ -42,12 +42,10 @@ pub(crate) fn run(args: &Args, ctx: &Context) -> Outcome {
     let mut count = 0;
     let mut skipped = Skipped::default();
     if let Some(files) = files {
-        let mut items = ItemReader::new(files, inputs.options());
-        for item in items.by_ref() {
-            write(target.writer(), &item.map_err(failure)?)?;
-            count += 1;
-        }
-        skipped = items.skipped().clone();
+        let builder = ItemBuilder::new().options(inputs.options());
+        let report = builder.build(files, target.writer()).map_err(failure)?;
+        count = report.written();
+        skipped = report.skipped().clone();
     } else {
         let (store, query) = inputs.recorded(ctx)?;
         let mut items = TraceItems::new(&store, query).limit(args.limit.unwrap_or(usize::MAX));

@@ -44,7 +44,9 @@ impl Parser<'_> {
         let text = self.text.get(start..end).unwrap_or_default();
         if !float {
             // Python has no negative zero among its whole numbers.
-            let start = start + usize::from(text == "-0");
+            let zero = text == "-0";
+            self.tape.negative_zero |= zero;
+            let start = start + usize::from(zero);
             self.push(Kind::Int, start, end);
             return Ok(());
         }
