@@ -2,7 +2,8 @@
 
 They are not Vyasa's scripts, which are under another licence: they are written from a description of what
 those do. Asked {"builder", "input", "output", "lexicon": {"hard": [...], "soft": [...]}} as a line of JSON,
-it reads and writes the files (at most "most" records) and answers {"records", "seconds"}, in seconds of the processor.
+it reads and writes the files (at most "most" records) and answers {"records", "seconds", "wall"}: seconds of the processor,
+and seconds of the clock.
 """
 import hashlib
 import itertools
@@ -124,9 +125,10 @@ BUILDERS = {"tone": tone, "precision": precision, "tone, as Vyasa": tone_vyasa, 
 
 for line in sys.stdin:
     ask = json.loads(line)
-    began, count = time.process_time(), 0
+    began, cpu, count = time.perf_counter(), time.process_time(), 0
     with open(ask["output"], "w", encoding="utf-8") as output:
         for record in itertools.islice(BUILDERS[ask["builder"]](ask), ask["most"]):
             output.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += 1
-    print(json.dumps({"records": count, "seconds": time.process_time() - began}), flush=True)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - began
+    print(json.dumps({"records": count, "seconds": cpu, "wall": wall}), flush=True)

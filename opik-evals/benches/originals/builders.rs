@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
+use std::time::Instant;
 
 use opik_evals::dataset::{Input, ItemBuilder, Lexicon, PrecisionBuilder, ToneBuilder, vyasa};
 use serde_json::json;
 
-use crate::Row;
 use crate::clock::Clock;
 use crate::python::Python;
+use crate::{OneCore, Row};
 
 const HARD: [&str; 4] = [
     "jaw-dropping",
@@ -33,6 +34,10 @@ fn lexicon() -> Lexicon {
     .unwrap()
 }
 
+fn open(path: &Path) -> BufReader<File> {
+    BufReader::with_capacity(64 * 1024, File::open(path).unwrap())
+}
+
 fn create(path: &Path) -> BufWriter<File> {
     // As much as the files of the command line.
     BufWriter::with_capacity(64 * 1024, File::create(path).unwrap())
@@ -54,13 +59,11 @@ fn precision(from: &Path, to: &Path) -> u64 {
 }
 
 fn tone_vyasa(from: &Path, to: &Path) -> u64 {
-    let reader = BufReader::new(File::open(from).unwrap());
-    vyasa::build_tone("bench", reader, Some(&lexicon()), &mut create(to)).unwrap()
+    vyasa::build_tone("bench", open(from), Some(&lexicon()), &mut create(to)).unwrap()
 }
 
 fn precision_vyasa(from: &Path, to: &Path) -> u64 {
-    let reader = BufReader::new(File::open(from).unwrap());
-    vyasa::build_precision("bench", reader, &mut create(to)).unwrap()
+    vyasa::build_precision("bench", open(from), &mut create(to)).unwrap()
 }
 
 fn items(from: &Path, to: &Path) -> u64 {
@@ -133,11 +136,13 @@ pub(crate) fn all(
         return Vec::new();
     }
     inputs(folder, records);
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1);
+    let one = one.build().unwrap();
     let mut rows = Vec::new();
     for (name, input, build) in builders {
         // Reading the lexicon for each block, as Vyasa's script does, takes a millisecond and more.
-        let each = *name == "tone, lexicon for each";
-        let most = if each { EACH } else { u64::MAX };
+        let reads_each = *name == "tone, lexicon for each";
+        let most = if reads_each { EACH } else { u64::MAX };
         let (from, theirs, ours) = (
             folder.join(input),
             folder.join("theirs"),
@@ -150,28 +155,41 @@ pub(crate) fn all(
             Some(python) => python.ask(&asked),
             None => Err("no Python".to_owned()),
         };
+        let each = |seconds: f64, records: u64| seconds * 1e6 / records as f64;
+        // The only thread of a pool does everything itself.
+        let alone = one.install(|| {
+            let began = Clock::now();
+            build(&from, &ours);
+            each(began.seconds(), records)
+        });
         let before = peak();
-        let began = Clock::now();
+        let began = Instant::now();
         let written = build(&from, &ours);
-        let own = began.seconds() * 1e6 / records as f64;
+        let own = each(began.elapsed().as_secs_f64(), records);
         let grown = peak().saturating_sub(before);
         let mut remark = format!("{written} written, memory grew by {grown} MiB");
+        let mut one_core = OneCore {
+            theirs: None,
+            ours: alone,
+        };
         let theirs_us = answer.map(|answer| {
             let count = answer["records"].as_u64().unwrap();
             let same = std::fs::read(&theirs).unwrap() == std::fs::read(&ours).unwrap();
             remark.push_str(match (count == written, same) {
                 (true, true) => ", the same bytes",
                 (true, false) => ", as many records",
-                (false, _) if each => ", Python wrote 2000",
+                (false, _) if reads_each => ", Python wrote 2000",
                 (false, _) => ", ANOTHER NUMBER OF RECORDS",
             });
-            answer["seconds"].as_f64().unwrap() * 1e6 / records.min(most) as f64
+            let each = |of: &str| each(answer[of].as_f64().unwrap(), count);
+            one_core.theirs = Some(each("seconds"));
+            each("wall")
         });
         rows.push(Row {
             name: (*name).to_owned(),
             theirs: theirs_us,
             ours: own,
-            one_core: None,
+            one_core: Some(one_core),
             remark,
         });
     }

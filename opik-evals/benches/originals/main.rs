@@ -6,13 +6,12 @@
 //! ```
 //!
 //! For each metric the Python one, which has one thread, scores RECORDS (100,000) records of about 30
-//! words, or as many as it can in SECONDS (10), and right after it ours scores all of them: by
-//! [`score_all`] over all cores, both by the clock, and then one after the other on one core, both by
-//! the time of the processor where the system tells it (Linux), so that other work on the machine
-//! counts on neither side. The cases are CASES (10,000) different ones, in turn; both sides have read
-//! them before. Builders read a file of RECORDS lines and write one. With a NAME only what begins with it
-//! runs. What is beside the builders are programs of this folder, since Vyasa's scripts are not ours
-//! to use.
+//! words, or as many as it can in SECONDS (10), and right after it ours scores all of them by
+//! [`score_all`]. The cases are CASES (10,000) different ones, in turn; both sides have read
+//! them before. Builders read a file of RECORDS lines and write one. Each is timed by the clock over all cores, and
+//! by the time of the processor on one core, where the system tells it (Linux), so that other work on
+//! the machine counts on neither side. With a NAME only what begins with it runs. What is beside the
+//! builders are programs of this folder, since Vyasa's scripts are not ours to use.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -87,14 +86,9 @@ impl Row {
     }
 }
 
-fn heading(what: &str, one_core: bool) {
+fn heading(what: &str) {
     let columns = |ours| format!("{:>10}{ours:>10}{:>8}", "Python us", "ratio");
-    let one = if one_core {
-        columns("one core")
-    } else {
-        String::new()
-    };
-    println!("{what:32}{}{one}", columns("ours us"));
+    println!("{what:32}{}{}", columns("ours us"), columns("one core"));
 }
 
 /// Microseconds a record of work that scores so many, done until it took long enough to be told: the
@@ -225,7 +219,7 @@ fn main() {
         records, seconds, ..
     } = amounts;
     println!("{records} records, Python stops after {seconds} s a metric");
-    heading("metric", true);
+    heading("metric");
     for name in names().filter(|name| name.starts_with(&only)) {
         let regexes: &[Option<&str>] = match name {
             // The second needs a search that goes back, which is another engine on our side.
@@ -245,7 +239,7 @@ fn main() {
         }
     }
     println!();
-    heading("builder", false);
+    heading("builder");
     let mut programs = Python::start("builders.py");
     for row in builders::all(programs.as_mut(), folder.path(), records, &only) {
         row.print();

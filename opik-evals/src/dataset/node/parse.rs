@@ -61,74 +61,74 @@ pub(super) fn fill(tape: &mut Tape, text: &str, python: bool) -> Result<(), Node
     tape.clear();
     let mut parser = Parser {
         text,
-        at: 0,
         python,
         tape,
+        why: NodeError::Open,
     };
-    parser.value(DEPTH)?;
-    match parser.token() {
-        None => Ok(()),
-        Some(_) => Err(parser.wrong()),
+    let end = parser.value(0, DEPTH).map(|at| parser.token(at));
+    if end.is_some_and(|at| at >= text.len() || parser.fail(at).is_some()) {
+        return Ok(());
     }
+    Err(parser.why)
 }
 
+/// Places are handed from part to part by value, so that they stay in a register: each step begins
+/// where the one before ended, and through memory that takes several times as long.
 struct Parser<'a> {
     text: &'a str,
-    at: usize,
     python: bool,
     tape: &'a mut Tape,
+    /// Why there is no place behind a part.
+    why: NodeError,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    #[inline]
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
     }
 
-    fn wrong(&self) -> NodeError {
-        if self.at >= self.text.len() {
+    /// The grammar has something else at a place.
+    #[cold]
+    fn fail(&mut self, at: usize) -> Option<usize> {
+        self.why = if at >= self.text.len() {
             NodeError::Open
         } else {
-            NodeError::Syntax { at: self.at + 1 }
-        }
+            NodeError::Syntax { at: at + 1 }
+        };
+        None
     }
 
-    /// The next byte that is not white space.
+    #[cold]
+    fn fail_as(&mut self, why: NodeError) -> Option<usize> {
+        self.why = why;
+        None
+    }
+
+    /// The place of the next byte that is not white space.
     #[inline]
-    fn token(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        if byte > b' ' {
-            return Some(byte);
+    fn token(&self, mut at: usize) -> usize {
+        if self.peek(at).is_some_and(|byte| byte > b' ') {
+            return at;
         }
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+        while matches!(self.peek(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            at += 1;
         }
-        self.peek()
+        at
     }
 
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Goes past a byte behind white space.
+    /// The place behind a byte, if it stands there.
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), NodeError> {
-        if self.token() == Some(byte) {
-            self.at += 1;
-            Ok(())
-        } else {
-            Err(self.wrong())
-        }
+    fn take(&self, at: usize, byte: u8) -> Option<usize> {
+        (self.peek(at) == Some(byte)).then_some(at + 1)
     }
 
-    fn word(&mut self, word: &str) -> bool {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let found = rest.starts_with(word.as_bytes());
-        self.at += if found { word.len() } else { 0 };
-        found
+    fn word(&self, at: usize, word: &str) -> Option<usize> {
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+        rest.starts_with(word.as_bytes()).then_some(at + word.len())
     }
 
+    #[inline]
     fn push(&mut self, kind: Kind, start: usize, end: usize) {
         self.tape.entries.push(Entry {
             kind,
@@ -138,43 +138,53 @@ impl Parser<'_> {
         });
     }
 
-    /// Bounded by `depth`. Texts and numbers, which are most values, are read without a call that
-    /// could go deeper.
+    /// The place behind a value. Bounded by `depth`. Texts and numbers, which are most values, are
+    /// read without a call that could go deeper.
     #[inline]
-    fn value(&mut self, depth: usize) -> Result<(), NodeError> {
-        match self.token() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string()
-            }
-            Some(b'{') => self.object(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'[') => self.list(depth.checked_sub(1).ok_or(NodeError::TooDeep)?),
-            Some(b'0'..=b'9' | b'-') => self.number(),
-            _ => self.name(),
+    fn value(&mut self, at: usize, depth: usize) -> Option<usize> {
+        let at = self.token(at);
+        match self.peek(at) {
+            Some(b'"') => self.string(at + 1),
+            Some(open @ (b'{' | b'[')) => match depth.checked_sub(1) {
+                Some(depth) if open == b'{' => self.object(at + 1, depth),
+                Some(depth) => self.list(at + 1, depth),
+                None => self.fail_as(NodeError::TooDeep),
+            },
+            Some(b'0'..=b'9' | b'-') => self.number(at),
+            _ => self.name(at),
         }
     }
 
     /// A value that is a word.
     #[inline(never)]
-    fn name(&mut self) -> Result<(), NodeError> {
-        let kind = match self.peek() {
-            Some(b't') if self.word("true") => Kind::True,
-            Some(b'f') if self.word("false") => Kind::False,
-            Some(b'n') if self.word("null") => Kind::Null,
-            Some(b'N') if self.word("NaN") => return self.special(f64::NAN),
-            Some(b'I') if self.word("Infinity") => return self.special(f64::INFINITY),
-            _ => return Err(self.wrong()),
+    fn name(&mut self, at: usize) -> Option<usize> {
+        let (kind, word) = match self.peek(at) {
+            Some(b't') => (Kind::True, "true"),
+            Some(b'f') => (Kind::False, "false"),
+            Some(b'n') => (Kind::Null, "null"),
+            Some(b'N') => (Kind::Float, "NaN"),
+            Some(b'I') => (Kind::Float, "Infinity"),
+            _ => return self.fail(at),
         };
-        self.push(kind, 0, 0);
-        Ok(())
+        let Some(behind) = self.word(at, word) else {
+            return self.fail(at);
+        };
+        match word {
+            "NaN" => self.special(f64::NAN, behind),
+            "Infinity" => self.special(f64::INFINITY, behind),
+            _ => {
+                self.push(kind, 0, 0);
+                Some(behind)
+            }
+        }
     }
 
-    fn special(&mut self, number: f64) -> Result<(), NodeError> {
+    fn special(&mut self, number: f64, behind: usize) -> Option<usize> {
         if !self.python {
-            return Err(NodeError::NotFinite);
+            return self.fail_as(NodeError::NotFinite);
         }
         self.float(number);
-        Ok(())
+        Some(behind)
     }
 
     fn float(&mut self, number: f64) {
@@ -190,63 +200,75 @@ impl Parser<'_> {
         }
     }
 
+    /// The rest of a list behind its bracket.
     #[inline(never)]
-    fn list(&mut self, depth: usize) -> Result<(), NodeError> {
+    fn list(&mut self, at: usize, depth: usize) -> Option<usize> {
         let start = self.tape.entries.len();
         self.push(Kind::List, 0, start + 1);
-        self.at += 1;
-        if self.token() == Some(b']') {
-            self.at += 1;
-            return Ok(());
+        let mut at = self.token(at);
+        if let Some(behind) = self.take(at, b']') {
+            return Some(behind);
         }
         loop {
-            self.value(depth)?;
-            if self.ends(b']')? {
+            at = self.value(at, depth)?;
+            let (behind, ends) = self.ends(at, b']')?;
+            if ends {
                 self.close(start);
-                return Ok(());
+                return Some(behind);
             }
+            at = behind;
         }
     }
 
+    /// The rest of an object behind its brace.
     #[inline(never)]
-    fn object(&mut self, depth: usize) -> Result<(), NodeError> {
+    fn object(&mut self, at: usize, depth: usize) -> Option<usize> {
         let start = self.tape.entries.len();
         self.push(Kind::Object, 0, start + 1);
-        self.at += 1;
-        if self.token() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
+        let mut at = self.token(at);
+        if let Some(behind) = self.take(at, b'}') {
+            return Some(behind);
         }
         let mut fields = 0;
         loop {
-            self.expect(b'"')?;
+            at = self.expect(at, b'"')?;
             let key = self.tape.entries.len();
-            self.string()?;
+            at = self.string(at)?;
             if fields < MANY {
                 self.tape.repeated |= self.has(start + 1, key);
             }
             fields += 1;
-            self.expect(b':')?;
-            self.value(depth)?;
-            if self.ends(b'}')? {
+            at = self.expect(at, b':')?;
+            at = self.value(at, depth)?;
+            let (behind, ends) = self.ends(at, b'}')?;
+            if ends {
                 if fields > MANY {
                     self.tape.repeated |= self.repeats(start + 1);
                 }
                 self.close(start);
-                return Ok(());
+                return Some(behind);
             }
+            at = behind;
         }
     }
 
-    /// Whether a list or an object ends here, or goes on behind a comma.
+    /// The place behind a byte behind white space.
     #[inline]
-    fn ends(&mut self, byte: u8) -> Result<bool, NodeError> {
-        let found = self.token();
+    fn expect(&mut self, at: usize, byte: u8) -> Option<usize> {
+        let at = self.token(at);
+        self.take(at, byte).or_else(|| self.fail(at))
+    }
+
+    /// Whether a list or an object ends here, or goes on behind a comma; and the place behind that.
+    #[inline]
+    fn ends(&mut self, at: usize, byte: u8) -> Option<(usize, bool)> {
+        let at = self.token(at);
+        let found = self.peek(at);
         if found != Some(b',') && found != Some(byte) {
-            return Err(self.wrong());
+            self.fail(at);
+            return None;
         }
-        self.at += 1;
-        Ok(found == Some(byte))
+        Some((at + 1, found == Some(byte)))
     }
 
     /// The keys of an object that is not closed, up to a place of the tape.
@@ -265,7 +287,7 @@ impl Parser<'_> {
         let Some(own) = self.tape.entries.get(key) else {
             return false;
         };
-        let part = |entry| self.tape.part(self.text, entry);
+        let part = |entry| self.tape.bytes(self.text, entry);
         self.keys(first, key)
             .any(|known| known.length() == own.length() && part(known) == part(own))
     }

@@ -76,6 +76,18 @@ impl Tape {
         self.negative_zero = false;
     }
 
+    /// The bytes of [`part`](Self::part), which need no look at where characters begin.
+    #[inline]
+    pub(super) fn bytes<'a>(&'a self, text: &'a str, entry: &Entry) -> &'a [u8] {
+        let whole = if entry.unescaped {
+            &self.unescaped
+        } else {
+            text
+        };
+        let bytes = whole.as_bytes().get(entry.start..entry.end);
+        bytes.unwrap_or_default()
+    }
+
     /// What an entry covers, of a text or of what was unescaped of it.
     pub(super) fn part<'a>(&'a self, text: &'a str, entry: &Entry) -> &'a str {
         let whole = if entry.unescaped {
@@ -194,7 +206,7 @@ impl<'a> Stretch<'a> {
     pub(super) fn find(mut self, name: &str) -> Option<View<'a>> {
         while self.from < self.to {
             let key = self.take()?;
-            if key.length() == name.len() && self.tape.part(self.text, key) == name {
+            if key.length() == name.len() && self.tape.bytes(self.text, key) == name.as_bytes() {
                 return Some(self.next_value());
             }
             self.take();

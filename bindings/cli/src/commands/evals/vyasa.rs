@@ -61,7 +61,8 @@ pub(super) fn run(
     let mut file = AtomicFile::create(output, &[input]).map_err(first)?;
     let reader = File::open(input)
         .map_err(|_| plain(format!("Input file not found: {}", python_path(input))))?;
-    let (label, reader) = (input.display().to_string(), BufReader::new(reader));
+    let reader = BufReader::with_capacity(64 * 1024, reader);
+    let label = input.display().to_string();
     let count = match script {
         Script::Tone => {
             let lexicon = lexicon

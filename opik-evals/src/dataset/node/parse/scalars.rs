@@ -5,121 +5,123 @@ use super::super::tape::{Entry, Kind};
 use super::{NodeError, Parser};
 
 impl Parser<'_> {
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
+    /// The place behind digits; `None` where there are none.
+    #[inline]
+    fn digits(&self, at: usize) -> Option<usize> {
+        let mut end = at;
+        while matches!(self.peek(end), Some(b'0'..=b'9')) {
+            end += 1;
         }
-        self.at - start
+        (end > at).then_some(end)
     }
 
+    /// The place behind a number.
     #[inline]
-    pub(super) fn number(&mut self) -> Result<(), NodeError> {
-        let start = self.at;
-        let negative = self.take(b'-');
-        if negative && self.word("Infinity") {
-            return self.special(f64::NEG_INFINITY);
+    pub(super) fn number(&mut self, start: usize) -> Option<usize> {
+        let first = self.take(start, b'-').unwrap_or(start);
+        let whole = self.take(first, b'0').or_else(|| self.digits(first));
+        let Some(whole) = whole else {
+            return match self.word(start, "-Infinity") {
+                Some(behind) => self.special(f64::NEG_INFINITY, behind),
+                None => self.fail(first),
+            };
+        };
+        if matches!(self.peek(whole), Some(b'.' | b'e' | b'E')) {
+            return self.rest_of_number(start, whole);
         }
-        if !self.take(b'0') && self.digits() == 0 {
-            return Err(self.wrong());
-        }
-        let whole = self.at;
-        let mut float = false;
-        if self.take(b'.') {
-            if self.digits() == 0 {
-                return Err(self.wrong());
+        // Python has no negative zero among its whole numbers.
+        let zero = self.text.get(start..whole) == Some("-0");
+        self.tape.negative_zero |= zero;
+        self.push(Kind::Int, start + usize::from(zero), whole);
+        Some(whole)
+    }
+
+    /// A number with a point or an exponent, behind its whole part.
+    #[inline(never)]
+    fn rest_of_number(&mut self, start: usize, whole: usize) -> Option<usize> {
+        let mut end = whole;
+        if let Some(point) = self.take(end, b'.') {
+            match self.digits(point) {
+                Some(behind) => end = behind,
+                None => return self.fail(point),
             }
-            float = true;
         }
-        if self.take(b'e') || self.take(b'E') {
-            if !self.take(b'+') {
-                self.take(b'-');
+        let letter = self.take(end, b'e').or_else(|| self.take(end, b'E'));
+        if let Some(letter) = letter {
+            let sign = self.take(letter, b'+').or_else(|| self.take(letter, b'-'));
+            let sign = sign.unwrap_or(letter);
+            match self.digits(sign) {
+                Some(behind) => end = behind,
+                None => return self.fail(sign),
             }
-            if self.digits() == 0 {
-                return Err(self.wrong());
-            }
-            float = true;
         }
-        let end = if float { self.at } else { whole };
-        let text = self.text.get(start..end).unwrap_or_default();
-        if !float {
-            // Python has no negative zero among its whole numbers.
-            let zero = text == "-0";
-            self.tape.negative_zero |= zero;
-            let start = start + usize::from(zero);
-            self.push(Kind::Int, start, end);
-            return Ok(());
-        }
-        match text.parse::<f64>() {
+        match self.text.get(start..end).unwrap_or_default().parse::<f64>() {
             Ok(number) if number.is_finite() || self.python => {
                 self.float(number);
-                Ok(())
+                Some(end)
             }
-            Ok(_) => Err(NodeError::NotFinite),
-            Err(_) => Err(NodeError::Syntax { at: start + 1 }),
+            Ok(_) => self.fail_as(NodeError::NotFinite),
+            Err(_) => self.fail_as(NodeError::Syntax { at: start + 1 }),
         }
     }
 
-    /// The rest of a text behind its first quote.
+    /// The place behind a text, of which the first quote was read.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<(), NodeError> {
-        let start = self.at;
-        self.plain();
-        if self.take(b'"') {
-            self.push(Kind::Text, start, self.at - 1);
-            return Ok(());
+    pub(super) fn string(&mut self, start: usize) -> Option<usize> {
+        let end = self.plain(start);
+        if let Some(behind) = self.take(end, b'"') {
+            self.push(Kind::Text, start, end);
+            return Some(behind);
         }
-        self.escaped(start)
+        self.escaped(start, end)
     }
 
-    /// The rest of a text that has an escape, or is not closed.
+    /// The rest of a text that has an escape, or is not closed, from its first special byte on.
     #[cold]
-    fn escaped(&mut self, start: usize) -> Result<(), NodeError> {
+    fn escaped(&mut self, start: usize, mut at: usize) -> Option<usize> {
         let begun = self.tape.unescaped.len();
         let mut from = start;
         let mut torn = false;
         loop {
-            let plain = self.text.get(from..self.at).unwrap_or_default();
+            let plain = self.text.get(from..at).unwrap_or_default();
             self.tape.unescaped.push_str(plain);
-            match self.peek() {
+            match self.peek(at) {
                 Some(b'"') => {
-                    self.at += 1;
                     self.tape.entries.push(Entry {
                         kind: if torn { Kind::Torn } else { Kind::Text },
                         unescaped: true,
                         start: begun,
                         end: self.tape.unescaped.len(),
                     });
-                    return Ok(());
+                    return Some(at + 1);
                 }
                 Some(b'\\') => {
-                    self.at += 1;
-                    let c = self.escape()?;
+                    let (c, behind) = self.escape(at + 1)?;
                     if c.is_none() && !self.python {
-                        return Err(NodeError::Torn);
+                        return self.fail_as(NodeError::Torn);
                     }
                     torn |= c.is_none();
                     let c = c.unwrap_or(char::REPLACEMENT_CHARACTER);
                     self.tape.unescaped.push(c);
+                    from = behind;
                 }
                 // Control characters have to be escaped.
-                _ => return Err(self.wrong()),
+                _ => return self.fail(at),
             }
-            from = self.at;
-            self.plain();
+            at = self.plain(from);
         }
     }
 
-    /// Goes to the next quote, backslash or control character.
+    /// The place of the next quote, backslash or control character.
     #[inline]
-    fn plain(&mut self) {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        self.at += special(rest).unwrap_or(rest.len());
+    fn plain(&self, at: usize) -> usize {
+        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
+        at + special(rest).unwrap_or(rest.len())
     }
 
-    /// What follows a backslash; `None` is half a surrogate pair.
-    fn escape(&mut self) -> Result<Option<char>, NodeError> {
-        let c = match self.peek() {
+    /// What follows a backslash, and the place behind it; no character is half a surrogate pair.
+    fn escape(&mut self, at: usize) -> Option<(Option<char>, usize)> {
+        let c = match self.peek(at) {
             Some(b'"') => '"',
             Some(b'\\') => '\\',
             Some(b'/') => '/',
@@ -128,34 +130,41 @@ impl Parser<'_> {
             Some(b'n') => '\n',
             Some(b'r') => '\r',
             Some(b't') => '\t',
-            Some(b'u') => {
-                self.at += 1;
-                let first = self.unit()?;
-                if (0xd800..0xdc00).contains(&first) {
-                    let back = self.at;
-                    if self.word("\\u")
-                        && let Ok(second @ 0xdc00..0xe000) = self.unit()
-                    {
-                        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-                        return Ok(char::from_u32(code));
-                    }
-                    self.at = back;
-                }
-                return Ok(char::from_u32(first));
+            Some(b'u') => return self.code(at + 1),
+            _ => {
+                self.fail(at);
+                return None;
             }
-            _ => return Err(self.wrong()),
         };
-        self.at += 1;
-        Ok(Some(c))
+        Some((Some(c), at + 1))
     }
 
-    /// Four hexadecimal digits.
-    fn unit(&mut self) -> Result<u32, NodeError> {
+    /// A character by its number, or by two of them.
+    fn code(&mut self, at: usize) -> Option<(Option<char>, usize)> {
+        let first = match self.unit(at) {
+            Ok(first) => first,
+            Err(at) => {
+                self.fail(at);
+                return None;
+            }
+        };
+        let behind = at + 4;
+        if (0xd800..0xdc00).contains(&first)
+            && let Some(second) = self.word(behind, "\\u")
+            && let Ok(low @ 0xdc00..0xe000) = self.unit(second)
+        {
+            let code = 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00);
+            return Some((char::from_u32(code), second + 4));
+        }
+        Some((char::from_u32(first), behind))
+    }
+
+    /// Four hexadecimal digits, or the place where one is missing.
+    fn unit(&self, at: usize) -> Result<u32, usize> {
         let mut unit = 0;
-        for _ in 0..4 {
-            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit * 16 + digit.ok_or_else(|| self.wrong())?;
-            self.at += 1;
+        for at in at..at + 4 {
+            let digit = self.peek(at).and_then(|byte| char::from(byte).to_digit(16));
+            unit = unit * 16 + digit.ok_or(at)?;
         }
         Ok(unit)
     }
