@@ -169,7 +169,7 @@ impl Metric for ConversationDegeneration {
         for answer in &answers {
             let mut own = Numbering::new();
             let mut words = Vec::with_capacity(answer.len() / 4);
-            words.extend(words::word_runs(answer).map(|word| own.number(word)));
+            own.word_runs(answer, |number| words.push(number));
             let (repeats, monotony) = self.sameness(words, own.len());
             let gives_up = self.phrases.any_in(answer);
             let common = own.common(&previous);

@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use super::ngrams::real;
 use super::numbering::Numbering;
 use super::words;
 use crate::{Case, Metric, MetricError, Score};
@@ -11,31 +10,43 @@ const JS_NAME: &str = "js_divergence_metric";
 const JS_DISTANCE_NAME: &str = "js_distance_metric";
 const KL_NAME: &str = "kl_divergence_metric";
 
-/// The shares that each word has in output and reference. Words are those of `lower().split()`.
-fn shares(case: &Case) -> Result<Vec<(f64, f64)>, MetricError> {
-    let (output, reference) = (case.text("output")?, case.text("reference")?);
-    words::not_blank(output, "output")?;
-    words::not_blank(reference, "reference")?;
-    let (output, reference) = (words::lower(output), words::lower(reference));
-    let mut numbering = Numbering::new();
-    let (mut counts, mut totals) = (Vec::with_capacity(64), (0, 0));
-    for word in words::split(&output) {
-        count(&mut counts, numbering.number(word), (1, 0));
-        totals.0 += 1;
+/// How often each word is in output and reference, and all words. Words are those of
+/// `lower().split()`.
+struct Counts {
+    each: Vec<(u32, u32)>,
+    all: (u32, u32),
+}
+
+impl Counts {
+    fn of(case: &Case) -> Result<Self, MetricError> {
+        let (output, reference) = (case.text("output")?, case.text("reference")?);
+        words::not_blank(output, "output")?;
+        words::not_blank(reference, "reference")?;
+        let (output, reference) = (words::lower(output), words::lower(reference));
+        let mut numbering = Numbering::new();
+        let (mut each, mut all) = (Vec::with_capacity(64), (0, 0));
+        numbering.split(&output, |number| {
+            count(&mut each, number, (1, 0));
+            all.0 += 1;
+        });
+        numbering.split(&reference, |number| {
+            count(&mut each, number, (0, 1));
+            all.1 += 1;
+        });
+        Ok(Self { each, all })
     }
-    for word in words::split(&reference) {
-        count(&mut counts, numbering.number(word), (0, 1));
-        totals.1 += 1;
+
+    /// The shares of each word.
+    fn shares(&self) -> impl Iterator<Item = (f64, f64)> {
+        let (of_output, of_reference) = (f64::from(self.all.0), f64::from(self.all.1));
+        let counts = self.each.iter();
+        counts.map(move |(p, q)| (f64::from(*p) / of_output, f64::from(*q) / of_reference))
     }
-    let (of_output, of_reference) = (real(totals.0), real(totals.1));
-    Ok(counts
-        .iter()
-        .map(|(p, q)| (real(*p) / of_output, real(*q) / of_reference))
-        .collect())
 }
 
 /// Counts a word, whose number is at most one above those counted before.
-fn count(counts: &mut Vec<(usize, usize)>, number: u32, (p, q): (usize, usize)) {
+#[inline]
+fn count(counts: &mut Vec<(u32, u32)>, number: u32, (p, q): (u32, u32)) {
     match counts.get_mut(number as usize) {
         Some(known) => *known = (known.0 + p, known.1 + q),
         None => counts.push((p, q)),
@@ -85,8 +96,8 @@ impl JsDivergence {
                 0.0
             }
         };
-        let sum: f64 = shares(case)?
-            .into_iter()
+        let sum: f64 = Counts::of(case)?
+            .shares()
             .map(|(p, q)| {
                 let middle = (p + q) / 2.0;
                 part(p, middle) + part(q, middle)
@@ -219,44 +230,58 @@ impl KlDivergence {
         Ok(self)
     }
 
-    fn sum(&self, shares: impl Iterator<Item = (f64, f64)>) -> Result<f64, MetricError> {
+    /// The sum over the words of the first text, by how often each word is in both texts.
+    fn sum(
+        &self,
+        counts: impl Iterator<Item = (u32, u32)>,
+        all: (u32, u32),
+    ) -> Result<f64, MetricError> {
         let mut sum = 0.0;
-        let (mut of_p, mut of_q) = (Logarithms::default(), Logarithms::default());
-        for (p, q) in shares.filter(|(p, _)| *p > 0.0) {
-            let (p, q) = (p + self.smoothing, q + self.smoothing);
+        let mut of_p = Logarithms::new(all.0, self.smoothing);
+        let mut of_q = Logarithms::new(all.1, self.smoothing);
+        for (p, q) in counts.filter(|(p, _)| *p > 0) {
+            let ((p, of_p), (q, of_q)) = (of_p.of(p), of_q.of(q));
             if q == 0.0 {
                 return Err(MetricError::input(
                     "a word is in one text only, which is infinitely far without smoothing",
                 ));
             }
             // The quotient itself may overflow.
-            sum += p * (of_p.ln(p) - of_q.ln(q));
+            sum += p * (of_p - of_q);
         }
         Ok(sum)
     }
 }
 
-/// Logarithms of numbers of which few are different. To look for one of a few takes less than to
-/// compute it.
-#[derive(Default)]
+/// Shares by count, and their logarithms. Most words occur once or twice, and a logarithm takes
+/// longer than to look it up.
 struct Logarithms {
-    known: [(f64, f64); 4],
-    next: usize,
+    all: f64,
+    smoothing: f64,
+    known: [Option<(f64, f64)>; 8],
 }
 
 impl Logarithms {
-    /// The natural logarithm of a number above 0.
-    #[expect(clippy::float_cmp, reason = "the same number, not a close one")]
-    fn ln(&mut self, number: f64) -> f64 {
-        if let Some((_, known)) = self.known.iter().find(|(of, _)| *of == number) {
-            return *known;
+    fn new(all: u32, smoothing: f64) -> Self {
+        Self {
+            all: f64::from(all),
+            smoothing,
+            known: [None; 8],
         }
-        let known = number.ln();
-        if let Some(place) = self.known.get_mut(self.next % 4) {
-            *place = (number, known);
+    }
+
+    /// The share of a word that occurs so often, smoothed, and the natural logarithm of it.
+    #[inline]
+    fn of(&mut self, count: u32) -> (f64, f64) {
+        let (all, smoothing) = (self.all, self.smoothing);
+        let both = || {
+            let share = f64::from(count) / all + smoothing;
+            (share, share.ln())
+        };
+        match self.known.get_mut(count as usize) {
+            Some(known) => *known.get_or_insert_with(both),
+            None => both(),
         }
-        self.next += 1;
-        known
     }
 }
 
@@ -270,9 +295,10 @@ impl Metric for KlDivergence {
     }
 
     fn score(&self, case: &Case) -> Result<Score, MetricError> {
-        let shares = shares(case)?;
-        let there = || self.sum(shares.iter().copied());
-        let back = || self.sum(shares.iter().map(|(p, q)| (*q, *p)));
+        let counts = Counts::of(case)?;
+        let (each, all) = (counts.each.iter().copied(), counts.all);
+        let there = || self.sum(each.clone(), all);
+        let back = || self.sum(each.clone().map(|(p, q)| (q, p)), (all.1, all.0));
         let value = match self.direction {
             Direction::OutputToReference => there()?,
             Direction::ReferenceToOutput => back()?,

@@ -147,13 +147,22 @@ impl<'a, P: Fn(u64) -> u64> Runs<'a, P> {
         Some(bits)
     }
 
-    /// The next place where a run begins or ends.
-    #[inline]
-    fn edge(&mut self) -> Option<usize> {
+    /// Goes on to the next block in which a run begins or ends; `None` when there is none.
+    #[inline(never)]
+    fn go_on(&mut self) -> Option<()> {
         while self.edges == 0 {
             let bits = self.block()?;
             self.edges = bits ^ (bits << 1 | u64::from(self.inside));
             self.inside = bits >> 63 == 1;
+        }
+        Some(())
+    }
+
+    /// The next place where a run begins or ends.
+    #[inline]
+    fn edge(&mut self) -> Option<usize> {
+        if self.edges == 0 {
+            self.go_on()?;
         }
         let place = self.edges.trailing_zeros() as usize;
         self.edges &= self.edges - 1;
