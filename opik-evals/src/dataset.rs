@@ -30,10 +30,11 @@ mod lexicon;
 mod manifest;
 mod node;
 mod output;
+mod pieces;
 mod place;
 mod precision;
 mod records;
-mod rounds;
+
 mod skipped;
 mod tone;
 pub mod vyasa;

@@ -23,6 +23,9 @@ const SOFT: [&str; 4] = ["clearly", "massive", "right now", "of course"];
 /// Blocks for which the lexicon is read each time.
 const EACH: u64 = 2_000;
 
+/// A pass of ours takes a twentieth of a second, so that the middle one of several is told.
+const PASSES: usize = 5;
+
 type Build = fn(&Path, &Path) -> u64;
 
 fn lexicon() -> Lexicon {
@@ -151,6 +154,10 @@ pub(crate) fn all(
         let asked = json!({
             "builder": name, "input": from, "output": theirs, "most": most.min(1 << 40), "lexicon": { "hard": HARD, "soft": SOFT },
         });
+        // Neither side pays for taking away what a run before has left.
+        for path in [&theirs, &ours] {
+            drop(std::fs::remove_file(path));
+        }
         let answer = match python.as_mut() {
             Some(python) => python.ask(&asked),
             None => Err("no Python".to_owned()),
@@ -163,9 +170,15 @@ pub(crate) fn all(
             each(began.seconds(), records)
         });
         let before = peak();
-        let began = Instant::now();
-        let written = build(&from, &ours);
-        let own = each(began.elapsed().as_secs_f64(), records);
+        let mut written = 0;
+        let mut passes = [(); PASSES].map(|()| {
+            std::fs::remove_file(&ours).unwrap();
+            let began = Instant::now();
+            written = build(&from, &ours);
+            began.elapsed().as_secs_f64()
+        });
+        passes.sort_by(f64::total_cmp);
+        let own = each(passes[PASSES / 2], records);
         let grown = peak().saturating_sub(before);
         let mut remark = format!("{written} written, memory grew by {grown} MiB");
         let mut one_core = OneCore {

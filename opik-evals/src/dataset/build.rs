@@ -2,8 +2,8 @@
 //!
 //! A builder reads blocks or tables, alone or in manifests, and writes one JSON object a line. Records
 //! are worked on by all cores (the threads of [`rayon`]) and written in their order; a small input
-//! stays on the caller's thread. Memory is that of a few MiB of records, or of two where they are
-//! larger, and of the manifests that complete them, however long the input is.
+//! stays on the caller's thread. Memory is that of a few MiB of records, or of one where it is larger,
+//! and of the manifests that complete them, however long the input is.
 
 mod batch;
 mod items;

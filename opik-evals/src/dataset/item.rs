@@ -232,11 +232,11 @@ impl fmt::Debug for Item {
 
 /// The first 16 bytes as hexadecimal digits.
 fn write_digest(out: &mut String, digest: &[u8]) {
-    let halves = digest
-        .iter()
-        .take(16)
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    out.extend(halves.filter_map(|half| char::from_digit(half.into(), 16)));
+    let mut digits = [0; 32];
+    for (two, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(digest) {
+        *two = [byte >> 4, byte & 15].map(|half| half + if half < 10 { b'0' } else { b'a' - 10 });
+    }
+    out.push_str(str::from_utf8(&digits).unwrap_or_default());
 }
 
 /// JSON with sorted keys and no white space. Written here because whether a map is sorted depends

@@ -180,7 +180,7 @@ impl Records {
 
 /// A record as JSON, or why it is none.
 pub(crate) fn view<'a>(document: &'a mut Document, record: &'a [u8]) -> Result<View<'a>, String> {
-    let text = std::str::from_utf8(record).map_err(|_| "not UTF-8".to_owned())?;
+    let text = simdutf8::basic::from_utf8(record).map_err(|_| "not UTF-8".to_owned())?;
     document.read(text).map_err(|error| match error {
         // The place differs from record to record, and reports count equal reasons.
         NodeError::Syntax { .. } => "not JSON".to_owned(),

@@ -8,6 +8,6 @@
 
 mod builders;
 mod items;
+mod order;
 mod properties;
-mod rounds;
 mod vyasa;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::BuildReport;
 use super::report::Tally;
 use crate::dataset::node::{Document, Record};
+use crate::dataset::pieces::{PIECE, Piece, in_order};
 use crate::dataset::records::Records;
-use crate::dataset::rounds::{PIECE, Piece, in_order};
 use crate::dataset::{DatasetError, Place, Skipped};
 
 /// What became of blocks and tables: lines of the output, and how many there are of each kind.

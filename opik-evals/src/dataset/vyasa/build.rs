@@ -6,7 +6,7 @@ use std::path::Path;
 use super::records::{self, Lines, Made};
 use super::{Raised, VyasaTerms};
 use crate::dataset::node::{Document, NodeError, View};
-use crate::dataset::rounds::{PIECE, Piece, in_order};
+use crate::dataset::pieces::{PIECE, Piece, in_order};
 use crate::dataset::{DatasetError, Lexicon, Node, Place};
 
 /// What Vyasa's `build_tone_dataset.py` writes for the same input and lexicon; gives the number of
@@ -127,8 +127,8 @@ fn of_line(
     made: &mut Made,
     make: &impl MakeElement,
 ) -> Result<(), Raised> {
-    let text =
-        std::str::from_utf8(line).map_err(|_| Raised::new("UnicodeDecodeError", "not UTF-8"))?;
+    let text = simdutf8::basic::from_utf8(line)
+        .map_err(|_| Raised::new("UnicodeDecodeError", "not UTF-8"))?;
     let value = match document.read_python(text) {
         Ok(value) => value,
         Err(NodeError::TooDeep) => {
