@@ -1,7 +1,6 @@
 //! Arguments of tool calls: what a model wrote, and what may be sent back.
 
 use opik_core::Json;
-use serde_json::value::RawValue;
 
 /// What a model wrote as arguments: JSON as it is, nothing as an empty object, and what is no JSON
 /// as a JSON string of it.
@@ -30,11 +29,6 @@ pub(crate) fn object(json: &Json, field: &str) -> Json {
     }
     let value = json.to_value().unwrap_or_else(|_| json.as_str().into());
     Json::from_value(&serde_json::json!({ field: value }))
-}
-
-/// The same text for a serializer.
-pub(crate) fn raw(json: &Json) -> Option<Box<RawValue>> {
-    RawValue::from_string(json.as_str().to_owned()).ok()
 }
 
 #[cfg(test)]

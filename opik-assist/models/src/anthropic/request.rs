@@ -71,7 +71,7 @@ struct Use<'a> {
     r#type: &'static str,
     id: &'a str,
     name: &'a str,
-    input: Option<Box<RawValue>>,
+    input: Json,
 }
 
 #[derive(Serialize)]
@@ -87,7 +87,7 @@ struct Answer<'a> {
 struct Tool<'a> {
     name: &'a str,
     description: &'a str,
-    input_schema: Option<Box<RawValue>>,
+    input_schema: &'a Json,
 }
 
 /// The body of a request.
@@ -213,7 +213,7 @@ fn turn<'a>(message: &'a Message, thinks: bool, notes: &Notes, turns: &mut Vec<T
                 r#type: "tool_use",
                 id: &call.id,
                 name: &call.name,
-                input: arguments::raw(&arguments::sent(&call.arguments)),
+                input: arguments::sent(&call.arguments),
             })),
             // Results come first, whatever else the message says.
             Part::ToolResult(result) => {
@@ -244,7 +244,7 @@ fn tool(spec: &ToolSpec) -> Tool<'_> {
     Tool {
         name: &spec.name,
         description: &spec.description,
-        input_schema: arguments::raw(&spec.parameters),
+        input_schema: &spec.parameters,
     }
 }
 

@@ -3,7 +3,6 @@
 use opik_core::chat::{ModelErrorKind, ReasoningEffort, ToolSpec};
 use opik_core::{ChatRequest, Json, Message, Part, Role};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -60,7 +59,7 @@ struct Call<'a> {
 #[derive(Serialize)]
 struct Called<'a> {
     name: &'a str,
-    args: Option<Box<RawValue>>,
+    args: Json,
 }
 
 #[derive(Serialize)]
@@ -72,7 +71,7 @@ struct Answer<'a> {
 #[derive(Serialize)]
 struct Answered<'a> {
     name: &'a str,
-    response: Option<Box<RawValue>>,
+    response: Json,
 }
 
 #[derive(Serialize)]
@@ -86,8 +85,7 @@ struct Tools<'a> {
 struct Declared<'a> {
     name: &'a str,
     description: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters_json_schema: Option<Box<RawValue>>,
+    parameters_json_schema: &'a Json,
 }
 
 #[derive(Serialize, Default, PartialEq)]
@@ -198,7 +196,7 @@ fn turn<'a>(message: &'a Message, signed: bool, notes: &Notes, turns: &mut Vec<T
                 parts.push(Piece::Call(Call {
                     function_call: Called {
                         name: &call.name,
-                        args: arguments::raw(&arguments::sent(&call.arguments)),
+                        args: arguments::sent(&call.arguments),
                     },
                     thought_signature: notes.of(&call.id).or(missing),
                 }));
@@ -209,7 +207,7 @@ fn turn<'a>(message: &'a Message, signed: bool, notes: &Notes, turns: &mut Vec<T
                 parts.push(Piece::Answer(Answer {
                     function_response: Answered {
                         name: &result.name,
-                        response: arguments::raw(&response),
+                        response,
                     },
                 }));
             }
@@ -235,7 +233,7 @@ fn declared(spec: &ToolSpec) -> Declared<'_> {
     Declared {
         name: &spec.name,
         description: &spec.description,
-        parameters_json_schema: arguments::raw(&spec.parameters),
+        parameters_json_schema: &spec.parameters,
     }
 }
 

@@ -1,9 +1,10 @@
 //! A question as OpenAI's chat completions take it.
 
+use std::borrow::Cow;
+
 use opik_core::chat::{ReasoningEffort, ToolSpec};
 use opik_core::{ChatRequest, Json, Message, Part, Role};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -60,7 +61,7 @@ struct StreamOptions {
 #[derive(Serialize)]
 struct Said<'a> {
     role: &'static str,
-    content: Option<String>,
+    content: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,8 +91,7 @@ struct Tool<'a> {
 struct Declared<'a> {
     name: &'a str,
     description: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<Box<RawValue>>,
+    parameters: &'a Json,
 }
 
 /// The body of a request.
@@ -136,7 +136,7 @@ fn tool(spec: &ToolSpec) -> Tool<'_> {
         function: Declared {
             name: &spec.name,
             description: &spec.description,
-            parameters: arguments::raw(&spec.parameters),
+            parameters: &spec.parameters,
         },
     }
 }
@@ -144,7 +144,7 @@ fn tool(spec: &ToolSpec) -> Tool<'_> {
 fn messages(messages: &[Message], spelling: Spelling) -> Vec<Said<'_>> {
     let mut said = Vec::with_capacity(messages.len());
     for message in messages {
-        let words = message.words();
+        let words = words(message);
         let mut calls = Vec::new();
         let mut has_result = false;
         for part in &message.parts {
@@ -161,7 +161,7 @@ fn messages(messages: &[Message], spelling: Spelling) -> Vec<Said<'_>> {
                     has_result = true;
                     said.push(Said {
                         role: "tool",
-                        content: Some(result_text(&result.content)),
+                        content: Some(result_text(&result.content).into()),
                         tool_calls: Vec::new(),
                         tool_call_id: Some(&result.id),
                     });
@@ -187,6 +187,14 @@ fn messages(messages: &[Message], spelling: Spelling) -> Vec<Said<'_>> {
         });
     }
     said
+}
+
+/// All words of a message; nearly every one has them in one piece.
+fn words(message: &Message) -> Cow<'_, str> {
+    match message.parts.as_slice() {
+        [Part::Text(text)] => Cow::Borrowed(text),
+        _ => Cow::Owned(message.words()),
+    }
 }
 
 /// A tool's answer as text: a string's own content, other JSON as it is.
