@@ -1,5 +1,6 @@
 //! Servers that speak OpenAI's chat completions.
 
+mod plain;
 mod reply;
 mod request;
 mod uncounted;

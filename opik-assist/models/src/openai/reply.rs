@@ -4,6 +4,7 @@ use opik_core::Usage;
 use opik_core::chat::FinishReason;
 use serde_json::Value;
 
+use super::plain;
 use crate::failure::Failure;
 use crate::reply::{Draft, Format, Frame, Piece, number, parse, text};
 use crate::usage;
@@ -22,6 +23,10 @@ impl Format for Chunks {
             return Ok(());
         }
         if data.is_empty() {
+            return Ok(());
+        }
+        if let Some(words) = frame.event.is_empty().then(|| plain::words(data)).flatten() {
+            draft.text(&words);
             return Ok(());
         }
         let value = parse(data)?;
