@@ -6,10 +6,16 @@ pub(crate) fn duration(micros: i64) -> String {
     match micros.unsigned_abs() {
         0 => "0 ms".to_owned(),
         1..=999 => format!("{micros} us"),
-        1_000..=9_999 => format!("{millis:.2} ms"),
-        10_000..=99_999 => format!("{millis:.1} ms"),
-        100_000..=999_499 => format!("{millis:.0} ms"),
-        999_500..=119_994_999 => format!("{:.2} s", millis / 1_000.0),
+        1_000..=9_999 => rounded(micros, 10, 2, "ms").unwrap_or_else(|| format!("{millis:.2} ms")),
+        10_000..=99_999 => {
+            rounded(micros, 100, 1, "ms").unwrap_or_else(|| format!("{millis:.1} ms"))
+        }
+        100_000..=999_499 => {
+            rounded(micros, 1_000, 0, "ms").unwrap_or_else(|| format!("{millis:.0} ms"))
+        }
+        999_500..=119_994_999 => {
+            rounded(micros, 10_000, 2, "s").unwrap_or_else(|| format!("{:.2} s", millis / 1_000.0))
+        }
         seconds => {
             let seconds = (seconds + 500_000) / 1_000_000;
             let sign = if micros < 0 { "-" } else { "" };
@@ -20,6 +26,20 @@ pub(crate) fn duration(micros: i64) -> String {
             }
         }
     }
+}
+
+/// Microseconds as multiples of a step, written with so many digits after the point; `None` for what lies
+/// in the middle between two, and for negative numbers. Floating point numbers take many times the effort.
+fn rounded(micros: i64, step: i64, digits: usize, unit: &str) -> Option<String> {
+    if micros < 0 || micros % step * 2 == step {
+        return None;
+    }
+    let steps = (micros + step / 2) / step;
+    Some(match digits {
+        0 => format!("{steps} {unit}"),
+        1 => format!("{}.{} {unit}", steps / 10, steps % 10),
+        _ => format!("{}.{:02} {unit}", steps / 100, steps % 100),
+    })
 }
 
 /// Microseconds as milliseconds.
@@ -64,16 +84,12 @@ pub(crate) fn dollars(value: f64) -> String {
 
 /// A whole number with separators: `12,345`.
 pub(crate) fn whole(value: i64) -> String {
-    let digits = value.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() + 4);
-    if value < 0 {
-        text.push('-');
-    }
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+    let mut text = value.to_string();
+    let sign = usize::from(value < 0);
+    let mut place = text.len();
+    while place > sign + 3 {
+        place -= 3;
+        text.insert(place, ',');
     }
     text
 }
@@ -121,6 +137,26 @@ mod tests {
             text,
             "0 ms; 350 us; 100.0 ms; 340 ms; 999 ms; 2.41 s; 3 min 20 s; 2 h 5 min"
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn durations_are_rounded_as_floating_point_numbers_are(micros in 0_i64..130_000_000) {
+            let close = [micros, micros / 10, micros / 100, micros / 1_000 * 1_000];
+            for micros in close {
+                let millis = millis(micros);
+                let simply = match micros {
+                    0 => "0 ms".to_owned(),
+                    1..=999 => format!("{micros} us"),
+                    1_000..=9_999 => format!("{millis:.2} ms"),
+                    10_000..=99_999 => format!("{millis:.1} ms"),
+                    100_000..=999_499 => format!("{millis:.0} ms"),
+                    999_500..=119_994_999 => format!("{:.2} s", millis / 1_000.0),
+                    _ => continue,
+                };
+                proptest::prop_assert_eq!(duration(micros), simply);
+            }
+        }
     }
 
     #[test]
