@@ -44,7 +44,7 @@ pub(crate) struct Signatures {
 impl Signatures {
     pub(crate) fn new(tree: &TraceTree) -> Self {
         let mut exact = Exact::default();
-        let mut loose: Numbers<u32> = Numbers::default();
+        let mut loose = Loose::default();
         let mut signatures = Self {
             exact: PerNode::filled(tree, 0),
             loose: PerNode::filled(tree, 0),
@@ -53,14 +53,11 @@ impl Signatures {
         for node in tree.nodes() {
             let span = tree.span(node);
             let (basis, content) = content(span);
+            let content = Hashable::new(&content);
             signatures.basis.set(node, basis);
-            signatures
-                .exact
-                .set(node, exact.number(tree, node, basis, &content));
-            let next = u32::try_from(loose.len()).unwrap_or(u32::MAX);
-            let number = *loose
-                .entry(loose_hash(span, basis, &content))
-                .or_insert(next);
+            let number = exact.number(tree, node, basis, content);
+            signatures.exact.set(node, number);
+            let number = loose.number(tree, node, basis, content);
             signatures.loose.set(node, number);
         }
         signatures
@@ -94,12 +91,30 @@ fn prompt_hash(span: &Span) -> Option<String> {
     Some(fields.prompt_hash.bytes().map(letter).collect())
 }
 
+/// A content with its hash.
+#[derive(Clone, Copy)]
+struct Hashable<'a> {
+    text: &'a str,
+    hash: u64,
+}
+
+impl<'a> Hashable<'a> {
+    fn new(text: &'a str) -> Self {
+        let mut mix = Mix::default();
+        mix.text(text);
+        Self { text, hash: mix.0 }
+    }
+}
+
 /// Numbers for exact signatures. Keys are hashes of what they stand for.
 #[derive(Default)]
 struct Exact {
     /// By kind, name and text.
     texts: Numbers<u32>,
-    /// By kind, name and bytes in any order: the first text, and its number.
+    /// By kind and name: the only text and its number, or that there are several.
+    only: Numbers<Option<(NodeId, u32)>>,
+    /// By kind, name and bytes in any order, where there are several texts: the first one, and its
+    /// number.
     first: Numbers<(NodeId, u32)>,
     /// By kind, name and value, for those that had to be parsed.
     values: Numbers<u32>,
@@ -107,18 +122,47 @@ struct Exact {
 }
 
 impl Exact {
-    fn number(&mut self, tree: &TraceTree, node: NodeId, basis: Basis, text: &str) -> u32 {
+    fn number(
+        &mut self,
+        tree: &TraceTree,
+        node: NodeId,
+        basis: Basis,
+        content: Hashable<'_>,
+    ) -> u32 {
         let span = tree.span(node);
         let mut name = Mix::default();
         name.text(span.kind().as_str());
         name.text(span.name.as_deref().unwrap_or_default());
         name.add(basis as u64);
         let name = name.0;
-        let exact = text_hash(name, text);
-        if let Some(&known) = self.texts.get(&exact) {
+        let mut exact = Mix(name);
+        exact.add(content.hash);
+        if let Some(&known) = self.texts.get(&exact.0) {
             return known;
         }
-        let number = match self.first.entry(bytes_hash(name, text)) {
+        let number = match self.only.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(Some((node, self.count)));
+                self.count += 1;
+                self.count - 1
+            }
+            Entry::Occupied(mut place) => {
+                if let Some((first, number)) = place.get_mut().take() {
+                    let earlier = self::content(tree.span(first)).1;
+                    let bytes = bytes_hash(name, &earlier);
+                    self.first.insert(bytes, (first, number));
+                }
+                self.one_of_several(tree, node, name, content.text)
+            }
+        };
+        self.texts.insert(exact.0, number);
+        number
+    }
+
+    /// The number of a text that differs from all others of its kind and name, but perhaps only in
+    /// the order of keys.
+    fn one_of_several(&mut self, tree: &TraceTree, node: NodeId, name: u64, text: &str) -> u32 {
+        match self.first.entry(bytes_hash(name, text)) {
             Entry::Vacant(place) => {
                 place.insert((node, self.count));
                 self.count += 1;
@@ -135,9 +179,67 @@ impl Exact {
                 self.count += u32::from(number == next);
                 number
             }
-        };
-        self.texts.insert(exact, number);
+        }
+    }
+}
+
+/// Numbers for loose signatures.
+#[derive(Default)]
+struct Loose {
+    /// By kind and masked name: the only span and its number, or that there are several.
+    only: Numbers<Option<(NodeId, u32)>>,
+    /// By kind, masked name and masked content, where there are several.
+    numbers: Numbers<u32>,
+    /// Masked contents by content, as many calls are about the same.
+    masked: Numbers<u64>,
+    count: u32,
+}
+
+impl Loose {
+    fn number(
+        &mut self,
+        tree: &TraceTree,
+        node: NodeId,
+        basis: Basis,
+        content: Hashable<'_>,
+    ) -> u32 {
+        let span = tree.span(node);
+        let mut name = Masked::default();
+        name.write(span.name.as_deref().unwrap_or_default().as_bytes());
+        name.add(u64::from(basis as u8));
+        name.write(span.kind().as_str().as_bytes());
+        let name = name.0;
+        match self.only.entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(Some((node, self.count)));
+                self.count += 1;
+                return self.count - 1;
+            }
+            Entry::Occupied(mut place) => {
+                if let Some((first, number)) = place.get_mut().take() {
+                    let earlier = self::content(tree.span(first)).1;
+                    let key = self.key(name, Hashable::new(&earlier));
+                    self.numbers.insert(key, number);
+                }
+            }
+        }
+        let key = self.key(name, content);
+        let next = self.count;
+        let number = *self.numbers.entry(key).or_insert(next);
+        self.count += u32::from(number == next);
         number
+    }
+
+    fn key(&mut self, name: u64, content: Hashable<'_>) -> u64 {
+        let masked = *self.masked.entry(content.hash).or_insert_with(|| {
+            let bytes = content.text.as_bytes();
+            let mut masked = Masked::default();
+            masked.write(bytes.get(..LOOSE).unwrap_or(bytes));
+            masked.0
+        });
+        let mut mix = Mix(name);
+        mix.add(masked);
+        mix.0
     }
 }
 
@@ -221,16 +323,6 @@ fn value_hash(seed: u64, text: &str) -> u64 {
     mix.0
 }
 
-fn loose_hash(span: &Span, basis: Basis, text: &str) -> u64 {
-    let mut hash = Masked::default();
-    hash.write(span.name.as_deref().unwrap_or_default().as_bytes());
-    hash.add(u64::from(basis as u8));
-    hash.write(span.kind().as_str().as_bytes());
-    let bytes = text.as_bytes();
-    hash.write(bytes.get(..LOOSE).unwrap_or(bytes));
-    hash.0
-}
-
 /// A running hash in which runs of letters and digits with a digit are all the same.
 #[derive(Default)]
 struct Masked(u64);
@@ -301,6 +393,7 @@ impl Masked {
 mod tests {
     use super::*;
     use opik_core::{SpanId, Timestamp, TraceId};
+    use proptest::prelude::*;
 
     fn same(a: (&str, &str), b: (&str, &str)) -> (bool, bool) {
         let trace = TraceId::from_bytes([1; 16]);
@@ -341,5 +434,58 @@ mod tests {
             (false, false)
         );
         assert_eq!(same(("get", "1"), ("put", "1")), (false, false));
+    }
+
+    /// Runs of letters and digits, those with a digit masked, and other characters.
+    fn masked(text: &str) -> Vec<String> {
+        let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+        let mut parts: Vec<String> = Vec::new();
+        let mut in_word = false;
+        for letter in text.chars() {
+            match parts.last_mut() {
+                Some(last) if in_word && is_word(letter) => last.push(letter),
+                _ if letter.is_whitespace() => {}
+                _ => parts.push(letter.to_string()),
+            }
+            in_word = is_word(letter);
+        }
+        for part in &mut parts {
+            if part.chars().any(|letter| letter.is_ascii_digit()) {
+                *part = "#".to_owned();
+            }
+        }
+        parts
+    }
+
+    proptest! {
+        #[test]
+        fn spans_are_the_same_whatever_came_before_them(
+            rows in proptest::collection::vec((0..4_usize, 0..7_usize), 0..9),
+        ) {
+            let names = ["get", "get_1", "get_2", "put"];
+            let inputs = [
+                r#"{"a":1,"b":2}"#, r#"{"b":2, "a":1}"#, r#"{"a":2,"b":1}"#, r#""x 1""#, r#""x 22""#, r#""y""#, r#""x""#,
+            ];
+            let trace = TraceId::from_bytes([1; 16]);
+            let spans = rows.iter().zip(1u8..).map(|(&(name, input), number)| {
+                let at = Timestamp::from_micros(i64::from(number));
+                let mut span = Span::new(SpanId::from_bytes([number; 16]), trace, at);
+                span.name = Some(names[name].to_owned());
+                span.input = Json::parse(inputs[input]).ok();
+                span
+            });
+            let tree = TraceTree::from_spans(trace, spans.collect());
+            let signatures = Signatures::new(&tree);
+            let value = |input: usize| serde_json::from_str::<serde_json::Value>(inputs[input]).unwrap();
+            for (node, &(name, input)) in tree.nodes().zip(&rows) {
+                for (other, &(its_name, its_input)) in tree.nodes().zip(&rows) {
+                    let exact = name == its_name && value(input) == value(its_input);
+                    let loose = masked(names[name]) == masked(names[its_name])
+                        && masked(inputs[input]) == masked(inputs[its_input]);
+                    prop_assert_eq!(signatures.exact.at(node) == signatures.exact.at(other), exact);
+                    prop_assert_eq!(signatures.loose.at(node) == signatures.loose.at(other), loose);
+                }
+            }
+        }
     }
 }
