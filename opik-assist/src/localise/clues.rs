@@ -2,7 +2,9 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use opik_core::TraceTree;
 
 use super::Reason;
@@ -12,6 +14,8 @@ use super::step::{Part, Step};
 const WINDOW: usize = 12;
 /// Two steps are a repetition when they share this part of their words.
 const ALIKE: f64 = 0.8;
+/// Bytes that are looked at as one.
+const BLOCK: usize = 32;
 /// Steps of fewer distinct words are not compared.
 const WORDS: usize = 8;
 
@@ -36,10 +40,10 @@ impl Clues {
             let new = figures.difference(&known).count();
             if step.part == Part::Decision {
                 let mut tally = Tally::default();
-                let has_code = step.text.contains("```");
+                let has_code = contains(&step.text, std::slice::from_ref(&LOOKED_FOR.code));
                 let previous = at.checked_sub(1).and_then(|at| steps.get(at));
                 let after_output = previous.is_some_and(|step| step.part == Part::Output);
-                let claims = at > 0 && contains(&step.text, &CLAIMS);
+                let claims = at > 0 && contains(&step.text, &LOOKED_FOR.claims);
                 tally.add(
                     1.7,
                     at_most_once(last_worker == Some(at)),
@@ -74,7 +78,7 @@ impl Clues {
                 );
                 tally.add(
                     -0.7,
-                    at_most_once(at > 0 && contains(&step.text, &ASKS)),
+                    at_most_once(at > 0 && contains(&step.text, &LOOKED_FOR.asks)),
                     "it only asks",
                 );
                 let repeats = repeats(steps, &words, at);
@@ -106,8 +110,22 @@ impl Clues {
     }
 }
 
-const CLAIMS: [&str; 4] = ["verified", "confirmed", "correct", "accurate"];
-const ASKS: [&str; 4] = ["please provide", "please share", "could you", "let me know"];
+/// What is looked for in every step.
+struct Words {
+    code: Finder<'static>,
+    claims: [Finder<'static>; 4],
+    asks: [Finder<'static>; 4],
+    loops: Finder<'static>,
+    progress: Finder<'static>,
+}
+
+static LOOKED_FOR: LazyLock<Words> = LazyLock::new(|| Words {
+    code: Finder::new("```"),
+    claims: ["verified", "confirmed", "correct", "accurate"].map(Finder::new),
+    asks: ["please provide", "please share", "could you", "let me know"].map(Finder::new),
+    loops: Finder::new("is_in_loop"),
+    progress: Finder::new("is_progress_being_made"),
+});
 
 #[derive(Default)]
 struct Tally(Vec<Reason>);
@@ -132,8 +150,8 @@ fn log(count: usize) -> f64 {
     (count as f64).ln_1p()
 }
 
-fn contains(text: &str, any: &[&str]) -> bool {
-    any.iter().any(|word| text.contains(word))
+fn contains(text: &str, any: &[Finder<'_>]) -> bool {
+    any.iter().any(|word| word.find(text.as_bytes()).is_some())
 }
 
 fn words(text: &str) -> HashSet<&str> {
@@ -144,11 +162,19 @@ fn words(text: &str) -> HashSet<&str> {
 
 /// Figures of two and more characters, as they are written: `42`, `4,965`, `3.14`.
 fn numbers(text: &str) -> HashSet<&str> {
-    let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b',' | b'.');
+    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b',' | b'.');
+    // Most text has none: a block is looked at as one.
+    let has_part = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | is_part(byte));
     let mut figures = HashSet::new();
     let mut rest = text;
-    while let Some(begin) = rest.bytes().position(|byte| is_part(&byte)) {
-        rest = rest.get(begin..).unwrap_or_default();
+    loop {
+        let blocks = rest.as_bytes().as_chunks::<BLOCK>().0;
+        let none = blocks.iter().take_while(|block| !has_part(block)).count() * BLOCK;
+        let mut bytes = rest.bytes().skip(none);
+        let Some(begin) = bytes.position(|byte| is_part(&byte)) else {
+            break;
+        };
+        rest = rest.get(none + begin..).unwrap_or_default();
         let end = rest.bytes().position(|byte| !is_part(&byte));
         let (run, after) = rest
             .split_at_checked(end.unwrap_or(rest.len()))
@@ -189,14 +215,11 @@ fn repeats<'s>(steps: &'s [Step<'_>], known: &[OnceCell<HashSet<&'s str>>], at: 
 
 /// Whether a team leader's ledger says that the run is in a loop or makes no progress.
 fn is_stalled(text: &str) -> bool {
-    let answer = |question: &str| {
-        // Nearly always not there: that is found out many bytes at once.
-        if !text.contains(question) {
-            return None;
-        }
-        let rest = text.split_once(question)?.1;
+    let answer = |question: &Finder<'_>| {
+        let after = question.find(text.as_bytes())? + question.needle().len();
+        let rest = text.get(after..)?;
         let rest = rest.split_once("\"answer\":")?.1.trim_start();
         Some(rest.starts_with("true"))
     };
-    answer("is_in_loop") == Some(true) || answer("is_progress_being_made") == Some(false)
+    answer(&LOOKED_FOR.loops) == Some(true) || answer(&LOOKED_FOR.progress) == Some(false)
 }

@@ -1,5 +1,9 @@
 //! The steps of an agent run.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use opik_core::tree::NodeId;
 use opik_core::{Json, Span, SpanType, TraceTree};
 use serde_json::Value;
@@ -118,19 +122,24 @@ fn is_filler(text: &str) -> bool {
 }
 
 /// The text of an output: a text, the `value` or `content` of an object, else the JSON.
-fn spoken(output: &Json) -> String {
+fn spoken(output: &Json) -> Cow<'_, str> {
     const KEYS: [&str; 4] = ["value", "content", "output", "text"];
+    static FINDERS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| KEYS.map(Finder::new));
     let raw = output.as_str();
     // Keys may be written with escapes.
-    let may_have = |key: &str| raw.contains(key) || raw.contains('\\');
-    let is_read = raw.starts_with('"') || KEYS.into_iter().any(may_have);
+    let may_have = || {
+        let bytes = raw.as_bytes();
+        let mut keys = FINDERS.iter();
+        memchr::memchr(b'\\', bytes).is_some() || keys.any(|key| key.find(bytes).is_some())
+    };
+    let is_read = raw.starts_with('"') || may_have();
     let text = match is_read.then(|| output.to_value()) {
-        Some(Ok(Value::String(text))) => text,
+        Some(Ok(Value::String(text))) => Cow::Owned(text),
         Some(Ok(Value::Object(map))) => {
             let inner = KEYS.iter().find_map(|key| map.get(*key)?.as_str());
-            inner.map_or_else(|| raw.to_owned(), str::to_owned)
+            inner.map_or(Cow::Borrowed(raw), |text| Cow::Owned(text.to_owned()))
         }
-        _ => raw.to_owned(),
+        _ => Cow::Borrowed(raw),
     };
     if text.len() <= READ {
         return text;
@@ -139,7 +148,8 @@ fn spoken(output: &Json) -> String {
     let head = floor(&text, READ / 2);
     let tail = floor(&text, text.len() - READ / 2);
     let (head, tail) = (text.get(..head), text.get(tail..));
-    format!("{}\n{}", head.unwrap_or_default(), tail.unwrap_or_default())
+    let ends = [head.unwrap_or_default(), tail.unwrap_or_default()];
+    Cow::Owned(ends.join("\n"))
 }
 
 /// The last boundary of characters at or before the offset.
