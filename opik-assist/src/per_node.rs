@@ -1,9 +1,44 @@
 //! A table with one entry per node of a tree.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::{Index, IndexMut};
 
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
+
+/// Values of some nodes of one tree, or of some places in them. Nodes are numbered by us, so nobody can
+/// make them collide.
+pub(crate) type NodeMap<T, K = NodeId> = HashMap<K, T, BuildHasherDefault<NodeHash>>;
+
+/// Hashes the number of a node.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct NodeHash(u64);
+
+impl Hasher for NodeHash {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(u64::try_from(number).unwrap_or(u64::MAX));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Tables look at the first and the last bits.
+        self.0 = (self.0.rotate_left(23) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// One value per node of one tree.
 ///

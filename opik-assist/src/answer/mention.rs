@@ -81,7 +81,9 @@ fn by_name(question: &str, tree: &TraceTree) -> Vec<NodeId> {
     let question = question.to_lowercase();
     let mut names: HashMap<&str, NodeId> = HashMap::new();
     for node in tree.nodes() {
-        if let Some(name) = tree.span(node).name.as_deref() {
+        // One that is longer than the question cannot be there.
+        let fits = |name: &&str| !name.is_ascii() || name.len() <= question.len();
+        if let Some(name) = tree.span(node).name.as_deref().filter(fits) {
             names.entry(name).or_insert(node);
         }
     }

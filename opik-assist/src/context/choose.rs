@@ -6,7 +6,7 @@
 //! real ones were written is given out in the next round.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use opik_core::tree::NodeId;
@@ -15,6 +15,7 @@ use super::skeleton::{Rendered, Skeleton};
 use super::texts::{LEVELS, ReadContents, Text, Texts};
 use crate::PerNode;
 use crate::figures::number;
+use crate::per_node::NodeMap;
 
 /// Tokens of a line, for the order of candidates.
 const LINE: f64 = 14.0;
@@ -74,16 +75,16 @@ pub(super) struct Choice<'a, 's> {
     previous: PerNode<Option<NodeId>>,
     following: PerNode<Option<NodeId>>,
     pub(super) shown: PerNode<bool>,
-    pub(super) said: HashMap<NodeId, Rc<Text>>,
+    pub(super) said: NodeMap<Rc<Text>>,
     /// Texts that were made, by level: what did not fit is tried again in the next round.
-    made: HashMap<(NodeId, usize), Rc<Text>>,
+    made: NodeMap<Rc<Text>, (NodeId, usize)>,
     read: ReadContents,
 }
 
 /// What a round changes.
 struct Before<'a> {
     shown: PerNode<bool>,
-    said: HashMap<NodeId, Rc<Text>>,
+    said: NodeMap<Rc<Text>>,
     texts: Texts<'a>,
     heap: BinaryHeap<Item>,
 }
@@ -123,8 +124,8 @@ impl<'a, 's> Choice<'a, 's> {
             previous,
             following,
             shown: PerNode::filled(tree, false),
-            said: HashMap::new(),
-            made: HashMap::new(),
+            said: NodeMap::default(),
+            made: NodeMap::default(),
             read: ReadContents::default(),
         }
     }

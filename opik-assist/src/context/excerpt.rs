@@ -10,7 +10,7 @@ mod error_lines;
 use opik_core::Json;
 use serde_json::Value;
 
-use error_lines::error_lines;
+use error_lines::{error_lines, may_speak_of_errors};
 
 use super::fence::{clean, push_clean};
 use super::tokens::{estimate, head};
@@ -40,6 +40,8 @@ const LIMITS: [Limits; 9] = [
 pub(crate) struct Excerpt {
     /// On one line, harmless, within the tokens that were asked for.
     pub(crate) text: String,
+    /// Its tokens.
+    pub(crate) tokens: usize,
     /// Whether nothing was left out.
     pub(crate) whole: bool,
 }
@@ -66,7 +68,14 @@ pub(crate) fn of_json(content: &Json, tokens: usize) -> Excerpt {
 
 /// A content as it was read, to be shortened more than once.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) struct Content {
+    form: Form,
+    /// Whether it may speak of an error, so that its middle is worth a search.
+    errors: bool,
+}
+
+#[derive(Debug)]
+enum Form {
     /// A text.
     Text(String),
     /// Anything else.
@@ -80,32 +89,41 @@ impl Content {
         let raw = content.as_str();
         // A text is cheap to read; anything else becomes a tree in memory.
         let read = raw.len() <= LONGEST || raw.starts_with('"');
-        match read.then(|| content.to_value().ok()).flatten() {
-            Some(Value::String(text)) => Self::Text(text),
-            Some(value) => Self::Value(value),
-            None => Self::Raw,
-        }
+        let form = match read.then(|| content.to_value().ok()).flatten() {
+            Some(Value::String(text)) => Form::Text(text),
+            Some(value) => Form::Value(value),
+            None => Form::Raw,
+        };
+        let errors = match &form {
+            Form::Value(_) => may_speak_of_errors(raw),
+            Form::Text(_) | Form::Raw => true,
+        };
+        Self { form, errors }
     }
 
     /// Shortens the content that was read.
     pub(crate) fn excerpt(&self, content: &Json, tokens: usize) -> Excerpt {
-        match self {
-            Self::Text(text) => of_text(text, tokens),
-            Self::Value(value) => of_value(value, content.as_str().len(), tokens),
-            Self::Raw => of_text(content.as_str(), tokens),
+        match &self.form {
+            Form::Text(text) => of_text(text, tokens),
+            Form::Value(value) => of_value(value, self.errors, content.as_str().len(), tokens),
+            Form::Raw => of_text(content.as_str(), tokens),
         }
     }
 }
 
 /// A plain text, shortened.
 pub(crate) fn of_text(text: &str, tokens: usize) -> Excerpt {
-    let fits = |text: &str| text.len() <= most_bytes(tokens) && estimate(text) <= tokens;
+    let fits = |text: &str| {
+        let taken = (text.len() <= most_bytes(tokens)).then(|| estimate(text));
+        taken.filter(|&taken| taken <= tokens)
+    };
     // Longer texts cannot fit unless they are mostly white space.
     if text.len() <= tokens.saturating_mul(6) {
         let all = clean(text);
-        if fits(&all) {
+        if let Some(tokens) = fits(&all) {
             return Excerpt {
                 text: all,
+                tokens,
                 whole: true,
             };
         }
@@ -114,9 +132,10 @@ pub(crate) fn of_text(text: &str, tokens: usize) -> Excerpt {
     let mut characters = tokens.saturating_mul(4);
     while characters >= 16 {
         let part = shortened(text, characters);
-        if fits(&part) {
+        if let Some(tokens) = fits(&part) {
             return Excerpt {
                 text: part,
+                tokens,
                 whole: false,
             };
         }
@@ -131,7 +150,7 @@ fn most_bytes(tokens: usize) -> usize {
     tokens.saturating_mul(5)
 }
 
-fn of_value(value: &Value, length: usize, tokens: usize) -> Excerpt {
+fn of_value(value: &Value, errors: bool, length: usize, tokens: usize) -> Excerpt {
     let mut shown_whole: Option<Limits> = None;
     for (place, limits) in LIMITS.iter().enumerate() {
         // What is far too long need not be written to be measured.
@@ -146,15 +165,18 @@ fn of_value(value: &Value, length: usize, tokens: usize) -> Excerpt {
         let most = most_bytes(tokens);
         let mut writer = Writer {
             limits,
+            errors,
             most: if is_last { usize::MAX } else { most },
             out: String::with_capacity(length.min(most)),
             whole: true,
             shown: Limits::new(0, 0, 0),
         };
         writer.value(value, 0);
-        if !writer.is_full() && estimate(&writer.out) <= tokens {
+        let taken = (!writer.is_full()).then(|| estimate(&writer.out));
+        if let Some(tokens) = taken.filter(|&taken| taken <= tokens) {
             return Excerpt {
                 text: writer.out,
+                tokens,
                 whole: writer.whole,
             };
         }
@@ -165,15 +187,18 @@ fn of_value(value: &Value, length: usize, tokens: usize) -> Excerpt {
     }
     Excerpt {
         text: String::new(),
+        tokens: 0,
         whole: false,
     }
 }
 
 /// The beginning that fits, with an ellipsis.
 fn cut(text: &str, tokens: usize) -> Excerpt {
-    if estimate(text) <= tokens {
+    let taken = estimate(text);
+    if taken <= tokens {
         return Excerpt {
             text: text.to_owned(),
+            tokens: taken,
             whole: false,
         };
     }
@@ -186,18 +211,22 @@ fn cut(text: &str, tokens: usize) -> Excerpt {
     } else {
         format!("{part}…")
     };
-    Excerpt { text, whole: false }
+    Excerpt {
+        tokens: estimate(&text),
+        text,
+        whole: false,
+    }
 }
 
 /// Head, lines with errors and tail of a text, about so many characters, on one line.
 fn shortened(text: &str, characters: usize) -> String {
     let mut out = String::with_capacity(text.len().min(characters) + SAID);
-    push_shortened(text, characters, &mut out);
+    push_shortened(text, characters, true, &mut out);
     out
 }
 
-/// Like [`shortened`], at the end of another text.
-fn push_shortened(text: &str, characters: usize, out: &mut String) {
+/// Like [`shortened`], at the end of another text; `errors` tells whether its middle may speak of one.
+fn push_shortened(text: &str, characters: usize, errors: bool, out: &mut String) {
     if text.len() <= characters {
         push_clean(text, out);
         return;
@@ -209,7 +238,7 @@ fn push_shortened(text: &str, characters: usize, out: &mut String) {
         return;
     };
     push_clean(first, out);
-    let errors = if characters >= 120 {
+    let errors = if errors && characters >= 120 {
         error_lines(middle, characters / 4)
     } else {
         Vec::new()
@@ -293,6 +322,8 @@ impl Limits {
 /// Writes a value within limits. Recursion is bounded by the depth that a parsed value can have.
 struct Writer<'l> {
     limits: &'l Limits,
+    /// Whether any text may speak of an error.
+    errors: bool,
     /// It stops after so many bytes, which are more than fit.
     most: usize,
     out: String,
@@ -318,7 +349,7 @@ impl Writer<'_> {
                 self.whole &= text.len() <= self.limits.characters;
                 self.shown.characters = self.shown.characters.max(text.len());
                 self.out.push('"');
-                push_shortened(text, self.limits.characters, &mut self.out);
+                push_shortened(text, self.limits.characters, self.errors, &mut self.out);
                 self.out.push('"');
             }
             Value::Array(items) => self.list(items, level),
@@ -384,7 +415,7 @@ impl Writer<'_> {
             if place > 0 {
                 self.out.push_str(", ");
             }
-            push_shortened(key, KEY, &mut self.out);
+            push_shortened(key, KEY, false, &mut self.out);
             self.out.push_str(": ");
             self.value(value, level + 1);
         }
@@ -452,6 +483,7 @@ mod tests {
             Just(Value::Null),
             any::<i64>().prop_map(Value::from),
             "(\\PC|[a-z \n\u{1b}]){0,80}".prop_map(Value::from),
+            "([a-z ]{0,60}(Error|\n|\u{1})){0,9}".prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 40, 6, |inner| {
             prop_oneof![
@@ -471,6 +503,7 @@ mod tests {
             }
             let mut writer = Writer {
                 limits,
+                errors: true,
                 most: usize::MAX,
                 out: String::new(),
                 whole: true,
@@ -479,6 +512,7 @@ mod tests {
             writer.value(value, 0);
             if estimate(&writer.out) <= tokens {
                 return Excerpt {
+                    tokens: estimate(&writer.out),
                     text: writer.out,
                     whole: writer.whole,
                 };
@@ -491,8 +525,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_cannot_fit_is_not_written_to_the_end(value in any_value(), tokens in 0usize..300) {
-            let length = Json::from_value(&value).as_str().len();
-            prop_assert_eq!(of_value(&value, length, tokens), simply(&value, length, tokens));
+            let json = Json::from_value(&value);
+            let (errors, length) = (may_speak_of_errors(json.as_str()), json.as_str().len());
+            prop_assert_eq!(of_value(&value, errors, length, tokens), simply(&value, length, tokens));
         }
 
         #[test]

@@ -133,7 +133,7 @@ fn is_mark(before: &str, after: &str) -> bool {
 fn without_mark(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut done = 0;
-    for (at, _) in text.match_indices('-') {
+    for at in memchr::memchr_iter(b'-', text.as_bytes()) {
         let (before, after) = text.split_at_checked(at)?;
         if is_mark(before, after.strip_prefix('-').unwrap_or_default()) {
             out.push_str(text.get(done..at)?);

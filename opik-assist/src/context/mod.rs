@@ -55,6 +55,8 @@ mod terms;
 mod texts;
 pub mod tokens;
 
+use std::sync::OnceLock;
+
 use opik_core::tree::NodeId;
 use opik_core::{SpanId, TraceTree};
 
@@ -184,11 +186,16 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
     let mut texts = Texts::new(tree);
 
     let all = budget.tokens();
-    let mut top = format!("{LEGEND}{OPEN}\n{}", overview(tree, evidence));
-    let mut left = all.saturating_sub(estimate(&top) + estimate(CLOSE) + 1 + LAST);
+    let mut top = overview(tree, evidence);
+    // Every part ends with a line feed, so its tokens add up.
+    let (begin, end) = *marks();
+    let mut used = begin + estimate(&top) + end;
+    let mut left = all.saturating_sub(used + LAST);
     if all >= 1_024 {
-        top.push_str(&texts.of_trace(left / 16));
-        left = all.saturating_sub(estimate(&top) + estimate(CLOSE) + 1 + LAST);
+        let lines = texts.of_trace(left / 16);
+        used += estimate(&lines);
+        left = all.saturating_sub(used + LAST);
+        top.push_str(&lines);
     }
     let claims = claims::claims(tree, &evidence.findings, left * 2 / 5);
     left = left.saturating_sub(claims.tokens);
@@ -201,9 +208,19 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
         findings: evidence.findings.len() - claims.told.len(),
     };
     let last = last_line(tree, omitted);
-    let text = format!("{top}{}{}{last}{CLOSE}\n", claims.lines, rendered.text);
-    // Every part ends with a line feed, so its tokens add up.
-    let ends = [&*top, &last, CLOSE].map(estimate).iter().sum::<usize>() + 1;
+    let parts = [
+        LEGEND,
+        OPEN,
+        "\n",
+        &top,
+        &claims.lines,
+        &rendered.text,
+        &last,
+        CLOSE,
+        "\n",
+    ];
+    let text = parts.concat();
+    let ends = used + estimate(&last);
     let spans = tree
         .nodes()
         .filter(|&node| choice.shown.at(node))
@@ -220,6 +237,15 @@ pub fn pack(tree: &TraceTree, evidence: &Evidence, question: &str, budget: &Budg
         findings: claims.told,
         omitted,
     }
+}
+
+/// The tokens of what comes before and after the recorded data in every pack.
+fn marks() -> &'static (usize, usize) {
+    static MARKS: OnceLock<(usize, usize)> = OnceLock::new();
+    MARKS.get_or_init(|| {
+        let begin = estimate(LEGEND) + estimate(OPEN) + 1;
+        (begin, estimate(CLOSE) + 1)
+    })
 }
 
 /// The trace in numbers.

@@ -28,6 +28,7 @@ use crate::PerNode;
 use crate::analysis::Evidence;
 use crate::figures::{dollars, duration, whole};
 use crate::label::kind_word;
+use crate::per_node::NodeMap;
 use crate::spend::Amount;
 
 /// Levels that are shown by indentation; deeper ones are told by number.
@@ -46,7 +47,7 @@ pub(super) struct Skeleton<'a> {
     pub(super) shapes: &'a Shapes,
     nodes: Vec<NodeId>,
     /// Lines that were made, since every round of choosing writes them again.
-    lines: RefCell<HashMap<NodeId, Line>>,
+    lines: RefCell<NodeMap<Line>>,
 }
 
 /// The line of a span without its indentation, with its line feed.
@@ -136,11 +137,7 @@ impl<'a> Skeleton<'a> {
     }
 
     /// All lines. Linear in the number of spans, without recursion.
-    pub(super) fn render(
-        &self,
-        shown: &PerNode<bool>,
-        texts: &HashMap<NodeId, Rc<Text>>,
-    ) -> Rendered {
+    pub(super) fn render(&self, shown: &PerNode<bool>, texts: &NodeMap<Rc<Text>>) -> Rendered {
         let mut rendered = Rendered::default();
         let mut before = Vec::with_capacity(self.nodes.len() + 1);
         let mut count = 0usize;
@@ -194,7 +191,7 @@ impl<'a> Skeleton<'a> {
         &self,
         node: NodeId,
         level: usize,
-        texts: &HashMap<NodeId, Rc<Text>>,
+        texts: &NodeMap<Rc<Text>>,
         rendered: &mut Rendered,
     ) -> Option<Frame> {
         rendered.push_span(&self.line(node), level);

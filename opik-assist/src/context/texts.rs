@@ -4,8 +4,6 @@
 //! `same as s4 + 312 new tokens` and then what is new. That is what model calls do that send the
 //! whole history again.
 
-use std::collections::HashMap;
-
 use opik_core::tree::NodeId;
 use opik_core::{Json, TraceTree};
 
@@ -14,6 +12,7 @@ use super::excerpt::{Content, Excerpt, escape_floor, of_json, of_text};
 use super::fence::clean;
 use super::skeleton::indent;
 use super::tokens::estimate;
+use crate::per_node::NodeMap;
 
 /// Contents shorter than this are written again.
 const LEAST: usize = 200;
@@ -151,6 +150,9 @@ impl<'a> Texts<'a> {
         let space = indent(self.tree.depth(node).min(12));
         let mut push = |name: &str, excerpt: Excerpt, whole: &mut bool| {
             *whole &= excerpt.whole;
+            let length = space.len() + name.len() + excerpt.text.len() + 5;
+            text.lines.reserve(length);
+            text.tokens += line_tokens(&space, name, &excerpt);
             for part in [&*space, "| ", name, ": ", &excerpt.text, "\n"] {
                 text.lines.push_str(part);
             }
@@ -182,7 +184,6 @@ impl<'a> Texts<'a> {
             };
             push(name, excerpt, &mut text.whole);
         }
-        text.tokens = estimate(&text.lines);
         text
     }
 
@@ -203,8 +204,15 @@ impl<'a> Texts<'a> {
             return None;
         }
         let known = self.known.get(place)?;
+        let all = text.as_bytes();
+        let all = all.get(..all.len().min(PREFIX)).unwrap_or_default();
         let shared = known.iter().rev().take(COMPARED).map(|&(of, other)| {
-            let same = common(text, other);
+            // Nearly always all of it is the same, which is one comparison of memory.
+            let same = if other.as_bytes().starts_with(all) {
+                all.len()
+            } else {
+                common(text, other)
+            };
             Repeat { of, same }
         });
         let best = shared.max_by_key(|repeat| repeat.same)?;
@@ -215,7 +223,7 @@ impl<'a> Texts<'a> {
 /// Contents that were read once, as every level of detail reads them again.
 #[derive(Debug, Default)]
 pub(super) struct ReadContents {
-    contents: HashMap<(NodeId, usize), Content>,
+    contents: NodeMap<Content, (NodeId, usize)>,
     bytes: usize,
 }
 
@@ -243,8 +251,9 @@ fn common(a: &str, b: &str) -> usize {
     let a = a.get(..most).unwrap_or_default();
     let b = b.get(..most).unwrap_or_default();
     // Block by block first: that is one comparison of memory each.
-    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK));
-    let same = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
+    let (blocks, others) = (a.as_chunks::<BLOCK>().0, b.as_chunks::<BLOCK>().0);
+    let equal = |(a, b): &(&[u8; BLOCK], &[u8; BLOCK])| a == b;
+    let same = blocks.iter().zip(others).take_while(equal).count() * BLOCK;
     let rest = a.iter().zip(b).skip(same);
     same + rest.take_while(|(a, b)| a == b).count()
 }
@@ -258,6 +267,7 @@ fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
     let begin = format!("same as {of}");
     if new.len() <= CLOSING {
         return Excerpt {
+            tokens: estimate(&begin),
             text: begin,
             whole: true,
         };
@@ -267,10 +277,24 @@ fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
     let count = estimate(&clean(counted));
     let begin = format!("{begin} + {count} new tokens: ");
     let part = of_text(new, tokens.saturating_sub(estimate(&begin)));
+    let text = begin + &part.text;
     Excerpt {
-        text: begin + &part.text,
+        tokens: estimate(&text),
+        text,
         whole: part.whole,
     }
+}
+
+/// The tokens of a line of a text with its line feed.
+fn line_tokens(space: &str, name: &str, excerpt: &Excerpt) -> usize {
+    let begin = usize::from(!space.is_empty()) + 1 + name.len().div_ceil(4) + 1;
+    // A single space before a word takes none.
+    let middle = match excerpt.text.as_bytes().first() {
+        Some(b' ') => return begin + estimate(&format!(" {}\n", excerpt.text)),
+        Some(byte) if byte.is_ascii_alphanumeric() => 0,
+        _ => 1,
+    };
+    begin + middle + excerpt.tokens + 1
 }
 
 fn is_telling(content: &Json) -> bool {
@@ -283,6 +307,16 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn the_tokens_of_a_line_are_those_of_its_parts(
+            level in 0_usize..12, name in "in|out|err", text in "[a-zA-Z0-9 .é…]{0,30}|[a-z0-9]{0,30}|\\PC{0,9}",
+        ) {
+            let space = indent(level);
+            let excerpt = Excerpt { tokens: estimate(&text), text, whole: true };
+            let line = format!("{space}| {name}: {}\n", excerpt.text);
+            prop_assert_eq!(line_tokens(&space, &name, &excerpt), estimate(&line));
+        }
+
         #[test]
         fn what_is_common_is_found_by_blocks_and_bytes(same in "[ab]{0,200}", a in "[ab]{0,9}", b in "[ab]{0,9}") {
             let (a, b) = (format!("{same}{a}"), format!("{same}{b}"));

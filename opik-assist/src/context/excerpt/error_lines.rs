@@ -40,6 +40,12 @@ pub(super) fn error_lines(text: &str, characters: usize) -> Vec<&str> {
         .collect()
 }
 
+/// Whether any text in this JSON may speak of an error.
+pub(super) fn may_speak_of_errors(json: &str) -> bool {
+    // Letters may be written as escapes.
+    json.contains("\\u") || errors().is_none_or(|errors| errors.is_match(json))
+}
+
 /// Finds the words of errors, in any case.
 fn errors() -> Option<&'static AhoCorasick> {
     static ERRORS_AT: OnceLock<Option<AhoCorasick>> = OnceLock::new();
