@@ -8,6 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::quote::is_harmless;
 
+/// Bytes that are looked at as one.
+const BLOCK: usize = 32;
 /// What every assistant is told first.
 const WORK: &str = "\
 You help people understand one recorded trace of an LLM application: why it failed, why it was slow, what it \
@@ -78,12 +80,8 @@ pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     loop {
-        // Nearly all of nearly all texts.
-        let plain = rest
-            .bytes()
-            .position(|byte| !matches!(byte, b' '..=b'~' | b'\n' | b'\t'));
         let (run, other) = rest
-            .split_at_checked(plain.unwrap_or(rest.len()))
+            .split_at_checked(plain_prefix(rest.as_bytes()))
             .unwrap_or((rest, ""));
         out.push_str(run);
         let mut letters = other.chars();
@@ -97,9 +95,34 @@ pub(crate) fn harmless(text: &str) -> String {
     }
 }
 
+/// How many bytes at the beginning stay as they are: nearly all of nearly all texts.
+fn plain_prefix(text: &[u8]) -> usize {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    // A block is looked at as one.
+    let all_plain =
+        |block: &&[u8; BLOCK]| block.iter().fold(true, |all, byte| all & is_plain(byte));
+    let blocks = text.as_chunks::<BLOCK>().0;
+    let plain = blocks.iter().take_while(all_plain).count() * BLOCK;
+    let rest = text.iter().skip(plain);
+    plain + rest.take_while(|byte| is_plain(byte)).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_plain_is_found_by_blocks_and_bytes() {
+        for at in 0..3 * BLOCK {
+            let text = "a ~\n\t".repeat(BLOCK);
+            let (before, after) = text.split_at(at);
+            for letter in ["\u{1b}", "\r", "\u{7f}", "\u{e9}"] {
+                let text = format!("{before}{letter}{after}");
+                assert_eq!(plain_prefix(text.as_bytes()), at, "{letter:?}");
+            }
+            assert_eq!(plain_prefix(before.as_bytes()), at);
+        }
+    }
 
     #[test]
     fn recorded_text_stays_between_marks_that_it_cannot_write() {

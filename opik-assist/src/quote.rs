@@ -6,7 +6,12 @@
 
 /// The text on one line, at most `max` characters, with an ellipsis where it was cut.
 pub(crate) fn clean(text: &str, max: usize) -> String {
-    let mut out = String::new();
+    // Names, nearly always: short, and plain.
+    let is_plain = |byte: u8| byte.is_ascii_graphic();
+    if text.len() <= max && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len().min(max.saturating_mul(2)));
     let mut length = 0;
     let mut space = false;
     for character in text.chars() {

@@ -29,7 +29,7 @@ pub(super) struct SessionLog {
     limit: Duration,
     /// The state of a session that is made with the first events.
     first_state: Option<State>,
-    /// Everything in the log, as long as only we have written to it.
+    /// Everything in the log, as long as only we have written to it and nobody has asked for it.
     ours: Option<Vec<Event>>,
 }
 
@@ -151,11 +151,12 @@ impl SessionLog {
     }
 
     /// The last events, at most `count`.
-    pub(super) async fn tail(&self, count: u64) -> Result<Vec<Event>, SessionError> {
-        if let Some(ours) = &self.ours {
+    pub(super) async fn tail(&mut self, count: u64) -> Result<Vec<Event>, SessionError> {
+        // A turn asks once, so nothing is kept for a second time.
+        if let Some(mut ours) = self.ours.take() {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
-            let from = ours.len().saturating_sub(count);
-            return Ok(ours.get(from..).unwrap_or_default().to_vec());
+            ours.drain(..ours.len().saturating_sub(count));
+            return Ok(ours);
         }
         let mut from = Position(self.position.0.saturating_sub(count));
         let mut events = Vec::new();
