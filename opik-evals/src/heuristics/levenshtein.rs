@@ -99,12 +99,11 @@ fn ascii(output: &[u8], reference: &[u8], ignore_case: bool) -> f64 {
 
 /// A set of places in a text, one bit each.
 trait Places: Copy + Default + BitOr<Output = Self> {
-    /// The first place.
-    fn first() -> Self;
+    /// A set of the first 64 places.
+    fn head(places: u64) -> Self;
 
-    /// The place after this one.
-    #[must_use]
-    fn next(self) -> Self;
+    /// A set of the 64 places behind those.
+    fn tail(places: u64) -> Self;
 
     /// All that are in no set yet.
     fn all() -> Self;
@@ -121,13 +120,13 @@ macro_rules! places {
     ($bits:ty) => {
         impl Places for $bits {
             #[inline]
-            fn first() -> Self {
-                1
+            fn head(places: u64) -> Self {
+                places.into()
             }
 
             #[inline]
-            fn next(self) -> Self {
-                self << 1
+            fn tail(places: u64) -> Self {
+                Self::from(places).unbounded_shl(64)
             }
 
             #[inline]
@@ -155,13 +154,9 @@ places!(u128);
 /// bit for each letter.
 fn common<P: Places>(bits: &[u8], steps: &[u8], ignore_case: bool) -> usize {
     let mut places = [P::default(); 128];
-    let mut place = P::first();
-    for byte in bits {
-        if let Some(places) = places.get_mut(usize::from(byte & 0x7f)) {
-            *places = *places | place;
-        }
-        place = place.next();
-    }
+    let (head, tail) = bits.split_at_checked(64).unwrap_or((bits, &[]));
+    insert(&mut places, head, P::head);
+    insert(&mut places, tail, P::tail);
     if ignore_case {
         share_cases(&mut places);
     }
@@ -172,15 +167,30 @@ fn common<P: Places>(bits: &[u8], steps: &[u8], ignore_case: bool) -> usize {
     steps.iter().fold(P::all(), next).zeros()
 }
 
+/// Adds the places of up to 64 letters, one word of the processor at a time.
+#[inline]
+fn insert<P: Places>(places: &mut [P; 128], letters: &[u8], set: impl Fn(u64) -> P) {
+    let mut place = 1;
+    for letter in letters {
+        if let Some(places) = places.get_mut(usize::from(letter & 0x7f)) {
+            *places = *places | set(place);
+        }
+        place <<= 1;
+    }
+}
+
 /// Gives each letter the places of both its cases, which takes less than to change the case of each
 /// letter of two texts.
 fn share_cases<P: Places>(places: &mut [P; 128]) {
-    let [.., a, b] = places.as_chunks_mut::<32>().0 else {
+    let [.., upper, lower] = places.as_chunks_mut::<32>().0 else {
         return;
     };
-    for (upper, lower) in a.iter_mut().zip(b).skip(1).take(26) {
-        *upper = *upper | *lower;
-        *lower = *upper;
+    let letters = 1..27;
+    if let (Some(upper), Some(lower)) = (upper.get_mut(letters.clone()), lower.get_mut(letters)) {
+        for (upper, lower) in upper.iter_mut().zip(lower) {
+            *upper = *upper | *lower;
+            *lower = *upper;
+        }
     }
 }
 

@@ -43,10 +43,12 @@ pub(super) fn fetch(cases: &[Case], place: usize) {
 }
 
 fn each_line<T>(items: &[T]) {
+    let each = (LINE / size_of::<T>().max(1)).max(1);
     for at in 0..LINES {
-        if let Some(item) = items.get(at * LINE / size_of::<T>().max(1)) {
-            line(item);
-        }
+        let Some(item) = items.get(at * each) else {
+            break;
+        };
+        line(item);
     }
 }
 
