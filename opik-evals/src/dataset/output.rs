@@ -118,6 +118,20 @@ impl Write for AtomicFile {
     }
 }
 
+/// Bytes of lines that are kept as memory for the next.
+const KEPT: usize = 256 * 1024;
+
+/// Writes lines and empties them.
+pub(super) fn write_lines(output: &mut dyn Write, lines: &mut String) -> Result<(), DatasetError> {
+    let written = output.write_all(lines.as_bytes());
+    lines.clear();
+    lines.shrink_to(KEPT);
+    written.map_err(|source| DatasetError::Write {
+        path: Path::new("the output").to_owned(),
+        source,
+    })
+}
+
 /// A file with the rights that a file has that a program makes.
 fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();

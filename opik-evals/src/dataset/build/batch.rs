@@ -1,12 +1,12 @@
 //! Records that are cut from the input together, and what a builder makes of them on any core.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::BuildReport;
 use super::report::Tally;
 use crate::dataset::node::{Document, Record};
+use crate::dataset::output::write_lines;
 use crate::dataset::pieces::{PIECE, Piece, in_order};
 use crate::dataset::records::Records;
 use crate::dataset::{DatasetError, Place, Skipped};
@@ -31,13 +31,7 @@ impl Made {
         report: &mut BuildReport,
     ) -> Result<(), DatasetError> {
         report.take(&mut self.tally);
-        let written = output.write_all(self.text.as_bytes());
-        self.text.clear();
-        self.text.shrink_to(4 * PIECE);
-        written.map_err(|source| DatasetError::Write {
-            path: Path::new("the output").to_owned(),
-            source,
-        })
+        write_lines(output, &mut self.text)
     }
 }
 

@@ -1,11 +1,11 @@
 //! The two builders: lines in, records out.
 
 use std::io::{BufRead, Write};
-use std::path::Path;
 
 use super::records::{self, Lines, Made};
 use super::{Raised, VyasaTerms};
 use crate::dataset::node::{Document, NodeError, View};
+use crate::dataset::output::write_lines;
 use crate::dataset::pieces::{PIECE, Piece, in_order};
 use crate::dataset::{DatasetError, Lexicon, Node, Place};
 
@@ -102,13 +102,7 @@ impl Batch {
     }
 
     fn write(&mut self, output: &mut dyn Write) -> Result<u64, DatasetError> {
-        let written = output.write_all(self.made.text.as_bytes());
-        self.made.text.clear();
-        self.made.text.shrink_to(4 * PIECE);
-        written.map_err(|source| DatasetError::Write {
-            path: Path::new("the output").to_owned(),
-            source,
-        })?;
+        write_lines(output, &mut self.made.text)?;
         let count = std::mem::take(&mut self.made.count);
         self.failed.take().map_or(Ok(count), Err)
     }
