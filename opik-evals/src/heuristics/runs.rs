@@ -44,26 +44,30 @@ const fn filled(bytes: u64) -> u64 {
     !(between(bytes, b'\t', b'\r') | between(bytes, 0x1c, b' ')) & HIGH
 }
 
-/// Up to this length a text is looked at as a whole, not up to where it is no ASCII any more.
-const SHORT: usize = 1_024;
-
 /// Whether a text is ASCII. The standard library looks at the last up to 63 bytes one by one, which
-/// for a text of a few lines is most of the time.
+/// for a text of a few lines is most of the time. Here both ends of a text are looked at, which meet
+/// in it: without a loop whose end the processor has to guess.
 pub(crate) fn is_ascii(text: &str) -> bool {
     let text = text.as_bytes();
-    if text.len() > SHORT {
-        return text.is_ascii();
+    match text.len() {
+        ..16 => text.iter().fold(0, |all, byte| all | byte).is_ascii(),
+        16..=32 => ends::<16>(text),
+        33..=64 => ends::<32>(text),
+        65..=128 => ends::<64>(text),
+        129..=256 => ends::<128>(text),
+        _ => text.as_chunks::<128>().0.iter().all(all) && text.last_chunk().is_none_or(all::<128>),
     }
-    let (words, rest) = text.as_chunks::<16>();
-    let all = words
-        .iter()
-        .fold(0, |all, word| all | u128::from_le_bytes(*word));
-    // The last bytes are looked at together with some before them, where there are any.
-    let rest = match text.last_chunk::<16>() {
-        Some(word) => u128::from_le_bytes(*word),
-        None => rest.iter().fold(0, |all, byte| all | u128::from(*byte)),
-    };
-    (all | rest) & (u128::MAX / 0xff * 0x80) == 0
+}
+
+/// Whether the first `N` bytes and the last ones are ASCII.
+#[inline]
+fn ends<const N: usize>(text: &[u8]) -> bool {
+    text.first_chunk().is_none_or(all::<N>) && text.last_chunk().is_none_or(all::<N>)
+}
+
+#[inline]
+fn all<const N: usize>(bytes: &[u8; N]) -> bool {
+    bytes.iter().fold(0, |all, byte| all | byte).is_ascii()
 }
 
 /// How many bytes of a text of ASCII pass.
