@@ -71,10 +71,13 @@ pub(super) fn alone(assist: Assist) -> Router {
         Router::new().nest(&prefix, endpoints())
     };
     here.fallback(async move |request: Request| elsewhere(&prefix, &request))
-        .layer(middleware::from_fn_with_state(assist.clone(), cors))
-        .layer(CatchPanicLayer::custom(after_panic))
-        .layer(middleware::from_fn_with_state(assist.clone(), noted))
-        .layer(middleware::from_fn(request_id))
+        // Together: each layer by itself puts every route into another box. The first is the outermost.
+        .layer((
+            middleware::from_fn(request_id),
+            middleware::from_fn_with_state(assist.clone(), noted),
+            CatchPanicLayer::custom(after_panic),
+            middleware::from_fn_with_state(assist.clone(), cors),
+        ))
         .with_state(assist)
 }
 
@@ -93,9 +96,10 @@ async fn noted(State(assist): State<Assist>, request: Request, next: Next) -> Re
 
 /// The assistant's endpoints for a router that serves more; under the prefix as well.
 pub(crate) fn standalone(assist: Assist, prefix: &str) -> Router {
-    let here = endpoints()
-        .layer(middleware::from_fn_with_state(assist.clone(), cors))
-        .layer(middleware::from_fn_with_state(assist.clone(), noted));
+    let here = endpoints().layer((
+        middleware::from_fn_with_state(assist.clone(), noted),
+        middleware::from_fn_with_state(assist.clone(), cors),
+    ));
     let all = match prefix {
         "" => here,
         prefix => here.clone().nest(prefix, here),

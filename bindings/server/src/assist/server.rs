@@ -96,6 +96,8 @@ impl AssistServer {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let stopped = stop.clone();
+        // Made once: a router by itself is made anew for every connection, route by route.
+        let service = service.into_make_service();
         let served = tasks.spawn(async move {
             axum::serve(without_delay(listener), service)
                 .with_graceful_shutdown(stopped.cancelled_owned())
