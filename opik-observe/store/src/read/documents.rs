@@ -13,6 +13,9 @@ use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::{self, Builder, Doc, Progress};
 
+/// Bytes of content that are held at once, unless one block has more.
+const CONTENT: usize = 8 * 1024 * 1024;
+
 /// A part or the row of a trace, with its content. It is read when the snapshot has ended, so that
 /// the log can be copied meanwhile.
 #[derive(Debug)]
@@ -110,7 +113,7 @@ impl Reader {
             })?)
     }
 
-    /// Parts after a key, `limit` at most.
+    /// Parts after a key, `limit` at most, and fewer where they are large.
     pub(crate) fn new_parts(
         &mut self,
         after: i64,
@@ -127,24 +130,14 @@ impl Reader {
             |row| Ok((Part::of(row)?, row.get(8)?)),
         )?;
         let more = parts.len() >= limit;
-        let last = parts.last().filter(|_| more);
-        let reached = last.map_or(goal, |(part, _)| part.key);
-        let mut items = Vec::with_capacity(parts.len());
-        for (part, hi) in parts {
-            items.push(Document {
-                block: part.block,
-                content: self.block(part.block)?,
-                of: Of::Part(part, hi),
-            });
-        }
-        Ok(News {
-            items,
-            reached,
-            more,
-        })
+        let parts = parts
+            .into_iter()
+            .map(|(part, hi)| (part.key, Some((part.block, Of::Part(part, hi)))));
+        self.with_content(parts, more, goal)
     }
 
-    /// Traces whose row changed after a number; of `limit` changed traces at most.
+    /// Traces whose row changed after a number; of `limit` changed traces at most, and of fewer where
+    /// they are large.
     pub(crate) fn new_rows(
         &mut self,
         after: i64,
@@ -175,21 +168,49 @@ impl Reader {
             },
         )?;
         let more = changed.len() >= limit;
-        let last = changed.last().filter(|_| more);
-        let reached = last.map_or(goal, |change: &(i64, _)| change.0);
-        let mut items = Vec::with_capacity(changed.len());
-        for (block, text) in changed.into_iter().filter_map(|(_, text)| text) {
-            items.push(Document {
-                block,
-                content: self.block(block)?,
-                of: Of::Trace(text),
-            });
-        }
-        Ok(News {
-            items,
-            reached,
+        let changed = changed.into_iter().map(|(seq, text)| {
+            let text = text.map(|(block, text): (i64, TraceText)| (block, Of::Trace(text)));
+            (seq, text)
+        });
+        self.with_content(changed, more, goal)
+    }
+
+    /// Reads the content of what is new, each with the point that it leads to, until there is enough
+    /// of it.
+    fn with_content(
+        &mut self,
+        news: impl Iterator<Item = (i64, Option<(i64, Of)>)>,
+        more: bool,
+        goal: i64,
+    ) -> Result<News<Document>, StoreError> {
+        let mut news = news.peekable();
+        let mut found = News {
+            items: Vec::new(),
+            reached: goal,
             more,
-        })
+        };
+        let mut bytes = 0;
+        while let Some((point, document)) = news.next() {
+            if more {
+                found.reached = point;
+            }
+            let Some((block, of)) = document else {
+                continue;
+            };
+            let content = self.block(block)?;
+            // Neighbours mostly share a block.
+            let last = found.items.last();
+            if last.is_none_or(|last: &Document| last.block != block) {
+                bytes += content.len();
+            }
+            found.items.push(Document { block, content, of });
+            if bytes >= CONTENT && news.peek().is_some() {
+                found.reached = point;
+                found.more = true;
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Rows that were removed, `limit` at most.
@@ -251,4 +272,64 @@ fn add_body(words: &mut Builder, body: Option<&[u8]>) -> Result<(), StoreError> 
         add(words, json, true);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opik_core::{Batch, Exporter as _, Json};
+    use opik_testkit::records;
+
+    use crate::Store;
+
+    /// The largest content that may come after the limit: one trace with its spans.
+    const LARGEST: usize = 3 * 1024 * 1024;
+
+    fn content(found: &News<Document>) -> usize {
+        let mut blocks: Vec<_> = found
+            .items
+            .iter()
+            .map(|it| (it.block, it.content.len()))
+            .collect();
+        blocks.dedup();
+        blocks.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Reads to the end; the points that were reached and how many documents there were.
+    fn read(
+        store: &Store,
+        next: fn(&mut Reader, i64) -> Result<News<Document>, StoreError>,
+    ) -> (usize, usize) {
+        let (mut after, mut steps, mut documents) = (0, 0, 0);
+        loop {
+            let found = store.read(move |reader| next(reader, after)).unwrap();
+            assert!(content(&found) < CONTENT + LARGEST, "{}", content(&found));
+            assert!(found.reached > after);
+            (after, steps) = (found.reached, steps + 1);
+            documents += found.items.len();
+            if !found.more {
+                return (steps, documents);
+            }
+        }
+    }
+
+    #[test]
+    fn large_content_is_read_a_few_documents_at_a_time_and_all_of_it() {
+        let store = Store::open_in_memory().unwrap();
+        for number in 0..40 {
+            let large = Json::string(&"many words ".repeat(100_000));
+            let mut trace = records::full_trace(number);
+            trace.input = Some(large.clone());
+            let mut span = records::full_span(number, 0);
+            span.input = Some(large);
+            let batch = Batch::new(vec![trace], vec![span]);
+            pollster::block_on(store.export(&batch)).unwrap();
+        }
+        let (steps, parts) = read(&store, |reader, after| reader.new_parts(after, 500));
+        assert!((4..=8).contains(&steps), "{steps}");
+        assert_eq!(parts, 40);
+        let (steps, rows) = read(&store, |reader, after| reader.new_rows(after, 500));
+        assert!((4..=8).contains(&steps), "{steps}");
+        assert_eq!(rows, 40);
+    }
 }

@@ -82,6 +82,11 @@ impl Builder {
         self.docs.len()
     }
 
+    /// How many words the rows have, all together.
+    pub(super) fn words(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// Says that the row has a word.
     pub(crate) fn add(&mut self, word: &[u8]) {
         let prefix = Prefix::of(word);

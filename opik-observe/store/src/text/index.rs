@@ -134,8 +134,11 @@ pub(crate) fn progress(text: &Connection) -> Result<Progress, StoreError> {
         })?)
 }
 
-/// How many parts and traces a step takes.
+/// How many parts and traces a step takes at most.
 const STEP: usize = 6_000;
+/// How many words of rows it takes, give or take what is read at once. It holds each twice, in four
+/// bytes.
+const STEP_WORDS: usize = 6_000_000;
 /// How many of them are read from one snapshot of the store.
 const AT_ONCE: usize = 500;
 const GONE: usize = 5_000;
@@ -243,7 +246,8 @@ fn collect(
             step.newest_block = step.newest_block.max(document.block);
         }
         reached = news.reached;
-        if !news.more || step.words.len() >= STEP {
+        let full = step.words.len() >= STEP || step.words.words() >= STEP_WORDS;
+        if !news.more || full {
             return Ok((step, reached));
         }
     }
