@@ -34,7 +34,6 @@ mod pieces;
 mod place;
 mod precision;
 mod records;
-
 mod skipped;
 mod tone;
 pub mod vyasa;

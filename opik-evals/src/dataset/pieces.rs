@@ -6,10 +6,9 @@
 
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-
-use rayon::Yield;
 
 /// Bytes of a piece: enough that handing it over is little beside the work.
 pub(super) const PIECE: usize = 64 * 1024;
@@ -46,15 +45,17 @@ pub(super) fn in_order<P: Piece, E>(
         work(&mut piece);
         return write(&mut piece).and(end);
     }
+    let (send, done) = mpsc::channel();
+    let pieces = Pieces {
+        waiting: Mutex::new(VecDeque::new()),
+        work,
+        done: (send, Mutex::new(done)),
+    };
     rayon::in_place_scope(|scope| {
-        let (send, done) = mpsc::channel();
-        let work = &work;
-        let begin = |number: usize, mut piece: P| {
-            let send = send.clone();
-            scope.spawn(move |_| {
-                let worked = panic::catch_unwind(AssertUnwindSafe(|| work(&mut piece)));
-                // Nobody listens any more where writing has failed.
-                drop(send.send((number, worked.map(|()| piece))));
+        let begin = |number: usize, piece: P| {
+            pieces.waiting().push_back((number, piece));
+            scope.spawn(|_| {
+                pieces.work_on_one();
             });
         };
         let mut bytes = piece.bytes();
@@ -70,8 +71,8 @@ pub(super) fn in_order<P: Piece, E>(
                 begin(written + line.len(), piece);
                 line.push_back(None);
             }
-            // There is a next one as long as one is on its way, since `send` is held.
-            let Some((number, worked)) = line.front().and_then(|_| next(&done)) else {
+            // There is a next one as long as one is on its way.
+            let Some((number, worked)) = line.front().and_then(|_| pieces.next()) else {
                 return end.unwrap_or(Ok(()));
             };
             if let Some(place) = line.get_mut(number - written) {
@@ -87,16 +88,45 @@ pub(super) fn in_order<P: Piece, E>(
     })
 }
 
-/// What was done next. A thread of the pool does some of it itself, as it may be the only one.
-fn next<P>(done: &Receiver<(usize, thread::Result<P>)>) -> Option<(usize, thread::Result<P>)> {
-    loop {
-        match done.try_recv() {
-            Ok(done) => return Some(done),
-            Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => {}
-        }
-        if rayon::yield_now() != Some(Yield::Executed) {
-            return done.recv().ok();
+/// A piece by its number, or the panic of its work.
+type Done<P> = (usize, thread::Result<P>);
+
+/// Pieces that nobody has begun with, and those that were worked on.
+struct Pieces<P, W> {
+    waiting: Mutex<VecDeque<(usize, P)>>,
+    work: W,
+    done: (Sender<Done<P>>, Mutex<Receiver<Done<P>>>),
+}
+
+impl<P: Piece, W: Fn(&mut P) + Sync> Pieces<P, W> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(usize, P)>> {
+        // Nothing panics while it is held.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on the first piece that waits; whether there was one.
+    fn work_on_one(&self) -> bool {
+        let first = self.waiting().pop_front();
+        let Some((number, mut piece)) = first else {
+            return false;
+        };
+        let worked = panic::catch_unwind(AssertUnwindSafe(|| (self.work)(&mut piece)));
+        self.done.0.send((number, worked.map(|()| piece))).is_ok()
+    }
+
+    /// What was done next. Instead of waiting the caller works on a piece itself: its thread may be
+    /// the only one. It takes none but these pieces, as it may hold what other work waits for.
+    fn next(&self) -> Option<Done<P>> {
+        let done = self.done.1.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match done.try_recv() {
+                Ok(done) => return Some(done),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => {}
+            }
+            if !self.work_on_one() {
+                return done.recv().ok();
+            }
         }
     }
 }
@@ -184,6 +214,25 @@ mod tests {
         let pool = pool.build().unwrap();
         let (written, result) = pool.install(|| run(1_000, 3, PIECE, false, None));
         assert_eq!((written.len(), result), (1_000, Ok(())));
+    }
+
+    #[test]
+    fn callers_of_one_pool_may_share_what_they_write_to() {
+        let shared = Mutex::new(0);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2);
+        let pool = pool.build().unwrap();
+        pool.scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|_| {
+                    // No piece of another caller may be waited for while this is held.
+                    let mut sum = shared.lock().unwrap();
+                    let (written, result) = run(500, 3, PIECE, false, None);
+                    assert_eq!(result, Ok(()));
+                    *sum += written.len();
+                });
+            }
+        });
+        assert_eq!(shared.into_inner().unwrap(), 10_000);
     }
 
     #[test]

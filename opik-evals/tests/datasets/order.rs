@@ -242,6 +242,23 @@ proptest! {
 }
 
 #[test]
+fn what_an_item_does_not_take_up_has_to_be_readable_too() {
+    let digits = "1".repeat(400);
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for ignored in ["7", digits.as_str(), deep.as_str(), "1e999"] {
+        let line = format!("{{\"data\": {{\"q\": 1}}, \"x\": {ignored}}}");
+        let mut items =
+            ItemReader::from_reader("in", Cursor::new(line.clone()), ReadOptions::new());
+        let expected = items.by_ref().count() as u64;
+        let report = ItemBuilder::new()
+            .build([Input::reader("in", Cursor::new(line))], &mut Vec::new())
+            .unwrap();
+        assert_eq!(report.written(), expected);
+        assert_eq!(report.skipped().count(), items.skipped().count());
+    }
+}
+
+#[test]
 fn an_item_that_is_nested_too_deeply_is_left_out() {
     for depth in [100, 118, 119, 120, 121, 126, 127, 128, 400, 600] {
         let line = format!("{{\"q\": {}{}}}", "[".repeat(depth), "]".repeat(depth));

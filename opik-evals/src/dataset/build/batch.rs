@@ -79,9 +79,12 @@ struct Batch {
     failed: Option<DatasetError>,
 }
 
+/// What a record takes beside its bytes, where it is left out with a reason, give or take.
+const BESIDE: usize = size_of::<Cut>() + 2 * size_of::<(Place, String)>();
+
 impl Piece for Batch {
     fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.cuts.len() * BESIDE
     }
 }
 
@@ -92,7 +95,7 @@ impl Batch {
         self.bytes.shrink_to(4 * PIECE);
         self.cuts.clear();
         self.files.clear();
-        while self.bytes.len() < PIECE {
+        while Piece::bytes(self) < PIECE {
             let Some(frame) = records.cut()? else {
                 return Ok(false);
             };
@@ -100,7 +103,12 @@ impl Batch {
             if (self.files.last()).is_none_or(|(_, last)| !Arc::ptr_eq(last, file)) {
                 self.files.push((self.cuts.len(), Arc::clone(file)));
             }
-            self.bytes.extend_from_slice(records.bytes());
+            if self.bytes.is_empty() {
+                // One that is large is not held twice.
+                records.take(&mut self.bytes);
+            } else {
+                self.bytes.extend_from_slice(records.bytes());
+            }
             self.cuts.push(Cut {
                 end: self.bytes.len(),
                 line: frame.line,
@@ -174,4 +182,29 @@ pub(super) fn build(
     )?;
     report.skipped = skipped;
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Input, ReadOptions};
+    use std::io::Cursor;
+
+    #[test]
+    fn records_fill_a_batch_however_short_they_are() {
+        let short = "x\n".repeat(100_000);
+        // All of them are longer than the limit: nothing of them is kept.
+        let long = "123456789\n".repeat(100_000);
+        for (text, limit) in [(short, 100), (long, 5)] {
+            let input = Input::reader("in", Cursor::new(text));
+            let mut records = Records::new([input], ReadOptions::new().limit(limit));
+            let mut batch = Batch::default();
+            assert!(batch.read(&mut records).unwrap());
+            assert!(
+                batch.cuts.len() <= PIECE / BESIDE + 1,
+                "{}",
+                batch.cuts.len()
+            );
+        }
+    }
 }

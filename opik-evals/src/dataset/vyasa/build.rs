@@ -60,7 +60,8 @@ struct Batch {
 
 impl Piece for Batch {
     fn bytes(&self) -> usize {
-        self.bytes.len()
+        // A blank line is one, too.
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
     }
 }
 
@@ -71,7 +72,7 @@ impl Batch {
         self.bytes.shrink_to(4 * PIECE);
         self.ends.clear();
         self.before = lines.read();
-        while self.bytes.len() < PIECE {
+        while Piece::bytes(self) < PIECE {
             let more = lines.next_line(&mut self.bytes);
             let more = more.map_err(|source| DatasetError::Read {
                 file: name.to_owned(),
@@ -166,4 +167,18 @@ fn build(
         },
     )?;
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_fill_a_batch_too() {
+        let text = "\n".repeat(100_000);
+        let (mut lines, mut batch) = (Lines::new(text.as_bytes()), Batch::default());
+        assert!(batch.read("in", &mut lines).unwrap());
+        assert_eq!(lines.read(), (PIECE / size_of::<usize>()) as u64);
+        assert!(Piece::bytes(&batch) <= PIECE + size_of::<usize>());
+    }
 }

@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::text::{self, Builder, Doc, Progress};
 
-/// Bytes of content that are held at once, unless one block has more.
+/// Bytes of content after which no more is read at once: so many are held, and the last block.
 const CONTENT: usize = 8 * 1024 * 1024;
 
 /// A part or the row of a trace, with its content. It is read when the snapshot has ended, so that
@@ -298,13 +298,16 @@ mod tests {
     /// Reads to the end; the points that were reached and how many documents there were.
     fn read(
         store: &Store,
-        next: fn(&mut Reader, i64) -> Result<News<Document>, StoreError>,
+        limit: usize,
+        next: fn(&mut Reader, i64, usize) -> Result<News<Document>, StoreError>,
     ) -> (usize, usize) {
         let (mut after, mut steps, mut documents) = (0, 0, 0);
         loop {
-            let found = store.read(move |reader| next(reader, after)).unwrap();
+            let found = store
+                .read(move |reader| next(reader, after, limit))
+                .unwrap();
             assert!(content(&found) < CONTENT + LARGEST, "{}", content(&found));
-            assert!(found.reached > after);
+            assert!(found.reached > after || found.items.is_empty());
             (after, steps) = (found.reached, steps + 1);
             documents += found.items.len();
             if !found.more {
@@ -325,11 +328,14 @@ mod tests {
             let batch = Batch::new(vec![trace], vec![span]);
             pollster::block_on(store.export(&batch)).unwrap();
         }
-        let (steps, parts) = read(&store, |reader, after| reader.new_parts(after, 500));
-        assert!((4..=8).contains(&steps), "{steps}");
-        assert_eq!(parts, 40);
-        let (steps, rows) = read(&store, |reader, after| reader.new_rows(after, 500));
-        assert!((4..=8).contains(&steps), "{steps}");
-        assert_eq!(rows, 40);
+        // Fewer than that fit, or more do.
+        for (limit, least, most) in [(500, 4, 20), (3, 13, 21), (1, 40, 41)] {
+            let (steps, parts) = read(&store, limit, Reader::new_parts);
+            assert!((least..=most).contains(&steps), "{limit}: {steps}");
+            assert_eq!(parts, 40);
+            let (steps, rows) = read(&store, limit, Reader::new_rows);
+            assert!((least..=most).contains(&steps), "{limit}: {steps}");
+            assert_eq!(rows, 40);
+        }
     }
 }
