@@ -184,10 +184,10 @@ impl TextIndex {
             )?;
             at = Progress::default();
         }
-        let (parts, part) = collect(at.part, |after| {
+        let (parts, part) = collect(at.part, STEP_WORDS, |after| {
             self.store.snapshot(|store| store.new_parts(after, AT_ONCE))
         })?;
-        let (rows, seq) = collect(at.seq, |after| {
+        let (rows, seq) = collect(at.seq, STEP_WORDS, |after| {
             self.store.snapshot(|store| store.new_rows(after, AT_ONCE))
         })?;
         let gone = self.store.snapshot(|store| store.removed(at.gone, GONE))?;
@@ -229,9 +229,11 @@ struct Step {
     newest_block: i64,
 }
 
-/// Reads documents from a point on. Tells the point that was reached.
+/// Reads documents from a point on, until there are enough words or documents. Tells the point that
+/// was reached.
 fn collect(
     after: i64,
+    most_words: usize,
     mut next: impl FnMut(i64) -> Result<News<Document>, StoreError>,
 ) -> Result<(Step, i64), StoreError> {
     let mut step = Step {
@@ -246,9 +248,48 @@ fn collect(
             step.newest_block = step.newest_block.max(document.block);
         }
         reached = news.reached;
-        let full = step.words.len() >= STEP || step.words.words() >= STEP_WORDS;
+        let full = step.words.len() >= STEP || step.words.words() >= most_words;
         if !news.more || full {
             return Ok((step, reached));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opik_core::{Batch, Exporter as _, Json};
+    use opik_testkit::records;
+
+    use crate::Store;
+
+    #[test]
+    fn a_step_ends_when_it_has_enough_words_and_the_next_goes_on_from_there() {
+        let store = Store::open_in_memory().unwrap();
+        for number in 0..40 {
+            let words: Vec<String> = (0..1_000).map(|word| format!("w{number}x{word}")).collect();
+            let mut span = records::full_span(number, 0);
+            span.input = Some(Json::string(&words.join(" ")));
+            let batch = Batch::new(vec![records::full_trace(number)], vec![span]);
+            pollster::block_on(store.export(&batch)).unwrap();
+        }
+        let steps = |most_words| {
+            let (mut after, mut documents) = (0, Vec::new());
+            while documents.iter().sum::<usize>() < 40 {
+                let (step, reached) = collect(after, most_words, |after| {
+                    store.read(move |reader| reader.new_parts(after, 2))
+                })
+                .unwrap();
+                assert!(reached > after);
+                after = reached;
+                documents.push(step.words.len());
+            }
+            documents
+        };
+        assert_eq!(steps(usize::MAX), [40]);
+        // Words are counted when their row has ended: the last one of what was read is not among them.
+        let few = steps(5_000);
+        assert!(few.iter().all(|documents| *documents <= 8), "{few:?}");
+        assert_eq!(few.iter().sum::<usize>(), 40);
     }
 }
