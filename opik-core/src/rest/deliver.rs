@@ -1,8 +1,10 @@
 //! The client as a [`WireExporter`]: rows in requests of bounded size, then files.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use super::attachments::{AttachmentTarget, NewAttachment};
 use super::call::Call;
@@ -16,14 +18,26 @@ use crate::{ExportError, ExportReport};
 /// not one bad record but all of them.
 const HOPELESS: usize = 32;
 
-/// Where rows go: method, path, and the field that encloses them.
-fn route(list: List) -> (bool, &'static str, &'static str) {
+/// Bytes around the rows of a request, at most.
+const ENCLOSING: usize = 16;
+
+/// Where rows go: method and path.
+fn route(list: List) -> Call {
     match list {
-        List::Traces => (false, "traces/batch", "traces"),
-        List::Spans => (false, "spans/batch", "spans"),
-        List::TraceScores => (true, "traces/feedback-scores", "scores"),
-        List::SpanScores => (true, "spans/feedback-scores", "scores"),
-        List::ThreadScores => (true, "traces/threads/feedback-scores", "scores"),
+        List::Traces => Call::post("traces/batch"),
+        List::Spans => Call::post("spans/batch"),
+        List::TraceScores => Call::put("traces/feedback-scores"),
+        List::SpanScores => Call::put("spans/feedback-scores"),
+        List::ThreadScores => Call::put("traces/threads/feedback-scores"),
+    }
+}
+
+/// A request that a batch has, too.
+struct Shared(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -126,7 +140,7 @@ impl OpikClient {
         let (mut taken, mut refused) = (0, 0);
         let mut pending = vec![range];
         while let Some(part) = pending.pop() {
-            let error = match self.put_rows(list, rows.text_of(&part)).await {
+            let error = match self.put_rows(list, rows, &part).await {
                 Ok(()) => {
                     taken += part.len();
                     report.accepted += part.len();
@@ -155,22 +169,20 @@ impl OpikClient {
         Ok(())
     }
 
-    async fn put_rows(&self, list: List, rows: &[u8]) -> Result<(), RestError> {
-        let (put, path, field) = route(list);
-        let bodies = &self.inner.bodies;
-        let body = bodies.write(rows.len() + field.len() + 6, |body| {
-            body.extend_from_slice(b"{\"");
-            body.extend_from_slice(field.as_bytes());
-            body.extend_from_slice(b"\":[");
-            body.extend_from_slice(rows);
-            body.extend_from_slice(b"]}");
-        });
-        let call = if put {
-            Call::put(path)
+    async fn put_rows(
+        &self,
+        list: List,
+        rows: &Rows,
+        part: &Range<usize>,
+    ) -> Result<(), RestError> {
+        let body = if *part == (0..rows.len()) {
+            Bytes::from_owner(Shared(rows.request()))
         } else {
-            Call::post(path)
+            let size = rows.text_of(part).len() + ENCLOSING;
+            let write = |body: &mut Vec<u8>| rows.write_request(part, body);
+            self.inner.bodies.write(size, write)
         };
-        self.send(call.json_text(body)).await.map(drop)
+        self.send(route(list).json_text(body)).await.map(drop)
     }
 }
 
@@ -224,7 +236,7 @@ mod tests {
             sizes in proptest::collection::vec(0_usize..200, 0..3_000),
             max in 1_usize..10_000,
         ) {
-            let mut rows = Rows::default();
+            let mut rows = Rows::of(List::Spans);
             for size in &sizes {
                 rows.push(RowId::ThreadScore, &vec![b'x'; *size]);
             }

@@ -17,11 +17,20 @@ use crate::{ScoreRecord, Span, Timestamp, Trace};
 /// assert_eq!(batch.rows(List::Traces).len(), 1);
 /// # Ok::<(), opik_core::exporter::Rejection>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireBatch {
     lists: [Rows; List::ALL.len()],
     /// Files, sent after the rows.
     pub attachments: Vec<WireAttachment>,
+}
+
+impl Default for WireBatch {
+    fn default() -> Self {
+        Self {
+            lists: List::ALL.map(Rows::of),
+            attachments: Vec::new(),
+        }
+    }
 }
 
 impl WireBatch {

@@ -11,8 +11,8 @@
 //! - A row is one JSON object as `POST traces/batch`, `POST spans/batch` and the `PUT
 //!   .../feedback-scores` calls take it, complete, with `id` and (traces and spans)
 //!   `last_updated_at`.
-//! - The rows of one [`List`] lie in one text with a comma between them, so that any run of rows is
-//!   the inside of a JSON list.
+//! - The rows of one [`List`] lie in the text of a request with all of them, `{"spans":[...]}`, which is
+//!   sent without a copy; any run of rows is the inside of a JSON list.
 //! - Attachments carry the bytes of files that belong to a trace or span of the same batch or an
 //!   earlier one. [`FieldLimits`] takes files out of content and leaves out what is too long.
 

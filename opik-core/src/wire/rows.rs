@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::model::ScoreTarget;
 use crate::{SpanId, TraceId};
@@ -31,7 +32,19 @@ impl List {
         Self::SpanScores,
         Self::ThreadScores,
     ];
+
+    /// What a request with rows of this list begins with.
+    fn opening(self) -> &'static [u8] {
+        match self {
+            Self::Traces => b"{\"traces\":[",
+            Self::Spans => b"{\"spans\":[",
+            Self::TraceScores | Self::SpanScores | Self::ThreadScores => b"{\"scores\":[",
+        }
+    }
 }
+
+/// What such a request ends with.
+const CLOSING: &[u8] = b"]}";
 
 /// What a row is of. `Display` names it in reports, for example `span 01a1…`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,18 +98,31 @@ impl fmt::Display for RowId {
     }
 }
 
-/// Rows that are ready to be sent, with a comma between them: a request is a slice of the text.
+/// The rows of one list as the text of a request, which is sent as it lies here.
 ///
-/// `Debug` prints sizes only.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// Any run of rows is a slice of that text. `Debug` prints sizes only.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Rows {
-    text: Vec<u8>,
+    list: List,
+    /// Empty, or the request with all rows. Shared with those who send it.
+    text: Arc<Vec<u8>>,
     ends: Vec<usize>,
     ids: Vec<RowId>,
 }
 
 impl Rows {
-    /// Appends a row that `write` writes. When it fails, nothing of the row stays.
+    /// No rows yet, of this list.
+    #[must_use]
+    pub fn of(list: List) -> Self {
+        Self {
+            list,
+            text: Arc::default(),
+            ends: Vec::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Appends a row that `write` writes behind what is there. When it fails, nothing of the row stays.
     ///
     /// # Errors
     /// What `write` returns.
@@ -105,16 +131,28 @@ impl Rows {
         id: RowId,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let before = self.text.len();
-        if before > 0 {
-            self.text.push(b',');
-        }
-        let written = write(&mut self.text);
+        let text = Arc::make_mut(&mut self.text);
+        let before = match self.ends.last() {
+            Some(end) => {
+                text.truncate(*end);
+                text.push(b',');
+                *end
+            }
+            None => {
+                text.clear();
+                text.extend_from_slice(self.list.opening());
+                0
+            }
+        };
+        let written = write(text);
         if written.is_ok() {
-            self.ends.push(self.text.len());
+            self.ends.push(text.len());
             self.ids.push(id);
         } else {
-            self.text.truncate(before);
+            text.truncate(before);
+        }
+        if !self.ends.is_empty() {
+            text.extend_from_slice(CLOSING);
         }
         written
     }
@@ -129,6 +167,21 @@ impl Rows {
         self.push_with(id, write).ok();
     }
 
+    /// A request with all rows: `{"spans":[...]}`. Empty without rows.
+    ///
+    /// Not copied: rows that are appended while somebody still has it go into a copy.
+    #[must_use]
+    pub fn request(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.text)
+    }
+
+    /// A request with some of the rows, written to the end of `out`.
+    pub fn write_request(&self, range: &Range<usize>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.list.opening());
+        out.extend_from_slice(self.text_of(range));
+        out.extend_from_slice(CLOSING);
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -141,15 +194,18 @@ impl Rows {
         self.ends.is_empty()
     }
 
-    /// Size of the text in bytes.
+    /// Size of a request with all rows in bytes; 0 without rows.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// Forgets the rows and keeps the memory.
+    /// Forgets the rows and keeps the memory, unless a request still has it.
     pub fn clear(&mut self) {
-        self.text.clear();
+        match Arc::get_mut(&mut self.text) {
+            Some(text) => text.clear(),
+            None => self.text = Arc::default(),
+        }
         self.ends.clear();
         self.ids.clear();
     }
@@ -189,7 +245,7 @@ impl Rows {
         let before = index
             .checked_sub(1)
             .and_then(|before| self.ends.get(before));
-        before.map_or(0, |end| end + 1)
+        before.map_or(self.list.opening().len(), |end| end + 1)
     }
 }
 

@@ -4,8 +4,10 @@ use crate::{FeedbackScore, ScoreRecord, Span, SpanId, Timestamp, Trace, TraceId}
 
 #[test]
 fn any_run_of_rows_is_the_inside_of_a_list() {
-    let mut rows = Rows::default();
+    let mut rows = Rows::of(List::ThreadScores);
     let id = RowId::ThreadScore;
+    let failed = rows.push_with(id, |_| Err("no form"));
+    assert_eq!((failed, rows.bytes()), (Err("no form"), 0));
     for text in ["{\"a\":1}", "{}", "{\"b\":[2]}"] {
         rows.push(id, text.as_bytes());
     }
@@ -29,6 +31,33 @@ fn any_run_of_rows_is_the_inside_of_a_list() {
     assert_eq!([rows.size(0), rows.size(2), rows.size(3)], [7, 9, 0]);
     rows.clear();
     assert!(rows.is_empty() && rows.bytes() == 0);
+}
+
+#[test]
+fn a_request_is_not_copied_and_does_not_change_while_it_is_sent() {
+    let mut rows = Rows::of(List::Spans);
+    let id = RowId::ThreadScore;
+    rows.push(id, b"{\"a\":1}");
+    rows.push(id, b"{}");
+    let sent = rows.request();
+    assert_eq!(sent.as_slice(), b"{\"spans\":[{\"a\":1},{}]}");
+    assert_eq!(rows.bytes(), sent.len());
+    assert_eq!(rows.request().as_ptr(), sent.as_ptr());
+    let mut part = Vec::new();
+    rows.write_request(&(1..2), &mut part);
+    assert_eq!(part, b"{\"spans\":[{}]}");
+    rows.push(id, b"[]");
+    assert_eq!(rows.text_of(&(0..3)), b"{\"a\":1},{},[]");
+    assert_eq!(sent.as_slice(), b"{\"spans\":[{\"a\":1},{}]}");
+    let place = rows.request().as_ptr();
+    rows.clear();
+    assert_eq!(rows.request().as_slice(), b"");
+    rows.push(id, b"{}");
+    assert_eq!(rows.request().as_ptr(), place, "memory is kept");
+    let sent = rows.request();
+    rows.clear();
+    rows.push(id, b"[1]");
+    assert_eq!(sent.as_slice(), b"{\"spans\":[{}]}");
 }
 
 #[test]
