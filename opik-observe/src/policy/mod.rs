@@ -295,7 +295,8 @@ impl Policy {
     }
 
     /// The text after the scrubber; `None` when it is held back.
-    #[inline]
+    // As a call, the text would go through memory twice, and few policies have a scrubber.
+    #[inline(always)]
     pub(crate) fn scrubbed<'a>(
         &self,
         field: Field,
@@ -303,11 +304,20 @@ impl Policy {
     ) -> Result<Option<Cow<'a, str>>, ScrubberPanicked> {
         match &self.scrubber {
             None => Ok(Some(text)),
-            Some(scrubber) => catch_unwind(AssertUnwindSafe(|| scrubber(field, &text)))
-                .map(|text| text.map(Cow::Owned))
-                .map_err(|_| ScrubberPanicked),
+            Some(scrubber) => scrub(scrubber.as_ref(), field, &text),
         }
     }
+}
+
+#[cold]
+fn scrub(
+    scrubber: &Scrubber,
+    field: Field,
+    text: &str,
+) -> Result<Option<Cow<'static, str>>, ScrubberPanicked> {
+    catch_unwind(AssertUnwindSafe(|| scrubber(field, text)))
+        .map(|text| text.map(Cow::Owned))
+        .map_err(|_| ScrubberPanicked)
 }
 
 impl fmt::Debug for Policy {

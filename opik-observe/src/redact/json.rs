@@ -1,12 +1,8 @@
 //! Writing JSON straight into a row.
 //!
 //! The texts are those that `serde_json` writes for the same values. It stays in charge of numbers
-//! with a point; for texts, identifiers and times these functions cost a fraction of it, and that is
+//! with a point; for texts and identifiers these functions cost a fraction of it, and that is
 //! most of what a row costs.
-
-use std::ops::Range;
-
-use opik_core::Timestamp;
 
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES * 0x80;
@@ -162,83 +158,6 @@ pub(super) fn push_float(out: &mut Vec<u8>, number: f64) {
     serde_json::to_writer(out, &number).ok();
 }
 
-/// A moment in quotes, as [`Timestamp`] prints it.
-pub(super) fn push_time(out: &mut Vec<u8>, at: Timestamp) {
-    const DAY: i64 = 86_400_000_000;
-    let day = at.as_micros().div_euclid(DAY);
-    let Some([year, month, date]) = civil(day) else {
-        // Where four digits end, and whatever is beyond.
-        return push_text(out, &at.to_string());
-    };
-    let of_day = at.as_micros().rem_euclid(DAY).unsigned_abs();
-    let micros = of_day % 1_000_000;
-    let second = of_day / 1_000_000;
-    let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
-    text[1..3].copy_from_slice(&two(year / 100));
-    text[3..5].copy_from_slice(&two(year % 100));
-    text[6..8].copy_from_slice(&two(month));
-    text[9..11].copy_from_slice(&two(date));
-    text[12..14].copy_from_slice(&two(second / 3_600));
-    text[15..17].copy_from_slice(&two(second / 60 % 60));
-    text[18..20].copy_from_slice(&two(second % 60));
-    text[21..23].copy_from_slice(&two(micros / 10_000));
-    text[23..25].copy_from_slice(&two(micros / 100 % 100));
-    text[25..27].copy_from_slice(&two(micros % 100));
-    out.extend_from_slice(&text);
-}
-
-/// Bytes of a moment in quotes.
-const TIME: usize = 29;
-
-/// A moment in quotes, where the text of another one stands in `out` already: within one second, only
-/// the fraction differs.
-pub(super) fn push_time_near(
-    out: &mut Vec<u8>,
-    at: Timestamp,
-    other: Timestamp,
-    place: Range<usize>,
-) {
-    const SECOND: i64 = 1_000_000;
-    let second = |at: Timestamp| at.as_micros().div_euclid(SECOND);
-    if second(at) != second(other) || place.len() != TIME {
-        return push_time(out, at);
-    }
-    let micros = at.as_micros().rem_euclid(SECOND).unsigned_abs();
-    out.extend_from_within(place);
-    // `.000000Z"`
-    if let Some(end) = out.last_chunk_mut::<9>() {
-        end[1..3].copy_from_slice(&two(micros / 10_000));
-        end[3..5].copy_from_slice(&two(micros / 100 % 100));
-        end[5..7].copy_from_slice(&two(micros % 100));
-    }
-}
-
-/// A number below a hundred.
-fn two(number: u64) -> [u8; 2] {
-    [digit(number / 10), digit(number % 10)]
-}
-
-/// Year, month and day of the month of a day since 1970-01-01; `None` outside of the years 0 to
-/// 9998. Years are taken to begin in March, so that the day that comes and goes is the last.
-fn civil(day: i64) -> Option<[u64; 3]> {
-    let since = day + 719_468;
-    let era = since.div_euclid(146_097);
-    let of_era = since.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let date = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let unsigned = |number: i64| number.unsigned_abs();
-    let four_digits = (0..9_999).contains(&year);
-    four_digits.then_some([unsigned(year), unsigned(month), unsigned(date)])
-}
-
 #[cfg(test)]
 mod tests {
     use opik_core::SpanId;
@@ -252,26 +171,6 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    #[test]
-    fn times_are_right_at_the_edges() {
-        for micros in [
-            0,
-            -1,
-            951_782_400_000_000,
-            4_107_542_399_999_999,
-            253_370_764_799_999_999,
-            253_370_764_800_000_000,
-            253_402_300_800_000_000,
-            -62_167_219_200_000_000,
-            -62_167_219_200_000_001,
-            i64::MAX,
-            i64::MIN,
-        ] {
-            let at = Timestamp::from_micros(micros);
-            assert_eq!(written(|out| push_time(out, at)), format!("\"{at}\""));
-        }
-    }
-
     proptest! {
         #[test]
         fn values_are_written_as_serde_writes_them(
@@ -281,7 +180,6 @@ mod tests {
             id in any::<[u8; 16]>(),
             number in any::<i64>(),
             small in -1_000_i64..1_000,
-            micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000,
         ) {
             for text in [text, mixed, long] {
                 prop_assert_eq!(
@@ -292,15 +190,6 @@ mod tests {
             for number in [number, small] {
                 prop_assert_eq!(written(|out| push_int(out, number)), number.to_string());
             }
-            let at = Timestamp::from_micros(micros);
-            prop_assert_eq!(written(|out| push_time(out, at)), format!("\"{at}\""));
-            let near = at.plus_micros(small * 1_000);
-            let both = written(|out| {
-                push_time(out, at);
-                let first = 0..out.len();
-                push_time_near(out, near, at, first);
-            });
-            prop_assert_eq!(both, format!("\"{at}\"\"{near}\""));
         }
     }
 }

@@ -13,6 +13,7 @@ mod cleared;
 mod clearing;
 mod json;
 mod limited;
+mod moments;
 mod rows;
 mod shape;
 mod values;
@@ -21,6 +22,7 @@ use opik_core::wire::FieldLimits;
 
 pub(crate) use cleared::Cleared;
 pub(crate) use json::{escaped_parts, hex_byte, push_text};
+pub(crate) use moments::Moments;
 pub(crate) use rows::push_row;
 pub(crate) use values::push_value;
 

@@ -11,10 +11,9 @@ use opik_core::{SpanId, Timestamp, TraceId};
 
 use super::Common;
 use super::cleared::{Cleared, Content, Head, Leaf};
-use super::json::{
-    push_escaped, push_float, push_id, push_int, push_text, push_time, push_time_near,
-};
+use super::json::{push_escaped, push_float, push_id, push_int, push_text};
 use super::limited::{Limited, limited};
+use super::moments::Moments;
 use crate::raw::Kind;
 
 /// Why a record is no row: the rule that it breaks.
@@ -27,6 +26,7 @@ type Refused = &'static str;
 pub(crate) fn push_row(
     cleared: &Cleared<'_>,
     common: &Common,
+    moments: &mut Moments,
     batch: &mut WireBatch,
 ) -> Result<(), Refused> {
     let head = &cleared.head;
@@ -42,6 +42,7 @@ pub(crate) fn push_row(
     batch.rows_mut(id.list()).push_with(id, |out| {
         let mut row = Row {
             out,
+            moments,
             limited: limited.as_ref(),
         };
         match head.kind {
@@ -57,6 +58,7 @@ pub(crate) fn push_row(
 /// An object under construction. The first field opens it.
 struct Row<'o> {
     out: &'o mut Vec<u8>,
+    moments: &'o mut Moments,
     /// What stands for the content, where there is so much of it.
     limited: Option<&'o Limited>,
 }
@@ -74,15 +76,17 @@ impl Row<'_> {
         }
     }
 
+    fn moment(&mut self, key: &str, at: Timestamp) -> Range<usize> {
+        let before = self.key(key).len();
+        self.moments.push(self.out, at);
+        before..self.out.len()
+    }
+
     /// Start and end; returns where the end stands.
     fn times(&mut self, head: &Head) -> Range<usize> {
-        let before = self.key(",\"start_time\":").len();
-        push_time(self.out, head.start);
-        let start = before..self.out.len();
-        let Some(end) = head.end else { return 0..0 };
-        let before = self.key(",\"end_time\":").len();
-        push_time_near(self.out, end, head.start, start);
-        before..self.out.len()
+        self.moment(",\"start_time\":", head.start);
+        let end = head.end.map(|end| self.moment(",\"end_time\":", end));
+        end.unwrap_or_default()
     }
 
     /// The moment of the row, which is that of the end of most records and copied from there.
@@ -91,7 +95,7 @@ impl Row<'_> {
         if head.end == Some(head.version) {
             self.key(key).extend_from_within(end);
         } else {
-            push_time(self.key(key), head.version);
+            self.moment(key, head.version);
         }
     }
 

@@ -66,7 +66,13 @@ fn found(record: &[u8], policy: &Policy) -> (usize, usize) {
     assert!(cleared.read(&RawView::parse(record).unwrap(), policy));
     assert_eq!(cleared.fields_lost, 0);
     let (mut rows, mut values) = (WireBatch::default(), Batch::default());
-    push_row(&cleared, &Common::default(), &mut rows).unwrap();
+    push_row(
+        &cleared,
+        &Common::default(),
+        &mut Moments::default(),
+        &mut rows,
+    )
+    .unwrap();
     push_value(&cleared, &Common::default(), &mut values);
     let rows = List::ALL.iter().flat_map(|list| rows.rows(*list).iter());
     let rows = rows.map(|(_, row)| count(&String::from_utf8_lossy(row)));

@@ -256,12 +256,13 @@ proptest! {
         };
         let (mut values, mut rows) = (Batch::default(), WireBatch::default());
         let mut refused = 0;
-        let mut cleared = Cleared::default();
+        let (mut cleared, mut moments) = (Cleared::default(), Moments::default());
         for record in &records {
             let view = RawView::parse(record).unwrap();
             if cleared.read(&view, &policy) {
                 push_value(&cleared, &common, &mut values);
-                refused += usize::from(push_row(&cleared, &common, &mut rows).is_err());
+                let row = push_row(&cleared, &common, &mut moments, &mut rows);
+                refused += usize::from(row.is_err());
             }
         }
         let (expected, expected_refused) = encoded(&values);
@@ -290,7 +291,13 @@ fn read(policy: &Policy, kind: &SpanType, write: impl FnOnce(&mut Raw)) -> (Stri
     let mut cleared = Cleared::default();
     assert!(cleared.read(&RawView::parse(raw.as_bytes()).unwrap(), policy));
     let mut batch = WireBatch::default();
-    push_row(&cleared, &Common::default(), &mut batch).unwrap();
+    push_row(
+        &cleared,
+        &Common::default(),
+        &mut Moments::default(),
+        &mut batch,
+    )
+    .unwrap();
     (texts(&batch).remove(0), cleared.fields_lost)
 }
 
@@ -418,7 +425,7 @@ fn files_go_out_of_content_and_too_much_content_is_marked() {
         ..Common::default()
     };
     let mut batch = WireBatch::default();
-    push_row(&cleared, &common, &mut batch).unwrap();
+    push_row(&cleared, &common, &mut Moments::default(), &mut batch).unwrap();
     let row = texts(&batch).remove(0);
     assert_eq!((batch.len(), batch.attachments.len()), (2, 1));
     assert!(
@@ -456,7 +463,7 @@ fn a_row_allocates_nothing_once_its_buffers_are_warm() {
         let mut cleared = Cleared::default();
         let mut one = || {
             assert!(cleared.read(&view, &policy));
-            push_row(&cleared, &common, &mut batch).unwrap();
+            push_row(&cleared, &common, &mut Moments::default(), &mut batch).unwrap();
             batch.clear();
         };
         one();
