@@ -16,13 +16,16 @@ type Key = [u8; 16];
 /// most of them end before anyone asks for their row.
 ///
 /// All wait equally long, so a queue in order of arrival is one in order of time. What ended stays in
-/// the queue until its turn or until the queue is full.
+/// the queue until its turn or until the queue is full. The newest one is kept apart: a span without
+/// children mostly ends next, and then the queue never learns of it.
 #[derive(Default)]
 pub(crate) struct OpenRows {
     live: HashSet<Key, foldhash::fast::RandomState>,
     order: VecDeque<Waiting>,
     /// The records of `order`, one after the other.
     records: VecDeque<u8>,
+    newest: Option<Waiting>,
+    newest_record: Vec<u8>,
 }
 
 struct Waiting {
@@ -34,54 +37,75 @@ struct Waiting {
 impl OpenRows {
     /// Keeps the beginning of a record until it is due.
     pub(crate) fn began(&mut self, key: Key, record: &[u8], due: Instant) {
-        let full = |rows: &Self| {
-            rows.order.len() >= 2 * MOST || rows.records.len() + record.len() > MOST_BYTES
-        };
-        if full(self) {
-            self.forget_ended();
-        }
-        if self.live.len() < MOST && !full(self) && self.live.insert(key) {
+        self.queue_newest();
+        if record.len() <= MOST_BYTES {
             let length = record.len();
-            self.order.push_back(Waiting { due, key, length });
-            self.records.extend(record);
+            self.newest_record.clear();
+            self.newest_record.extend_from_slice(record);
+            self.newest = Some(Waiting { due, key, length });
         }
     }
 
     pub(crate) fn ended(&mut self, key: &Key) {
+        if self.newest.take_if(|newest| newest.key == *key).is_some() {
+            return;
+        }
         if self.live.remove(key) {
             while self
                 .order
                 .front()
                 .is_some_and(|first| !self.live.contains(&first.key))
             {
-                self.pop();
+                self.forget_first();
             }
+        }
+    }
+
+    /// Puts the newest one into the queue, where there is room for it.
+    fn queue_newest(&mut self) {
+        let Some(newest) = self.newest.take() else {
+            return;
+        };
+        let full = |rows: &Self| {
+            rows.order.len() >= 2 * MOST || rows.records.len() + newest.length > MOST_BYTES
+        };
+        if full(self) {
+            self.forget_ended();
+        }
+        if self.live.len() < MOST && !full(self) && self.live.insert(newest.key) {
+            self.order.push_back(newest);
+            self.records.extend(&self.newest_record);
         }
     }
 
     /// When the next row is due.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.order.front().map(|first| first.due)
+        let first = self.order.front().or(self.newest.as_ref());
+        first.map(|first| first.due)
     }
 
     /// The next record that is due by then; all are without a moment.
     pub(crate) fn pop_due(&mut self, now: Option<Instant>) -> Option<Vec<u8>> {
+        self.queue_newest();
         while self
             .due()
             .is_some_and(|due| now.is_none_or(|now| due <= now))
         {
-            let (first, record) = self.pop()?;
-            if self.live.remove(&first.key) {
-                return Some(record);
+            let first = self.order.front()?;
+            let live = self.live.remove(&first.key);
+            let record = live.then(|| self.records.iter().take(first.length).copied().collect());
+            self.forget_first();
+            if record.is_some() {
+                return record;
             }
         }
         None
     }
 
-    fn pop(&mut self) -> Option<(Waiting, Vec<u8>)> {
-        let first = self.order.pop_front()?;
-        let length = first.length.min(self.records.len());
-        Some((first, self.records.drain(..length).collect()))
+    fn forget_first(&mut self) {
+        if let Some(first) = self.order.pop_front() {
+            self.records.drain(..first.length.min(self.records.len()));
+        }
     }
 
     fn forget_ended(&mut self) {
