@@ -165,13 +165,15 @@ impl RecorderBuilder {
         self
     }
 
-    /// Most records that wait for the worker, and again for each branch. Default: 65,536.
+    /// Most records that wait for the worker, and again for each branch, which has up to two batches
+    /// besides: one that is exported and one that is made meanwhile. Default: 65,536.
     pub fn max_pending_records(mut self, records: usize) -> Self {
         self.limits.pending_records = records.max(1);
         self
     }
 
-    /// Most bytes that wait for the worker, and again for each branch. Default: 64 MiB.
+    /// Most bytes that wait for the worker, and again for each branch, besides its two batches. Default:
+    /// 64 MiB.
     pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
         self.limits.pending_bytes = bytes;
         self

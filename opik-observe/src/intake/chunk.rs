@@ -12,6 +12,12 @@ pub(super) const CHUNK: usize = 64 << 10;
 /// recorded for long.
 const POOLED: usize = 1_024;
 const POOLED_IDLE: usize = 64;
+/// Bytes that memory hands over at once, and how many times that is asked for ahead: more at once than
+/// a core can wait for would make it wait.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const LINE: usize = 64;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const AHEAD: usize = 10;
 
 /// Buffers for chunks, lent and returned. Its lock is only ever tried.
 #[derive(Default)]
@@ -149,9 +155,24 @@ pub(crate) fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let (length, rest) = bytes.split_first_chunk::<4>()?;
         let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let (record, rest) = rest.split_at_checked(length)?;
+        fetch_ahead(rest);
         bytes = rest;
         Some(record)
     })
+}
+
+/// Asks for the memory of what comes next: another core wrote it, and it arrives while this record is
+/// worked on.
+#[inline]
+fn fetch_ahead(bytes: &[u8]) {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    for line in bytes.chunks(LINE).take(AHEAD) {
+        if let Some(first) = line.first() {
+            safe_arch::prefetch_t1(first);
+        }
+    }
+    #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+    let _ = bytes;
 }
 
 #[cfg(test)]

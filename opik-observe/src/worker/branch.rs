@@ -10,6 +10,7 @@ use super::delivery::Delivery;
 use super::open_rows::OpenRows;
 use super::queue::{BranchQueue, Item, Parcel};
 use super::shipment::{Shipment, project_of};
+use super::under_way::UnderWay;
 use crate::config::{Limits, StartRows};
 use crate::intake::records;
 use crate::policy::Policy;
@@ -21,11 +22,12 @@ use crate::stats::DropReason;
 pub(crate) struct Worker {
     pub(crate) index: usize,
     pub(crate) queue: Arc<BranchQueue>,
-    pub(crate) delivery: Delivery,
     pub(crate) policy: Policy,
     pub(crate) common: Common,
     pub(crate) start_rows: StartRows,
     pub(crate) limits: Limits,
+    under_way: UnderWay,
+    /// The batch that is being made.
     batch: Shipment,
     /// Size of the raw records in the batch.
     raw_bytes: usize,
@@ -61,10 +63,10 @@ impl Worker {
         Self {
             index,
             queue: Arc::clone(&delivery.queue),
-            delivery,
             policy,
             common,
             start_rows,
+            under_way: UnderWay::new(delivery, limits.batch_bytes),
             limits,
             batch,
             raw_bytes: 0,
@@ -81,18 +83,16 @@ impl Worker {
         };
         loop {
             let deadline = [self.due, self.open.due()].into_iter().flatten().min();
-            match self.queue.next(deadline).await {
+            match self.under_way.beside(self.queue.next(deadline)).await {
                 Some(Item::Records(parcel)) => self.take(&parcel).await,
                 Some(Item::Flush(ticket)) => {
-                    self.export().await;
-                    let durable = self.delivery.sync().await;
+                    let durable = self.deliver_all().await;
                     ticket.settle(self.index, durable);
                 }
                 Some(Item::Close(ticket)) => {
                     // What never ended stays visible as what began.
                     self.add_start_rows(None);
-                    self.export().await;
-                    let durable = self.delivery.sync().await && !self.queue.is_abandoned();
+                    let durable = self.deliver_all().await && !self.queue.is_abandoned();
                     self.queue.close(self.index, DropReason::Closed);
                     ticket.settle(self.index, durable);
                     return;
@@ -105,19 +105,32 @@ impl Worker {
         }
     }
 
+    /// Works a parcel off. It makes room for others when its last batch begins its way, not while that
+    /// waits for the one before: so no more waits than the limits say, besides two batches.
     async fn take(&mut self, parcel: &Parcel) {
         let bytes = parcel.bytes.as_slice();
         let bytes = bytes.get(..parcel.take).unwrap_or_default();
         let now = Instant::now();
         let mut cleared = Cleared::default();
-        for record in records(bytes) {
+        let mut records = records(bytes).peekable();
+        while let Some(record) = records.next() {
             self.add(record, now, &mut cleared);
-            if self.batch.len() >= self.limits.batch_records
-                || self.raw_bytes.max(self.batch.bytes()) >= self.limits.batch_bytes
-            {
-                self.export().await;
+            if self.is_full() {
+                self.under_way.finish().await;
+                if records.peek().is_some() {
+                    self.export().await;
+                }
             }
         }
+        self.queue.worked_off(parcel);
+        if self.is_full() {
+            self.export().await;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.batch.len() >= self.limits.batch_records
+            || self.raw_bytes.max(self.batch.bytes()) >= self.limits.batch_bytes
     }
 
     fn add<'a>(&mut self, record: &'a [u8], now: Instant, cleared: &mut Cleared<'a>) {
@@ -197,10 +210,19 @@ impl Worker {
         }
     }
 
+    /// Sends the batch off.
     async fn export(&mut self) {
         self.due = None;
         self.raw_bytes = 0;
-        self.delivery.deliver(&self.batch).await;
-        self.batch.clear(self.limits.batch_bytes);
+        if self.batch.len() > 0 {
+            self.under_way.send(&mut self.batch).await;
+        }
+    }
+
+    /// Delivers all there is; `false` when it may not be durable.
+    async fn deliver_all(&mut self) -> bool {
+        self.export().await;
+        self.under_way.finish().await;
+        self.under_way.delivery().sync().await
     }
 }

@@ -13,6 +13,7 @@ mod delivery;
 mod open_rows;
 mod queue;
 mod shipment;
+mod under_way;
 
 pub(crate) use branch::Worker;
 pub(crate) use collector::Collector;

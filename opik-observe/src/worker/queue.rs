@@ -160,16 +160,13 @@ impl BranchQueue {
         true
     }
 
-    /// The next thing to do, or `None` at the deadline.
+    /// The next thing to do, or `None` at the deadline. A parcel takes its room until it is
+    /// [worked off](Self::worked_off).
     pub(crate) async fn next(&self, deadline: Option<Instant>) -> Option<Item> {
         loop {
             {
                 let mut inner = self.lock();
                 if let Some(item) = inner.items.pop_front() {
-                    if let Item::Records(parcel) = &item {
-                        inner.records -= parcel.records;
-                        inner.bytes -= parcel.take;
-                    }
                     return Some(item);
                 }
             }
@@ -185,6 +182,13 @@ impl BranchQueue {
                 None => self.arrived.notified().await,
             }
         }
+    }
+
+    /// Makes room for as much as there was in a parcel that was taken out and is worked off.
+    pub(crate) fn worked_off(&self, parcel: &Parcel) {
+        let mut inner = self.lock();
+        inner.records = inner.records.saturating_sub(parcel.records);
+        inner.bytes = inner.bytes.saturating_sub(parcel.take);
     }
 
     /// Refuses whatever comes and forgets what waits; calls that wait for it learn of it.
@@ -346,12 +350,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_makes_room_and_what_waits_at_the_end_is_lost() {
+    fn what_is_worked_off_makes_room_and_what_waits_at_the_end_is_lost() {
         let queue = BranchQueue::new("b".to_owned(), 10, 1_000);
         let next = || futures_util::FutureExt::now_or_never(queue.next(None));
         queue.offer(&chunk(false), 10);
         queue.offer(&chunk(false), 10);
-        assert!(matches!(next(), Some(Some(Item::Records(_)))));
+        let Some(Some(Item::Records(parcel))) = next() else {
+            panic!("there is a parcel");
+        };
+        assert_eq!(queued(&queue), (10, 140, 10));
+        queue.worked_off(&parcel);
         assert_eq!(queued(&queue), (0, 0, 10));
         queue.offer(&chunk(false), 10);
         assert_eq!(queued(&queue), (10, 140, 10));

@@ -6,12 +6,12 @@ use opik_core::exporter::ExportErrorKind;
 use opik_core::wire::{List, WireBatch};
 use opik_core::{Batch, ExportError, ExportReport, Exporter};
 
-use crate::redact::{Cleared, Common, push_row, push_value};
+use crate::redact::{Cleared, Common, Moments, push_row, push_value};
 
-/// A batch under way. Its memory is used again for the next one.
+/// A batch under way. Its memory is used again for another one.
 pub(super) enum Shipment {
     Values(Batch),
-    Rows(Box<WireBatch>),
+    Rows(Box<WireBatch>, Moments),
 }
 
 /// Whether an exporter takes rows. An exporter that panics when asked is taken at its worst.
@@ -28,9 +28,21 @@ pub(super) fn project_of(exporter: &dyn Exporter) -> Option<String> {
 impl Shipment {
     pub(super) fn for_exporter(exporter: &dyn Exporter) -> Self {
         if takes_rows(exporter) {
-            Self::Rows(Box::default())
+            Self::rows(WireBatch::default())
         } else {
             Self::Values(Batch::default())
+        }
+    }
+
+    fn rows(batch: WireBatch) -> Self {
+        Self::Rows(Box::new(batch), Moments::default())
+    }
+
+    /// An empty one of the same kind.
+    pub(super) fn another(&self) -> Self {
+        match self {
+            Self::Values(_) => Self::Values(Batch::default()),
+            Self::Rows(..) => Self::rows(WireBatch::default()),
         }
     }
 
@@ -45,14 +57,14 @@ impl Shipment {
                 push_value(cleared, common, batch);
                 Ok(())
             }
-            Self::Rows(batch) => push_row(cleared, common, batch),
+            Self::Rows(batch, moments) => push_row(cleared, common, moments, batch),
         }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Values(batch) => batch.len(),
-            Self::Rows(batch) => batch.len(),
+            Self::Rows(batch, _) => batch.len(),
         }
     }
 
@@ -60,7 +72,7 @@ impl Shipment {
     pub(super) fn files(&self) -> usize {
         match self {
             Self::Values(_) => 0,
-            Self::Rows(batch) => batch.attachments.len(),
+            Self::Rows(batch, _) => batch.attachments.len(),
         }
     }
 
@@ -68,7 +80,7 @@ impl Shipment {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Values(_) => 0,
-            Self::Rows(batch) => batch.bytes(),
+            Self::Rows(batch, _) => batch.bytes(),
         }
     }
 
@@ -76,10 +88,10 @@ impl Shipment {
     pub(super) fn clear(&mut self, usual: usize) {
         match self {
             Self::Values(batch) => batch.clear(),
-            Self::Rows(batch) if batch.bytes() > usual.saturating_mul(2) => {
+            Self::Rows(batch, _) if batch.bytes() > usual.saturating_mul(2) => {
                 **batch = WireBatch::default();
             }
-            Self::Rows(batch) => batch.clear(),
+            Self::Rows(batch, _) => batch.clear(),
         }
     }
 
@@ -88,9 +100,7 @@ impl Shipment {
         let first = self.len() / 2;
         match self {
             Self::Values(batch) => halves_of_values(batch, first).map(Self::Values),
-            Self::Rows(batch) => {
-                halves_of_rows(batch, first).map(|half| Self::Rows(Box::new(half)))
-            }
+            Self::Rows(batch, _) => halves_of_rows(batch, first).map(Self::rows),
         }
     }
 
@@ -98,7 +108,7 @@ impl Shipment {
     pub(super) async fn send(&self, exporter: &dyn Exporter) -> Result<ExportReport, ExportError> {
         match self {
             Self::Values(batch) => exporter.export(batch).await,
-            Self::Rows(batch) => match exporter.wire() {
+            Self::Rows(batch, _) => match exporter.wire() {
                 Some(wire) => wire.export_rows(batch).await,
                 None => Err(ExportError::new(
                     ExportErrorKind::Internal,

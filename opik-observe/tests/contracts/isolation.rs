@@ -61,6 +61,34 @@ fn recording_does_not_block_while_the_exporter_hangs_or_blocks() {
 }
 
 #[test]
+fn a_batch_is_made_while_the_one_before_is_exported() {
+    let hanging = HangingExporter::new();
+    let (seen, second_is_made) = std::sync::mpsc::channel();
+    let policy = Policy::full_content().scrub(move |_, text| {
+        seen.send(text.to_owned()).ok();
+        Some(text.to_owned())
+    });
+    let (recorder, guard) = Recorder::builder()
+        .branch("b", Arc::new(hanging.clone()), policy)
+        .batch_records(1)
+        .start()
+        .unwrap();
+    let record = |input: &str| {
+        recorder.trace("t").input(input);
+    };
+    record("the first");
+    assert!(hanging.entered().wait_blocking(LONG));
+    record("the second");
+    let made = || second_is_made.recv_timeout(LONG).unwrap();
+    while made() != "the second" {}
+    assert_eq!(recorder.statistics().branches[0].exported, 0);
+    hanging.release();
+    let report = guard.shutdown(LONG);
+    assert!(report.complete, "{report:?}");
+    assert_eq!(balanced(&report.statistics, "b").exported, 2);
+}
+
+#[test]
 fn recording_does_not_block_when_nobody_takes_records_over() {
     let blocking = BlockingExporter::new();
     let (recorder, guard) = Recorder::builder()
