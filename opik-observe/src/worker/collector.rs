@@ -19,7 +19,7 @@ const RUSH_TICK: Duration = Duration::from_millis(1);
 /// How many bytes at once are a rush.
 const RUSH: usize = 256 << 10;
 /// How long nothing is recorded before half of the memory that a rush needed is given back.
-const COOLING: Duration = Duration::from_secs(2);
+const COOLING: Duration = Duration::from_secs(10);
 /// Longest sleep when there is nothing to do.
 const SLEEP: Duration = Duration::from_secs(3_600);
 /// How long records that were admitted just before closing may take to arrive.
