@@ -69,6 +69,6 @@ pub enum StartRows {
     Off,
     /// When one has been open for this long.
     After(Duration),
-    /// As soon as one begins.
+    /// As soon as one begins, unless it ends before the recorder's thread sees it.
     Immediately,
 }

@@ -95,6 +95,8 @@ pub(super) struct Chunk {
     /// Records in it, of which `counted` are complete ones.
     pub(super) records: usize,
     counted: usize,
+    /// Where the last record begins, if something begins with it that may end next.
+    begun_at: Option<usize>,
     /// The room that was taken for it.
     pub(super) reserved: Room,
     account: Arc<Account>,
@@ -107,6 +109,7 @@ impl Chunk {
             bytes,
             records: 0,
             counted: 0,
+            begun_at: None,
             reserved: Room::default(),
             account: Arc::clone(account),
         }
@@ -121,8 +124,20 @@ impl Chunk {
         })
     }
 
+    /// Appends a record. A complete one takes the place of its own beginning where nothing was recorded
+    /// between the two, as of most spans: nobody has seen that yet.
     #[inline]
     pub(super) fn push(&mut self, record: &[u8], length: u32, counted: usize) {
+        let begun_at = self.begun_at.take();
+        if counted == 0 {
+            self.begun_at = Some(self.bytes.len());
+        } else if let Some(at) = begun_at
+            && let Some(begun) = self.bytes.get(at + size_of::<u32>()..)
+            && crate::raw::is_of_same(begun, record)
+        {
+            self.bytes.truncate(at);
+            self.records -= 1;
+        }
         self.bytes.reserve(record.len() + size_of::<u32>());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(record);

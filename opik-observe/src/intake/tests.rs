@@ -276,3 +276,38 @@ fn a_thread_forgets_its_slots_of_closed_intakes() {
     let kept = std::thread::scope(|scope| scope.spawn(records).join().unwrap());
     assert_eq!(kept, 1);
 }
+
+#[test]
+fn what_ends_right_after_it_began_is_one_record() {
+    let (intake, outlet) = Intake::new(&Limits::default());
+    let record = |kind: u8, id: u8, text: u8| {
+        let head = [kind, 0, 0, 0, 0, 0, 0, 0];
+        [&head[..], &[id; 16], &[0; 48], &[text; 9]].concat()
+    };
+    let (begins, ends) = (record(2, 1, b'b'), record(2, 1, b'e'));
+    intake.preview(&begins);
+    intake.record(&ends);
+    assert_eq!(handed_over(&intake, &outlet), [ends.clone()]);
+    // Something between the two, another span, a trace of the same identifier, a worker that came by.
+    let between = record(2, 9, b'x');
+    intake.preview(&begins);
+    intake.record(&between);
+    intake.record(&ends);
+    let all = [begins.clone(), between.clone(), ends.clone()];
+    assert_eq!(handed_over(&intake, &outlet), all);
+    intake.preview(&begins);
+    intake.preview(&between);
+    intake.record(&ends);
+    assert_eq!(handed_over(&intake, &outlet), all);
+    for other in [record(2, 2, b'e'), record(1, 1, b'e')] {
+        intake.preview(&begins);
+        intake.record(&other);
+        assert_eq!(handed_over(&intake, &outlet), [begins.clone(), other]);
+    }
+    intake.preview(&begins);
+    assert_eq!(handed_over(&intake, &outlet), [begins]);
+    intake.record(&ends);
+    assert_eq!(handed_over(&intake, &outlet), [ends]);
+    assert_eq!(intake.account().waiting(), 0);
+    assert_eq!(intake.recorded(0), 7);
+}

@@ -144,5 +144,16 @@ pub(crate) fn is_open(record: &[u8]) -> bool {
     record.get(1).is_some_and(|flags| flags & FLAG_OPEN != 0)
 }
 
+/// Whether two records are of the same trace or span.
+#[inline]
+pub(crate) fn is_of_same(one: &[u8], other: &[u8]) -> bool {
+    match (one.first_chunk::<HEAD>(), other.first_chunk::<HEAD>()) {
+        (Some(one), Some(other)) => {
+            one[0] == other[0] && one[ID_AT..TRACE_AT] == other[ID_AT..TRACE_AT]
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,16 +16,13 @@ type Key = [u8; 16];
 /// most of them end before anyone asks for their row.
 ///
 /// All wait equally long, so a queue in order of arrival is one in order of time. What ended stays in
-/// the queue until its turn or until the queue is full. The newest one is kept apart: a span without
-/// children mostly ends next, and then the queue never learns of it.
+/// the queue until its turn or until the queue is full.
 #[derive(Default)]
 pub(crate) struct OpenRows {
     live: HashSet<Key, foldhash::fast::RandomState>,
     order: VecDeque<Waiting>,
     /// The records of `order`, one after the other.
     records: VecDeque<u8>,
-    newest: Option<Waiting>,
-    newest_record: Vec<u8>,
 }
 
 struct Waiting {
@@ -37,19 +34,20 @@ struct Waiting {
 impl OpenRows {
     /// Keeps the beginning of a record until it is due.
     pub(crate) fn began(&mut self, key: Key, record: &[u8], due: Instant) {
-        self.queue_newest();
-        if record.len() <= MOST_BYTES {
+        let full = |rows: &Self| {
+            rows.order.len() >= 2 * MOST || rows.records.len() + record.len() > MOST_BYTES
+        };
+        if full(self) {
+            self.forget_ended();
+        }
+        if self.live.len() < MOST && !full(self) && self.live.insert(key) {
             let length = record.len();
-            self.newest_record.clear();
-            self.newest_record.extend_from_slice(record);
-            self.newest = Some(Waiting { due, key, length });
+            self.order.push_back(Waiting { due, key, length });
+            self.records.extend(record);
         }
     }
 
     pub(crate) fn ended(&mut self, key: &Key) {
-        if self.newest.take_if(|newest| newest.key == *key).is_some() {
-            return;
-        }
         if self.live.remove(key) {
             while self
                 .order
@@ -61,32 +59,13 @@ impl OpenRows {
         }
     }
 
-    /// Puts the newest one into the queue, where there is room for it.
-    fn queue_newest(&mut self) {
-        let Some(newest) = self.newest.take() else {
-            return;
-        };
-        let full = |rows: &Self| {
-            rows.order.len() >= 2 * MOST || rows.records.len() + newest.length > MOST_BYTES
-        };
-        if full(self) {
-            self.forget_ended();
-        }
-        if self.live.len() < MOST && !full(self) && self.live.insert(newest.key) {
-            self.order.push_back(newest);
-            self.records.extend(&self.newest_record);
-        }
-    }
-
     /// When the next row is due.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let first = self.order.front().or(self.newest.as_ref());
-        first.map(|first| first.due)
+        self.order.front().map(|first| first.due)
     }
 
     /// The next record that is due by then; all are without a moment.
     pub(crate) fn pop_due(&mut self, now: Option<Instant>) -> Option<Vec<u8>> {
-        self.queue_newest();
         while self
             .due()
             .is_some_and(|due| now.is_none_or(|now| due <= now))
