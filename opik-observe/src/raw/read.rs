@@ -74,6 +74,17 @@ fn text(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
+/// The key of a field. The usual counts of tokens are known by sight.
+#[inline]
+fn key(bytes: &[u8]) -> Option<&str> {
+    match bytes {
+        b"completion_tokens" => Some("completion_tokens"),
+        b"prompt_tokens" => Some("prompt_tokens"),
+        b"total_tokens" => Some("total_tokens"),
+        other => text(other),
+    }
+}
+
 impl<'a> RawView<'a> {
     /// Reads the head; `None` when the bytes are no record.
     pub(crate) fn parse(mut bytes: &'a [u8]) -> Option<Self> {
@@ -192,7 +203,7 @@ fn field<'a>(bytes: &mut &'a [u8]) -> Option<Field<'a>> {
     let [tag, form, k, l] = *take(bytes)?;
     let (tag, form) = (Tag::from_byte(tag)?, Form::from_byte(form)?);
     let length = u32::from_le_bytes(*take(bytes)?);
-    let key = text(take_block(bytes, u16::from_le_bytes([k, l]).into())?)?;
+    let key = key(take_block(bytes, u16::from_le_bytes([k, l]).into())?)?;
     let mut payload = take_block(bytes, length)?;
     let payload = match form {
         Form::Text => Payload::Text(text(payload)?),
