@@ -24,8 +24,9 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
                 *least = (*least).min(zero_if_special(*byte));
             }
         }
-        // As a vector; `contains` searches byte by byte.
-        !least.iter().any(|least| *least == 0)
+        #[expect(clippy::manual_contains, reason = "that searches byte by byte")]
+        let special = least.iter().any(|least| *least == 0);
+        !special
     };
     let before = blocks.iter().position(|block| !plain(block));
     let before = before.map_or(bytes.len() - rest.len(), |block| block * BLOCK);
