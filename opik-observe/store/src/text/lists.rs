@@ -100,48 +100,41 @@ impl<'p> List<'p> {
         })
     }
 
-    /// Its numbers.
-    pub(super) fn numbers(self) -> Result<Vec<u32>, StoreError> {
+    /// Appends its numbers.
+    pub(super) fn read(self, numbers: &mut Vec<u32>) -> Result<(), StoreError> {
         // No number has fewer bits than its remainder and the one.
-        let most = self.bytes.len().saturating_mul(8) / (self.power as usize + 1);
-        let mut numbers = Vec::with_capacity(most);
-        let mut bytes = self.bytes.iter();
-        let (mut open, mut filled) = (0u64, 0u32);
-        let mut fill = |open: &mut u64, filled: &mut u32| {
-            while *filled <= ROOM
-                && let Some(&byte) = bytes.next()
-            {
-                *open |= u64::from(byte) << *filled;
-                *filled += 8;
-            }
+        numbers.reserve(self.bytes.len().saturating_mul(8) / (self.power as usize + 1));
+        let mut rest = Rest {
+            bytes: self.bytes,
+            open: 0,
+            filled: 0,
         };
         let mut next = 0u32;
         let mut quotient = 0u32;
         loop {
-            fill(&mut open, &mut filled);
-            if open == 0 {
-                if filled <= ROOM {
+            rest.fill();
+            let zeros = rest.open.trailing_zeros();
+            if zeros >= rest.filled {
+                if rest.bytes.is_empty() {
                     // Nothing more to come.
-                    return Ok(numbers);
+                    return Ok(());
                 }
-                quotient = quotient.saturating_add(filled);
-                filled = 0;
+                quotient = quotient.saturating_add(rest.filled);
+                rest.skip(rest.filled);
                 continue;
             }
-            let zeros = open.trailing_zeros();
             quotient = quotient.saturating_add(zeros);
-            open >>= zeros + 1;
-            filled -= zeros + 1;
-            fill(&mut open, &mut filled);
-            if filled < self.power {
-                return Err(BROKEN);
+            rest.skip(zeros + 1);
+            if rest.filled < self.power {
+                rest.fill();
+                if rest.filled < self.power {
+                    return Err(BROKEN);
+                }
             }
-            let [b0, b1, b2, b3, ..] = (open & ((1 << self.power) - 1)).to_le_bytes();
-            let rest = u32::from_le_bytes([b0, b1, b2, b3]);
-            open >>= self.power;
-            filled -= self.power;
+            let remainder = rest.open & ((1 << self.power) - 1);
+            rest.skip(self.power);
             // Not `ok_or`: that makes and drops an error for every number.
-            let number = u64::from(next) + (u64::from(quotient) << self.power) + u64::from(rest);
+            let number = u64::from(next) + (u64::from(quotient) << self.power) + remainder;
             let (Ok(number), Some(after)) = (u32::try_from(number), plus_one(number)) else {
                 return Err(BROKEN);
             };
@@ -149,6 +142,45 @@ impl<'p> List<'p> {
             next = after;
             quotient = 0;
         }
+    }
+}
+
+/// Bits that were not read yet.
+struct Rest<'p> {
+    /// Bytes that do not count as open.
+    bytes: &'p [u8],
+    /// The next bits, the lowest first. Above those that count there may be some of `bytes` already.
+    open: u64,
+    /// How many of them count: fewer than 64.
+    filled: u32,
+}
+
+impl Rest<'_> {
+    /// Opens more than [`ROOM`] bits, or all that are left.
+    fn fill(&mut self) {
+        if self.filled > ROOM {
+            return;
+        }
+        if let Some(next) = self.bytes.first_chunk() {
+            self.open |= u64::from_le_bytes(*next) << self.filled;
+            let whole = (63 - self.filled) / 8;
+            self.bytes = self.bytes.get(whole as usize..).unwrap_or_default();
+            self.filled += 8 * whole;
+            return;
+        }
+        while self.filled <= ROOM
+            && let Some((&byte, after)) = self.bytes.split_first()
+        {
+            self.open |= u64::from(byte) << self.filled;
+            self.bytes = after;
+            self.filled += 8;
+        }
+    }
+
+    /// Passes over bits that are open.
+    fn skip(&mut self, bits: u32) {
+        self.open >>= bits;
+        self.filled -= bits;
     }
 }
 
@@ -170,7 +202,10 @@ mod tests {
         let mut reader = Reader::new(&page);
         let list = List::take(&mut reader).unwrap();
         assert_eq!(reader.byte().unwrap(), 0xff);
-        (list.numbers().unwrap(), len)
+        let mut back = vec![7];
+        list.read(&mut back).unwrap();
+        assert_eq!(back.remove(0), 7);
+        (back, len)
     }
 
     proptest! {
@@ -190,8 +225,9 @@ mod tests {
         fn damage_is_an_error_or_another_list_and_no_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..64),
         ) {
+            let mut numbers = Vec::new();
             if let Ok(list) = List::take(&mut Reader::new(&bytes))
-                && let Ok(numbers) = list.numbers()
+                && list.read(&mut numbers).is_ok()
             {
                 prop_assert!(numbers.is_sorted_by(|a, b| a < b));
             }

@@ -61,10 +61,22 @@ struct Source {
     segment: i64,
     /// The number of each of its rows in the new segment, or [`LEFT_OUT`].
     numbers: Vec<u32>,
-    /// Words of the page that is open, with their rows; the next one last.
-    ready: Vec<(Vec<u8>, Vec<u32>)>,
-    /// The first word of that page.
-    page: Option<Vec<u8>>,
+    /// The first of them, when the others follow it one by one.
+    first: Option<u32>,
+    page: Page,
+}
+
+/// The words of a page with their rows, one after the other in memory that the next page uses again.
+#[derive(Default)]
+struct Page {
+    /// The first word of it; of none before the first page.
+    key: Option<Vec<u8>>,
+    bytes: Vec<u8>,
+    rows: Vec<u32>,
+    /// Where each word ends in `bytes`, and its rows in `rows`.
+    ends: Vec<(usize, usize)>,
+    /// How many words were passed.
+    passed: usize,
 }
 
 fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), StoreError> {
@@ -90,8 +102,8 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
         sources.push(Source {
             segment,
             numbers: vec![LEFT_OUT; first],
-            ready: Vec::new(),
-            page: None,
+            first: None,
+            page: Page::default(),
         });
     }
     let mut kept: Vec<(Doc, usize, usize)> = places.into_values().collect();
@@ -112,27 +124,30 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
     if !docs.is_empty() {
         let mut new = Writer::begin(text, entity, &docs)?;
         for source in &mut sources {
+            source.first = first_of_run(&source.numbers);
             source.open_next(text)?;
         }
-        let least = |sources: &[Source]| {
-            let words = sources.iter().filter_map(|source| source.ready.last());
-            words.map(|(word, _)| word).min().cloned()
-        };
-        while let Some(word) = least(&sources) {
-            let mut found = Vec::new();
+        // What was written at one time is mostly newer than all that was written before, and then
+        // rows come out in order.
+        sources.sort_by_key(|source| source.numbers.iter().copied().min());
+        let (mut word, mut found) = (Vec::new(), Vec::new());
+        while let Some(least) = sources.iter().filter_map(|it| it.page.word()).min() {
+            word.clear();
+            word.extend_from_slice(least);
+            found.clear();
             for source in &mut sources {
-                let Some((_, list)) = source.ready.pop_if(|(next, _)| *next == word) else {
-                    continue;
-                };
-                let numbers = &source.numbers;
-                let renumbered = list.into_iter().filter_map(|row| numbers.get(row as usize));
-                found.extend(renumbered.filter(|row| **row != LEFT_OUT));
-                if source.ready.is_empty() {
-                    source.open_next(text)?;
+                if source.page.word() == Some(&word) {
+                    source.take_rows(&mut found);
+                    if source.page.word().is_none() {
+                        source.open_next(text)?;
+                    }
                 }
             }
+            if !found.is_sorted() {
+                // The stable sort finds the runs, one of each source.
+                found.sort();
+            }
             if !found.is_empty() {
-                found.sort_unstable();
                 new.put(&word, &found)?;
             }
         }
@@ -144,23 +159,90 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
     Ok(())
 }
 
+/// The first number, when the others follow it one by one.
+fn first_of_run(numbers: &[u32]) -> Option<u32> {
+    let first = *numbers.first()?;
+    let last = first.checked_add(segment::number(numbers.len()))?;
+    (first..last).eq(numbers.iter().copied()).then_some(first)
+}
+
 impl Source {
+    /// Adds the rows of the next word, by their numbers in the new segment, and passes the word.
+    fn take_rows(&mut self, found: &mut Vec<u32>) {
+        let rows = self.page.next_rows();
+        if let Some(first) = self.first
+            && rows
+                .last()
+                .is_none_or(|last| (*last as usize) < self.numbers.len())
+        {
+            found.extend(rows.iter().map(|row| first.saturating_add(*row)));
+            return;
+        }
+        found.reserve(rows.len());
+        for row in rows {
+            if let Some(number) = self
+                .numbers
+                .get(*row as usize)
+                .filter(|it| **it != LEFT_OUT)
+            {
+                found.push(*number);
+            }
+        }
+    }
+
     /// Reads the next page of words.
     fn open_next(&mut self, text: &Connection) -> Result<(), StoreError> {
         let mut statement = text.prepare_cached(
             "SELECT first, data FROM page WHERE segment = ?1 AND (?2 IS NULL OR first > ?2)
              ORDER BY first LIMIT 1",
         )?;
-        let mut rows = statement.query(rusqlite::params![self.segment, self.page])?;
-        let Some(row) = rows.next()? else {
-            return Ok(());
-        };
-        let mut words = Words::of(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?);
-        while words.advance()? {
-            self.ready.push((words.word.clone(), words.rows()?));
+        let mut rows = statement.query(rusqlite::params![self.segment, self.page.key])?;
+        self.page.clear();
+        if let Some(row) = rows.next()? {
+            self.page
+                .read(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            self.page.key = Some(row.get(0)?);
         }
-        self.ready.reverse();
-        self.page = Some(row.get(0)?);
         Ok(())
+    }
+}
+
+impl Page {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.ends.clear();
+        self.passed = 0;
+    }
+
+    fn read(&mut self, page: &[u8]) -> Result<(), StoreError> {
+        let mut words = Words::of(page);
+        while words.advance()? {
+            self.bytes.extend_from_slice(&words.word);
+            words.rows(&mut self.rows)?;
+            self.ends.push((self.bytes.len(), self.rows.len()));
+        }
+        Ok(())
+    }
+
+    /// Where the next word begins, and its rows.
+    fn begin(&self) -> (usize, usize) {
+        let before = self.passed.checked_sub(1);
+        let before = before.and_then(|before| self.ends.get(before));
+        before.copied().unwrap_or_default()
+    }
+
+    /// The next word, unless all were passed.
+    fn word(&self) -> Option<&[u8]> {
+        let (end, _) = *self.ends.get(self.passed)?;
+        self.bytes.get(self.begin().0..end)
+    }
+
+    /// The rows of the next word, which is passed.
+    fn next_rows(&mut self) -> &[u32] {
+        let (_, begin) = self.begin();
+        let end = self.ends.get(self.passed).map_or(begin, |end| end.1);
+        self.passed += 1;
+        self.rows.get(begin..end).unwrap_or_default()
     }
 }

@@ -40,9 +40,7 @@ pub(crate) fn words(text: &str, json: bool, mut each: impl FnMut(&[u8])) {
     let mut word = Word::default();
     let mut rest = text;
     while !rest.is_empty() {
-        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let run = rest.bytes().position(|byte| !is_plain(byte));
-        let (plain, after) = rest.split_at(run.unwrap_or(rest.len()));
+        let (plain, after) = rest.split_at(plain_run(rest.as_bytes()));
         let next = after.as_bytes().first().copied();
         let ends = next.is_none_or(|byte| {
             byte.is_ascii() && !byte.is_ascii_alphanumeric() && !(json && byte == b'\\')
@@ -79,6 +77,31 @@ pub(crate) fn words(text: &str, json: bool, mut each: impl FnMut(&[u8])) {
         rest = chars.as_str();
     }
     word.flush(&mut each);
+}
+
+/// How many small letters and digits a text begins with. Eight bytes are looked at together: words
+/// end where no processor can guess it, and each wrong guess costs as much as several of them.
+fn plain_run(text: &[u8]) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = 0x80 * EACH;
+    // The high bit of every byte of `bytes`, which are all below 128, that is not below `least`.
+    let reaches = |bytes: u64, least: u8| bytes + (0x80 - u64::from(least)) * EACH;
+    let mut run = 0;
+    let mut rest = text;
+    while let Some((eight, after)) = rest.split_first_chunk() {
+        let eight = u64::from_le_bytes(*eight);
+        let low = eight & !HIGH;
+        let letters = reaches(low, b'a') & !reaches(low, b'z' + 1);
+        let digits = reaches(low, b'0') & !reaches(low, b'9' + 1);
+        let others = !((letters | digits) & !eight) & HIGH;
+        if others != 0 {
+            return run + (others.trailing_zeros() / 8) as usize;
+        }
+        run += 8;
+        rest = after;
+    }
+    let is_other = |byte: &u8| !(byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    run + rest.iter().position(is_other).unwrap_or(rest.len())
 }
 
 /// A word that is put together.
@@ -212,6 +235,22 @@ mod tests {
         assert_eq!(all(r"C:\new", false), ["c", "new"]);
         assert_eq!(all(&"x".repeat(500), false), ["x".repeat(LONGEST)]);
         assert_eq!(all(r"\u12", true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_run_of_letters_and_digits_ends_at_the_first_other_byte() {
+        for byte in 0..=u8::MAX {
+            let is_plain = matches!(byte, b'a'..=b'z' | b'0'..=b'9');
+            for len in 1..20 {
+                for at in 0..len {
+                    let mut text = vec![b'z'; len];
+                    text[at] = byte;
+                    let run = if is_plain { len } else { at };
+                    assert_eq!(plain_run(&text), run, "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert_eq!(plain_run(b""), 0);
     }
 
     #[test]

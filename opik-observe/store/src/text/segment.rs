@@ -163,9 +163,9 @@ impl<'p> Words<'p> {
         Ok(true)
     }
 
-    /// The numbers of the rows that have the word.
-    pub(super) fn rows(&self) -> Result<Vec<u32>, StoreError> {
-        self.list.numbers()
+    /// Appends the numbers of the rows that have the word.
+    pub(super) fn rows(&self, to: &mut Vec<u32>) -> Result<(), StoreError> {
+        self.list.read(to)
     }
 }
 
@@ -182,7 +182,11 @@ pub(super) fn lookup(text: &Connection, segment: i64, word: &[u8]) -> Result<Vec
     while words.advance()? {
         match words.word.as_slice().cmp(word) {
             std::cmp::Ordering::Less => {}
-            std::cmp::Ordering::Equal => return words.rows(),
+            std::cmp::Ordering::Equal => {
+                let mut found = Vec::new();
+                words.rows(&mut found)?;
+                return Ok(found);
+            }
             std::cmp::Ordering::Greater => break,
         }
     }
