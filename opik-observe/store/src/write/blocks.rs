@@ -167,6 +167,24 @@ impl Work<'_> {
         block::decompress(&data, usize::try_from(raw).unwrap_or(usize::MAX))
     }
 
+    /// The content of a block that was written before this transaction or in it. The last one stays
+    /// at hand: content is overwritten at the end of a transaction only.
+    pub(super) fn compared_block(
+        &mut self,
+        blocks: &mut Blocks<'_>,
+        key: i64,
+    ) -> Result<&[u8], StoreError> {
+        let known = self.compared.take().filter(|(known, _)| *known == key);
+        let known = match known {
+            Some(known) => known,
+            None => {
+                blocks.flush(self)?;
+                (key, self.block_content(key)?)
+            }
+        };
+        Ok(&self.compared.insert(known).1)
+    }
+
     pub(super) fn flush_wipes(&mut self) -> Result<(), StoreError> {
         for (key, wipe) in std::mem::take(&mut self.wipes) {
             self.overwritten.insert(key);

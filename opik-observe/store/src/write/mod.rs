@@ -61,6 +61,8 @@ pub(crate) struct Work<'w> {
     part: i64,
     block: i64,
     wipes: BTreeMap<i64, Wipe>,
+    /// The block that rows were last compared with, and its content.
+    compared: Option<(i64, Vec<u8>)>,
     /// What has to be added to tallies, by facet.
     tallies: BTreeMap<i64, i64>,
     /// Bytes of content that were written.
@@ -159,6 +161,7 @@ impl Writer {
             part,
             block,
             wipes,
+            compared: None,
             tallies: BTreeMap::new(),
             written: 0,
             fresh: Vec::new(),

@@ -9,6 +9,7 @@
 //! is overwritten; a part whose rows are all dead is removed. A row that arrives too late is
 //! written dead, or not at all when its whole part is late.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use opik_core::SpanId;
@@ -245,19 +246,28 @@ impl Work<'_> {
         known: &mut Known,
         spans: &mut TraceSpans,
     ) -> Result<bool, StoreError> {
+        let rows = span::decode(&part.head)?;
         let mut late = Vec::new();
         let mut replaced: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+        let mut equal: BTreeMap<i64, Vec<(usize, usize)>> = BTreeMap::new();
         for (number, (id, updated)) in part.ids.iter().enumerate() {
             let Some(seat) = spans.seats.get(id) else {
                 continue;
             };
-            let news = *updated > seat.updated
-                || (*updated == seat.updated
-                    && !self.same_row(projects, blocks, part, number, *seat)?);
-            if news {
-                replaced.entry(seat.part).or_default().push(seat.row);
-            } else {
-                late.push(number);
+            match updated.cmp(&seat.updated) {
+                Ordering::Greater => replaced.entry(seat.part).or_default().push(seat.row),
+                Ordering::Less => late.push(number),
+                Ordering::Equal => equal.entry(seat.part).or_default().push((number, seat.row)),
+            }
+        }
+        for (old, pairs) in equal {
+            let same = self.same_rows(projects, blocks, part, &rows, old, &pairs)?;
+            for ((number, row), same) in pairs.into_iter().zip(same) {
+                if same {
+                    late.push(number);
+                } else {
+                    replaced.entry(old).or_default().push(row);
+                }
             }
         }
         if late.len() == part.ids.len() {
@@ -269,7 +279,6 @@ impl Work<'_> {
         }
         known.totals.merge(&part.totals);
         let mut dead = Vec::new();
-        let rows = span::decode(&part.head)?;
         for &number in &late {
             set_dead(&mut dead, number);
             if let Some(row) = rows.get(number) {
@@ -301,33 +310,41 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// Whether a row says the same as the one that is stored.
-    fn same_row(
+    /// Whether rows of a new part say the same as rows of a stored one, pair by pair. A batch that a
+    /// client sends again has nothing but such pairs, so a part and its block are read once for all
+    /// of them.
+    fn same_rows(
         &mut self,
         projects: &[i64],
         blocks: &mut Blocks<'_>,
         part: &PackedPart,
-        number: usize,
-        seat: Seat,
-    ) -> Result<bool, StoreError> {
-        let old = self.stored_part(seat.part)?;
-        let (old_rows, new_rows) = (span::decode(&old.head)?, span::decode(&part.head)?);
-        let (Some(mine), Some(new)) = (old_rows.get(seat.row), new_rows.get(number)) else {
-            return Err(StoreError::Damaged("a part has fewer rows than it should"));
-        };
-        let comparable = SpanRow {
-            body_at: mine.body_at,
-            ..new.clone()
-        };
-        if old.project != project(projects, part.project)? || comparable != *mine {
-            return Ok(false);
-        }
-        blocks.flush(self)?;
-        let block = self.block_content(old.bodies.block)?;
-        let mine = body_of(old.bodies, mine);
+        new_rows: &[SpanRow<'_>],
+        old: i64,
+        pairs: &[(usize, usize)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let old = self.stored_part(old)?;
+        let old_rows = span::decode(&old.head)?;
+        let is_of_project = old.project == project(projects, part.project)?;
         let all = blocks.read(part.bodies)?;
-        Ok(block.get(mine.at..mine.at + mine.len)
-            == all.get(new.body_at..new.body_at + new.body_len))
+        let mut same = Vec::with_capacity(pairs.len());
+        for &(number, row) in pairs {
+            let (Some(mine), Some(new)) = (old_rows.get(row), new_rows.get(number)) else {
+                return Err(StoreError::Damaged("a part has fewer rows than it should"));
+            };
+            let comparable = SpanRow {
+                body_at: mine.body_at,
+                ..new.clone()
+            };
+            same.push(
+                is_of_project && comparable == *mine && {
+                    let block = self.compared_block(blocks, old.bodies.block)?;
+                    let mine = body_of(old.bodies, mine);
+                    block.get(mine.at..mine.at + mine.len)
+                        == all.get(new.body_at..new.body_at + new.body_len)
+                },
+            );
+        }
+        Ok(same)
     }
 
     /// Marks rows as replaced, and takes them out of the totals.
