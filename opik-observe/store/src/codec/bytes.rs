@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
 
 /// Text that was written as text.
 pub(crate) fn str_of(bytes: &[u8]) -> Result<&str, StoreError> {
-    std::str::from_utf8(bytes).map_err(|_| StoreError::Damaged("a text is not UTF-8"))
+    simdutf8::basic::from_utf8(bytes).map_err(|_| StoreError::Damaged("a text is not UTF-8"))
 }
 
 #[cfg(test)]
