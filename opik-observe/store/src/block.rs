@@ -13,6 +13,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
 use crate::error::StoreError;
+use crate::threads::Turns;
 
 /// Size from which a block is closed.
 const TARGET: usize = 16 * 1024;
@@ -131,8 +132,10 @@ pub(crate) struct Compression(Vec<(Arc<Vec<u8>>, Arc<Slot>)>);
 impl Compression {
     /// Compresses the blocks that nobody has taken, the first ones first.
     pub(crate) fn run(self) -> Result<(), StoreError> {
+        let mut turns = Turns::of(4);
         for (raw, slot) in &self.0 {
             slot.fill(raw)?;
+            turns.done();
         }
         Ok(())
     }

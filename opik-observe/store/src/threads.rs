@@ -28,6 +28,33 @@ const GATHER: Duration = Duration::from_millis(400);
 /// How often it looks for what other processes wrote.
 const LOOK: Duration = Duration::from_millis(1_000);
 
+/// Long work that lets other threads go first now and then.
+///
+/// A thread that computes for long keeps its core until its turn is over, which takes milliseconds,
+/// also from one that was just woken to answer a short question. So such work says after each small
+/// piece that others may go first.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    every: u32,
+    left: u32,
+}
+
+impl Turns {
+    /// Others may go after so many pieces.
+    pub(crate) fn of(every: u32) -> Self {
+        Self { every, left: every }
+    }
+
+    /// Says that a piece is done.
+    pub(crate) fn done(&mut self) {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            self.left = self.every;
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// Something to do with the writing connection.
 pub(crate) type WriteTask = Box<dyn FnOnce(&mut Writer) + Send>;
 

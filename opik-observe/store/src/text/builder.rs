@@ -8,6 +8,7 @@ use super::prefix::Prefix;
 use super::segment::{Doc, Writer, number};
 use crate::error::StoreError;
 use crate::facet::Entity;
+use crate::threads::Turns;
 
 /// The words of documents, collected in memory.
 ///
@@ -143,6 +144,7 @@ impl Builder {
             all += std::mem::replace(end, all);
         }
         let mut lists = vec![0u32; all as usize];
+        let mut turns = Turns::of(64);
         // In the order of the rows, so that every list comes out in order.
         for (row, at) in rows {
             let begin = at.checked_sub(1).and_then(|before| self.ends.get(before));
@@ -156,6 +158,7 @@ impl Builder {
                     *end += 1;
                 }
             }
+            turns.done();
         }
 
         let mut terms: Vec<(Prefix, &[u8], u32)> = Vec::with_capacity(ends.len());
@@ -182,6 +185,7 @@ impl Builder {
             let (bytes, len) = prefix.bytes();
             let word = bytes.get(..len).unwrap_or(word);
             segment.put(word, found)?;
+            turns.done();
         }
         segment.finish()
     }

@@ -10,6 +10,7 @@ use crate::facet::Entity;
 use crate::read::{Document, News, Reader};
 use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
+use crate::threads::Turns;
 
 /// "OPTX" in ASCII.
 const APPLICATION_ID: u32 = 0x4f50_5458;
@@ -241,10 +242,12 @@ fn collect(
         newest_block: 0,
     };
     let mut reached = after;
+    let mut turns = Turns::of(4);
     loop {
         let news = next(reached)?;
         for document in &news.items {
             document.read(&mut step.words)?;
+            turns.done();
             step.newest_block = step.newest_block.max(document.block);
         }
         reached = news.reached;

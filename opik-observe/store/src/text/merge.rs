@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::segment::{self, Doc, Words, Writer};
 use crate::error::StoreError;
 use crate::facet::Entity;
+use crate::threads::Turns;
 
 /// How many segments are merged at a time.
 const FAN_IN: usize = 8;
@@ -131,6 +132,7 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
         // rows come out in order.
         sources.sort_by_key(|source| source.numbers.iter().copied().min());
         let (mut word, mut found) = (Vec::new(), Vec::new());
+        let mut turns = Turns::of(16);
         while let Some(least) = sources.iter().filter_map(|it| it.page.word()).min() {
             word.clear();
             word.extend_from_slice(least);
@@ -150,6 +152,7 @@ fn merge(text: &Connection, entity: Entity, segments: &[i64]) -> Result<(), Stor
             if !found.is_empty() {
                 new.put(&word, &found)?;
             }
+            turns.done();
         }
         new.finish()?;
     }

@@ -26,6 +26,7 @@ use crate::error::StoreError;
 use crate::facet::{Entity, Facet};
 use crate::pack::Packed;
 use crate::recent::Recent;
+use crate::threads::Turns;
 use blocks::Wipe;
 use spans::SpanCache;
 
@@ -204,8 +205,10 @@ impl Work<'_> {
             .map(|project| self.project(project, packed.arrived))
             .collect::<Result<Vec<_>, _>>()?;
         let mut blocks = blocks::Blocks::new(&packed.blocks);
+        let mut turns = Turns::of(8);
         for trace in &packed.traces {
             self.trace(packed.arrived, &projects, &mut blocks, trace)?;
+            turns.done();
         }
         blocks.finish(self)?;
         self.scores(&packed.scores, packed.arrived)
