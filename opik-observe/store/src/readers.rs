@@ -20,7 +20,10 @@ pub(crate) type Task<R> = Box<dyn FnOnce(&mut R) + Send>;
 const LINGER: Duration = Duration::from_micros(50);
 
 /// Hands questions to readers. They end when this is dropped.
-pub(crate) struct Readers<R>(Arc<Shared<R>>);
+pub(crate) struct Readers<R>(Asker<R>);
+
+/// Hands questions to readers, as long as there are any.
+pub(crate) struct Asker<R>(Arc<Shared<R>>);
 
 struct Shared<R> {
     state: Mutex<State<R>>,
@@ -40,7 +43,7 @@ struct State<R> {
 
 impl<R> Readers<R> {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Shared {
+        Self(Asker(Arc::new(Shared {
             state: Mutex::new(State {
                 tasks: VecDeque::new(),
                 asleep: Vec::new(),
@@ -49,9 +52,46 @@ impl<R> Readers<R> {
                 closed: false,
             }),
             waiting: AtomicUsize::new(0),
-        }))
+        })))
     }
 
+    /// Hands a question over. Tells whether there is anyone who will answer it.
+    #[must_use]
+    pub(crate) fn ask(&self, task: Task<R>) -> bool {
+        self.0.ask(task)
+    }
+
+    /// Hands questions over too, and keeps no reader.
+    pub(crate) fn asker(&self) -> Asker<R> {
+        Asker(Arc::clone(&self.0.0))
+    }
+
+    /// Lets the readers end when they have answered what was asked.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.0.0.state);
+        state.closed = true;
+        for reader in state.asleep.drain(..) {
+            reader.notify_one();
+        }
+    }
+
+    /// One more reader; it counts until what is returned is dropped.
+    pub(crate) fn join(&self) -> Member<R> {
+        lock(&self.0.0.state).alive += 1;
+        Member {
+            shared: Arc::clone(&self.0.0),
+            wake: Arc::default(),
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for Asker<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").finish_non_exhaustive()
+    }
+}
+
+impl<R> Asker<R> {
     /// Hands a question over. Tells whether there is anyone who will answer it.
     #[must_use]
     pub(crate) fn ask(&self, task: Task<R>) -> bool {
@@ -72,24 +112,6 @@ impl<R> Readers<R> {
             reader.notify_one();
         }
         true
-    }
-
-    /// Lets the readers end when they have answered what was asked.
-    pub(crate) fn close(&self) {
-        let mut state = lock(&self.0.state);
-        state.closed = true;
-        for reader in state.asleep.drain(..) {
-            reader.notify_one();
-        }
-    }
-
-    /// One more reader; it counts until what is returned is dropped.
-    pub(crate) fn join(&self) -> Member<R> {
-        lock(&self.0.state).alive += 1;
-        Member {
-            shared: Arc::clone(&self.0),
-            wake: Arc::default(),
-        }
     }
 }
 

@@ -30,11 +30,11 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
 }
 
 fn asleep(readers: &Readers<usize>) -> usize {
-    lock(&readers.0.state).asleep.len()
+    lock(&readers.0.0.state).asleep.len()
 }
 
 fn looking(readers: &Readers<usize>) -> usize {
-    lock(&readers.0.state).looking
+    lock(&readers.0.0.state).looking
 }
 
 /// Who answers.
@@ -151,7 +151,7 @@ fn a_reader_that_panics_leaves_the_questions_to_others_and_the_last_one_tells() 
     let threads = start(&readers, 2);
     wait_until(|| asleep(&readers) == 2);
     assert!(readers.ask(Box::new(|_| panic!("the first, on purpose"))));
-    wait_until(|| lock(&readers.0.state).alive == 1);
+    wait_until(|| lock(&readers.0.0.state).alive == 1);
     assert!(who(&readers).recv_timeout(LIMIT).unwrap() < 2);
 
     let (go, blocked) = channel::<()>();

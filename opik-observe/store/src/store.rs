@@ -157,7 +157,7 @@ impl Store {
         let counted = Arc::<Counted>::default();
         for number in 0..options.readers.max(1) {
             let mut reader = reader(&location, setup, true)?;
-            reader.share(Arc::clone(&counted));
+            reader.share(Arc::clone(&counted), readers.asker());
             threads::start_reader(number, reader, &readers, &signals)?;
         }
         if let Some(recent) = recent {

@@ -1,5 +1,6 @@
 //! The read side: one connection, one snapshot per question.
 
+mod ahead;
 mod candidates;
 mod check;
 mod count;
@@ -24,6 +25,7 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::block;
 use crate::catalog::of_traces;
 use crate::error::StoreError;
+use crate::readers::Asker;
 use crate::recent::Recent;
 use crate::text;
 
@@ -82,6 +84,8 @@ pub(crate) struct Reader {
     recent: Option<Arc<Recent>>,
     /// Totals that readers of this process counted.
     counted: Option<Arc<Counted>>,
+    /// The readers of this process, this one among them.
+    others: Option<Asker<Self>>,
     has_scores: [Option<bool>; 2],
     has_attached: Option<bool>,
     is_catalogued: Option<bool>,
@@ -97,6 +101,7 @@ impl Reader {
             blocks: Vec::new(),
             recent: None,
             counted: None,
+            others: None,
             has_scores: [None; 2],
             has_attached: None,
             is_catalogued: None,
@@ -108,9 +113,10 @@ impl Reader {
         self.recent = Some(recent);
     }
 
-    /// Shares totals that are counted with other readers.
-    pub(crate) fn share(&mut self, counted: Arc<Counted>) {
+    /// Shares totals that are counted with other readers, and has them count.
+    pub(crate) fn share(&mut self, counted: Arc<Counted>, others: Asker<Self>) {
         self.counted = Some(counted);
+        self.others = Some(others);
     }
 
     /// Answers one question from one state of the store.

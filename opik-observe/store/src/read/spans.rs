@@ -239,12 +239,25 @@ impl Reader {
 
     /// A page of the spans that match.
     pub(crate) fn search_spans(&mut self, query: &SpanQuery) -> Result<Page<Span>, StoreError> {
+        self.search_spans_then(query, |_| Ok(()))
+    }
+
+    /// As [`search_spans`](Self::search_spans), with something to do before the content is read of
+    /// a page that is not the last one.
+    pub(crate) fn search_spans_then(
+        &mut self,
+        query: &SpanQuery,
+        found: impl FnOnce(&Self) -> Result<(), StoreError>,
+    ) -> Result<Page<Span>, StoreError> {
         self.see_index_first(query.text.as_deref())?;
         let search = self.span_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_spans(&search)?,
             Some(sort) => self.sorted_spans(&search, sort)?,
         };
+        if next.is_some() {
+            found(self)?;
+        }
         let items = self.finish_spans(records, query.without_content)?;
         Ok(Page { items, next })
     }

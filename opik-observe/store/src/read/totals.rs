@@ -25,7 +25,7 @@ const LONGEST: usize = 2_000;
 
 /// The state of a store that a total belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     /// Number of the latest change.
     change: i64,
     text: Option<Progress>,
@@ -63,13 +63,8 @@ impl Reader {
         seen: Option<u64>,
     ) -> Result<u64, StoreError> {
         self.see_index_first(query.text.as_deref())?;
-        let mut query = query.clone();
-        (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
-        if query.trace.is_none()
-            && (query.from, query.to) == (None, None)
-            && is_without_words(query.text.as_deref())
-            && let Some(facet) = plan::only_facet(&query.filters, plan::OF_SPANS)
-        {
+        let query = spans_question(query);
+        if let Some(facet) = self.tallied_spans(&query) {
             let project = self.selected(&query.project)?;
             return self.tally(Entity::Part, project, &facet);
         }
@@ -87,12 +82,8 @@ impl Reader {
         seen: Option<u64>,
     ) -> Result<u64, StoreError> {
         self.see_index_first(query.text.as_deref())?;
-        let mut query = query.clone();
-        (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
-        if (query.from, query.to) == (None, None)
-            && is_without_words(query.text.as_deref())
-            && let Some(facet) = plan::only_facet(&query.filters, plan::OF_TRACES)
-        {
+        let query = traces_question(query);
+        if let Some(facet) = self.tallied_traces(&query) {
             let project = self.selected(&query.project)?;
             return self.tally(Entity::Trace, project, &facet);
         }
@@ -101,6 +92,47 @@ impl Reader {
         self.counted(question, words, |reader| {
             seen.map_or_else(|| reader.count_traces(&query), Ok)
         })
+    }
+
+    /// The facet that a search for spans is about and nothing else, which has a tally.
+    pub(super) fn tallied_spans(&self, query: &SpanQuery) -> Option<Facet> {
+        let is_plain = query.trace.is_none()
+            && (query.from, query.to) == (None, None)
+            && is_without_words(query.text.as_deref());
+        let facet = || plan::only_facet(&query.filters, plan::OF_SPANS);
+        is_plain.then(facet).flatten()
+    }
+
+    /// As [`tallied_spans`](Self::tallied_spans), for traces.
+    pub(super) fn tallied_traces(&self, query: &TraceQuery) -> Option<Facet> {
+        let is_plain =
+            (query.from, query.to) == (None, None) && is_without_words(query.text.as_deref());
+        let facet = || plan::only_facet(&query.filters, plan::OF_TRACES);
+        is_plain.then(facet).flatten()
+    }
+
+    /// The state that totals belong to, with that of the text index where there are words.
+    pub(super) fn version(&self, words: bool) -> Result<Version, StoreError> {
+        Ok(Version {
+            change: self
+                .conn
+                .prepare_cached("SELECT change FROM counter")?
+                .query_row([], |row| row.get(0))?,
+            text: match &self.text {
+                Some(text) if words => Some(text::progress(text)?),
+                _ => None,
+            },
+        })
+    }
+
+    /// What is remembered of a question.
+    pub(super) fn remembered(&self, question: &str, version: Version) -> Option<u64> {
+        self.counted.as_ref()?.get(question, version)
+    }
+
+    /// Whether what is counted for a question is remembered.
+    pub(super) fn may_remember(&self, question: &str) -> bool {
+        self.counted.is_some() && question.len() <= LONGEST
     }
 
     /// How many rows have a facet, in one project or all.
@@ -138,16 +170,7 @@ impl Reader {
         let Some(counted) = self.counted.clone() else {
             return count(self);
         };
-        let version = Version {
-            change: self
-                .conn
-                .prepare_cached("SELECT change FROM counter")?
-                .query_row([], |row| row.get(0))?,
-            text: match &self.text {
-                Some(text) if words => Some(text::progress(text)?),
-                _ => None,
-            },
-        };
+        let version = self.version(words)?;
         if let Some(total) = counted.get(&question, version) {
             return Ok(total);
         }
@@ -155,6 +178,20 @@ impl Reader {
         counted.put(question, version, total);
         Ok(total)
     }
+}
+
+/// What a total of spans depends on.
+pub(super) fn spans_question(query: &SpanQuery) -> SpanQuery {
+    let mut query = query.clone();
+    (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
+    query
+}
+
+/// What a total of traces depends on.
+pub(super) fn traces_question(query: &TraceQuery) -> TraceQuery {
+    let mut query = query.clone();
+    (query.page, query.sort, query.without_content) = (PageRequest::default(), None, true);
+    query
 }
 
 /// Whether a question has no word to look for.

@@ -173,12 +173,25 @@ impl Reader {
 
     /// A page of the traces that match.
     pub(crate) fn search_traces(&mut self, query: &TraceQuery) -> Result<Page<Trace>, StoreError> {
+        self.search_traces_then(query, |_| Ok(()))
+    }
+
+    /// As [`search_traces`](Self::search_traces), with something to do before the content is read of
+    /// a page that is not the last one.
+    pub(crate) fn search_traces_then(
+        &mut self,
+        query: &TraceQuery,
+        found: impl FnOnce(&Self) -> Result<(), StoreError>,
+    ) -> Result<Page<Trace>, StoreError> {
         self.see_index_first(query.text.as_deref())?;
         let search = self.trace_search(query)?;
         let (records, next) = match &query.sort {
             None => self.newest_traces(&search)?,
             Some(sort) => self.sorted_traces(&search, sort)?,
         };
+        if next.is_some() {
+            found(self)?;
+        }
         let mut items = Vec::with_capacity(records.len());
         for mut record in records {
             self.fill_trace(&mut record, !query.without_content)?;

@@ -62,14 +62,21 @@ impl Store {
         self.look(move |reader| {
             let walk = Walk { skip, take };
             let mut query = query;
+            let mut ahead = None;
             let (items, seen) = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
-                let page = reader.search_traces(&query);
+                let page = reader.search_traces_then(&query, |reader| {
+                    if !skipped && ahead.is_none() {
+                        ahead = Some(reader.traces_ahead(&query)?);
+                    }
+                    Ok(())
+                });
                 query.without_content = without;
                 page
             })?;
+            ahead.unwrap_or_default().wait();
             let total = reader.total_of_traces(&query, seen)?;
             Ok((items, total))
         })
@@ -89,14 +96,21 @@ impl Store {
         self.look(move |reader| {
             let walk = Walk { skip, take };
             let mut query = query;
+            let mut ahead = None;
             let (items, seen) = walk.all(|page, skipped| {
                 query.page = page;
                 let without = query.without_content;
                 query.without_content |= skipped;
-                let page = reader.search_spans(&query);
+                let page = reader.search_spans_then(&query, |reader| {
+                    if !skipped && ahead.is_none() {
+                        ahead = Some(reader.spans_ahead(&query)?);
+                    }
+                    Ok(())
+                });
                 query.without_content = without;
                 page
             })?;
+            ahead.unwrap_or_default().wait();
             let total = reader.total_of_spans(&query, seen)?;
             Ok((items, total))
         })
