@@ -29,15 +29,21 @@
 mod audit;
 mod bulk;
 mod columns;
+mod dataset_catalog;
 mod dataset_items;
 mod datasets;
 mod entries;
+mod experiment_catalog;
 mod experiment_items;
 mod experiments;
 mod filter;
 mod groups;
 mod listing;
+mod new_datasets;
+mod new_experiments;
+mod new_prompts;
 mod optimizations;
+mod prompt_catalog;
 mod prompts;
 mod queues;
 mod scored;
@@ -46,36 +52,35 @@ mod template;
 pub use audit::{Audit, USER};
 pub use bulk::{BulkItem, BulkUpload, record_bulk};
 pub use columns::{Column, columns_of};
+pub use dataset_catalog::{DatasetCatalog, DatasetQuery};
 pub use dataset_items::{
     DatasetItem, DeleteItems, ItemBatchUpdate, ItemChanges, ItemEdit, ItemQuery, ItemUpdate,
     NewItem, PutItems,
 };
-pub use datasets::{
-    Dataset, DatasetCatalog, DatasetQuery, DatasetUpdate, DatasetVersion, NewDataset,
-    VersionSummary, VersionUpdate, hash_of,
-};
+pub use datasets::{Dataset, DatasetVersion, VersionSummary, hash_of};
 pub use entries::{
     Dashboard, DashboardUpdate, EntryCatalog, Environment, EnvironmentUpdate, FeedbackDefinition,
     NewDashboard, NewEnvironment, NewFeedbackDefinition,
 };
+pub use experiment_catalog::{ExperimentCatalog, ExperimentQuery};
 pub use experiment_items::{
     AssertionOutcome, AssertionResult, AssertionStatus, CompareQuery, ComparedItem, ExperimentItem,
     NewExperimentItem, RunSummary,
 };
-pub use experiments::{
-    Experiment, ExperimentCatalog, ExperimentQuery, ExperimentUpdate, NamedValue, NewExperiment,
-    Percentiles, PromptLink,
-};
+pub use experiments::{Experiment, NamedValue, Percentiles, PromptLink};
 pub use filter::{Condition, FieldKind, Fields, Order};
 pub use groups::{ExperimentGroup, GroupBy, GroupTotals, group_experiments};
 pub use listing::{Found, Listing, Numbered, ProjectChoice};
+pub use new_datasets::{DatasetUpdate, NewDataset, VersionUpdate};
+pub use new_experiments::{ExperimentUpdate, NewExperiment};
+pub use new_prompts::{NewPrompt, NewPromptVersion, NewVersionOf};
 pub use optimizations::{
     NewOptimization, Optimization, OptimizationCatalog, OptimizationQuery, OptimizationUpdate,
 };
-pub use prompts::{
-    NewPrompt, NewPromptVersion, NewVersionOf, Prompt, PromptCatalog, PromptQuery, PromptUpdate,
-    PromptVersion, PromptVersionQuery, VersionChoice, commit_of,
+pub use prompt_catalog::{
+    PromptCatalog, PromptQuery, PromptUpdate, PromptVersionQuery, VersionChoice,
 };
+pub use prompts::{Prompt, PromptVersion, commit_of};
 pub use queues::{AnnotationQueue, NewQueue, QueueCatalog, QueueQuery, QueueUpdate};
 pub use scored::Scored;
 pub use template::variables;

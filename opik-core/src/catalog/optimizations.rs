@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::experiments::made_up_name;
+use super::new_experiments::made_up_name;
 use super::{
     Audit, CatalogError, Condition, FieldKind, Fields, Listing, Numbered, ProjectChoice, check_id,
     check_text, check_word,
