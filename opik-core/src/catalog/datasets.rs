@@ -47,7 +47,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The fields that datasets are filtered and sorted by, see [`Condition::parse_list`].
+    /// The fields that datasets are filtered and sorted by, see
+    /// [`Condition::parse_list`](super::Condition::parse_list).
     pub const FIELDS: Fields = &[
         ("id", "id", FieldKind::Exact),
         ("name", "name", FieldKind::Text),

@@ -160,7 +160,8 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// The fields that experiments are filtered and sorted by, see [`Condition::parse_list`].
+    /// The fields that experiments are filtered and sorted by, see
+    /// [`Condition::parse_list`](super::Condition::parse_list).
     pub const FIELDS: Fields = &[
         ("id", "id", FieldKind::Exact),
         ("name", "name", FieldKind::Text),

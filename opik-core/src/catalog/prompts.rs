@@ -41,7 +41,8 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// The fields that prompts are filtered and sorted by, see [`Condition::parse_list`].
+    /// The fields that prompts are filtered and sorted by, see
+    /// [`Condition::parse_list`](super::Condition::parse_list).
     pub const FIELDS: Fields = &[
         ("id", "id", FieldKind::Exact),
         ("name", "name", FieldKind::Text),
@@ -114,7 +115,8 @@ impl fmt::Debug for PromptVersion {
 pub(super) const MASK: &str = "mask";
 
 impl PromptVersion {
-    /// The fields that versions are filtered and sorted by, see [`Condition::parse_list`].
+    /// The fields that versions are filtered and sorted by, see
+    /// [`Condition::parse_list`](super::Condition::parse_list).
     pub const FIELDS: Fields = &[
         ("id", "id", FieldKind::Exact),
         ("commit", "commit", FieldKind::Text),

@@ -55,12 +55,14 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "rest")))]
 mod client;
 mod config_file;
+mod decide;
 mod environment;
 mod ini;
 mod load;
 mod parse;
 mod problem;
 mod setting;
+mod sources;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
