@@ -68,6 +68,7 @@ mod prompt_versions;
 mod prompts;
 mod queue_locks;
 mod reinject;
+mod row_list;
 mod rows;
 mod search;
 mod spans;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::checks;
 use super::reinject;
+use super::row_list::RowList;
 use super::rows::{SpanRow, Update};
 use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
@@ -61,7 +62,7 @@ pub(super) fn routes() -> Router<App> {
 
 #[derive(Debug, Deserialize)]
 struct BatchBody {
-    spans: Option<Vec<SpanRow>>,
+    spans: Option<RowList<SpanRow>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,7 +99,7 @@ async fn create_many(
     State(app): State<App>,
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
-    let spans = checks::batch("spans", body.spans)?
+    let spans = checks::batch("spans", body.spans.map(|rows| rows.0))?
         .into_iter()
         .map(SpanRow::into_span)
         .collect::<Result<_, _>>()?;

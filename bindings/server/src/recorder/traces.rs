@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::checks;
 use super::reinject;
+use super::row_list::RowList;
 use super::rows::{TraceRow, Update};
 use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
@@ -56,7 +57,7 @@ pub(super) fn routes() -> Router<App> {
 
 #[derive(Debug, Deserialize)]
 struct BatchBody {
-    traces: Option<Vec<TraceRow>>,
+    traces: Option<RowList<TraceRow>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,7 +106,7 @@ async fn create_many(
     State(app): State<App>,
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
-    let traces = checks::batch("traces", body.traces)?
+    let traces = checks::batch("traces", body.traces.map(|rows| rows.0))?
         .into_iter()
         .map(TraceRow::into_trace)
         .collect::<Result<_, _>>()?;
