@@ -10,6 +10,29 @@ use crate::error::StoreError;
 use crate::facet::Entity;
 use crate::threads::Turns;
 
+/// Rows in the lists that are made at once, give or take those of one word: 16 MiB. Each round looks at
+/// all that was collected.
+const LISTED: u32 = 4 << 20;
+/// From so many numbers on a list has room for all that a step collects, so that it is not copied
+/// every time there are twice as many. Memory that is not used costs nothing, and allocators give
+/// pieces of more than 32 MiB back at once.
+const MANY: usize = 1 << 20;
+const ROOM: usize = 9 << 20;
+
+fn make_room(list: &mut Vec<u32>, len: usize) {
+    if len >= MANY && list.capacity() < ROOM {
+        list.reserve_exact(ROOM - list.len());
+    }
+}
+
+/// Where the next row of a word goes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    at: u32,
+    /// 0 for a word whose list is not made now.
+    step: u32,
+}
+
 /// The words of documents, collected in memory.
 ///
 /// Words get numbers as they come. Short ones are whole in their [`Prefix`], so that finding the
@@ -53,6 +76,8 @@ impl Builder {
         if self.rows.len() == self.ends.len() {
             return;
         }
+        let collected = self.numbers.len();
+        make_room(&mut self.numbers, collected);
         for prefix in self.waiting.drain(..) {
             let next = number(self.last.len());
             let term = *self.short.entry(prefix).or_insert(next);
@@ -124,69 +149,144 @@ impl Builder {
         (rows, order.into_iter().map(|(doc, _)| doc).collect())
     }
 
+    /// The numbers of the words of a row.
+    fn numbers_of(&self, row: usize) -> &[u32] {
+        let before = row.checked_sub(1).and_then(|before| self.ends.get(before));
+        let begin = before.copied().unwrap_or(0);
+        let end = self.ends.get(row).copied().unwrap_or(begin);
+        self.numbers.get(begin..end).unwrap_or_default()
+    }
+
+    /// Every word in its order, with its number. Short ones are in their prefix.
+    fn terms(&self) -> Vec<(Prefix, &[u8], u32)> {
+        let short = self.short.iter();
+        let short = short.map(|(&prefix, &term)| (prefix, &[][..], term));
+        let long = self.long.iter();
+        let long = long.map(|(word, &term)| (Prefix::of(word), &**word, term));
+        let mut terms = Vec::with_capacity(self.last.len());
+        terms.extend(short.chain(long));
+        terms.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        terms
+    }
+
     /// Writes what was collected as a segment.
-    pub(super) fn store(mut self, text: &Connection, entity: Entity) -> Result<(), StoreError> {
+    pub(super) fn store(self, text: &Connection, entity: Entity) -> Result<(), StoreError> {
+        self.store_in_rounds(text, entity, LISTED)
+    }
+
+    /// Makes the lists of so many rows at once, or of one word.
+    fn store_in_rounds(
+        mut self,
+        text: &Connection,
+        entity: Entity,
+        most: u32,
+    ) -> Result<(), StoreError> {
         if self.docs.is_empty() {
             return Ok(());
         }
         self.end();
         let (rows, docs) = self.sorted();
 
-        // Where the list of each word ends, once it is filled; before, where its next entry goes.
-        let mut ends = vec![0u32; self.last.len()];
+        let mut counts = vec![0u32; self.last.len()];
         for &term in &self.numbers {
-            if let Some(count) = ends.get_mut(term as usize) {
+            if let Some(count) = counts.get_mut(term as usize) {
                 *count += 1;
             }
         }
-        let mut all = 0u32;
-        for end in &mut ends {
-            all += std::mem::replace(end, all);
-        }
-        let mut lists = vec![0u32; all as usize];
-        let mut turns = Turns::of(64);
-        // In the order of the rows, so that every list comes out in order.
-        for (row, at) in rows {
-            let begin = at.checked_sub(1).and_then(|before| self.ends.get(before));
-            let begin = begin.copied().unwrap_or(0);
-            let end = self.ends.get(at).copied().unwrap_or(begin);
-            for &term in self.numbers.get(begin..end).unwrap_or_default() {
-                if let Some(end) = ends.get_mut(term as usize) {
-                    if let Some(slot) = lists.get_mut(*end as usize) {
-                        *slot = row;
-                    }
-                    *end += 1;
-                }
-            }
-            turns.done();
-        }
-
-        let mut terms: Vec<(Prefix, &[u8], u32)> = Vec::with_capacity(ends.len());
-        terms.extend(
-            self.short
-                .iter()
-                .map(|(&prefix, &term)| (prefix, &[][..], term)),
-        );
-        terms.extend(
-            self.long
-                .iter()
-                .map(|(word, &term)| (Prefix::of(word), &**word, term)),
-        );
-        terms.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        let count_of = |term: u32| counts.get(term as usize).copied().unwrap_or(0);
+        let terms = self.terms();
         let mut segment = Writer::begin(text, entity, &docs)?;
-        for (prefix, word, term) in terms {
-            let term = term as usize;
-            let begin = term.checked_sub(1).and_then(|before| ends.get(before));
-            let begin = begin.copied().unwrap_or(0) as usize;
-            let found = ends
-                .get(term)
-                .and_then(|&end| lists.get(begin..end as usize));
-            let found = found.unwrap_or_default();
-            let (bytes, len) = prefix.bytes();
-            let word = bytes.get(..len).unwrap_or(word);
-            segment.put(word, found)?;
-            turns.done();
+        let mut places = vec![Place::default(); counts.len()];
+        let mut lists = Vec::new();
+        let mut turns = Turns::of(64);
+        let mut rest = terms.as_slice();
+        while !rest.is_empty() {
+            // The words whose lists are made in this round. All others write over one entry.
+            let mut room = 1u32;
+            let mut taken = 0;
+            for &(.., term) in rest {
+                let count = count_of(term);
+                if taken > 0 && room.saturating_add(count) > most {
+                    break;
+                }
+                if let Some(place) = places.get_mut(term as usize) {
+                    *place = Place { at: room, step: 1 };
+                }
+                room = room.saturating_add(count);
+                taken += 1;
+            }
+            lists.clear();
+            make_room(&mut lists, room as usize);
+            lists.resize(room as usize, 0u32);
+            // In the order of the rows, so that every list comes out in order.
+            for &(row, at) in &rows {
+                for &term in self.numbers_of(at) {
+                    if let Some(place) = places.get_mut(term as usize) {
+                        if let Some(slot) = lists.get_mut(place.at as usize) {
+                            *slot = row;
+                        }
+                        place.at += place.step;
+                    }
+                }
+                turns.done();
+            }
+            let (now, later) = rest.split_at(taken);
+            for &(prefix, word, term) in now {
+                let place = places.get_mut(term as usize).map(std::mem::take);
+                let end = place.unwrap_or_default().at;
+                let begin = end.saturating_sub(count_of(term));
+                let found = lists.get(begin as usize..end as usize);
+                let (bytes, len) = prefix.bytes();
+                let word = bytes.get(..len).unwrap_or(word);
+                segment.put(word, found.unwrap_or_default())?;
+                turns.done();
+            }
+            rest = later;
         }
         segment.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written about so many documents, when so many rows are listed at once.
+    fn written(most: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut text = Connection::open_in_memory().unwrap();
+        super::super::index::make(&mut text).unwrap();
+        let mut builder = Builder::default();
+        for document in 0..99i64 {
+            builder.begin(Doc {
+                bound: document * 7 % 99,
+                key: document,
+                rows: 2,
+                ..Doc::default()
+            });
+            for row in 0..2 {
+                builder.row(row);
+                for word in 0..400i64 {
+                    if (document * 31 + word * 17) % 11 == 0 {
+                        builder.add(format!("word{word}").as_bytes());
+                        builder.add(format!("aVeryLongBeginning{word}").as_bytes());
+                    }
+                }
+            }
+        }
+        builder.store_in_rounds(&text, Entity::Part, most).unwrap();
+        let mut pages = text
+            .prepare("SELECT first, data FROM page ORDER BY first")
+            .unwrap();
+        let pages = pages.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        pages.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn lists_are_the_same_in_however_many_rounds_they_are_made() {
+        let once = written(LISTED);
+        assert!(once.len() > 1, "{}", once.len());
+        for most in [1, 100, 5_000] {
+            assert_eq!(written(most), once, "{most}");
+        }
     }
 }
