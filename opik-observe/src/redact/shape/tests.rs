@@ -1,4 +1,3 @@
-
 use opik_core::Json;
 use proptest::prelude::*;
 

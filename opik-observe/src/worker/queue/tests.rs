@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::config::Limits;
 use crate::intake::Intake;

@@ -1,4 +1,3 @@
-
 use opik_core::session::{ToolCall, ToolResult};
 
 use super::*;

@@ -1,4 +1,3 @@
-
 use super::*;
 
 type Said = (Option<u64>, &'static str, &'static str, &'static str);
