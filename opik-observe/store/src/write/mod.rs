@@ -18,6 +18,7 @@ mod traces;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use opik_core::TraceId;
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -28,6 +29,7 @@ use crate::pack::Packed;
 use crate::recent::Recent;
 use crate::threads::Turns;
 use blocks::Wipe;
+use names::Posting;
 use spans::SpanCache;
 
 pub(crate) use delete::{CHUNK, Deleted};
@@ -39,7 +41,7 @@ struct State {
     projects: HashMap<String, i64>,
     /// State of the file, as SQLite counts the commits of other connections.
     others: i64,
-    facets: HashMap<(Entity, i64, Facet), i64>,
+    facets: HashMap<(Entity, i64), HashMap<Facet, i64, RandomState>, RandomState>,
     spans: SpanCache,
 }
 
@@ -64,6 +66,8 @@ pub(crate) struct Work<'w> {
     wipes: BTreeMap<i64, Wipe>,
     /// The block that rows were last compared with, and its content.
     compared: Option<(i64, Vec<u8>)>,
+    /// Postings that are not written yet.
+    postings: Vec<Posting>,
     /// What has to be added to tallies, by facet.
     tallies: BTreeMap<i64, i64>,
     /// Bytes of content that were written.
@@ -163,6 +167,7 @@ impl Writer {
             block,
             wipes,
             compared: None,
+            postings: Vec::new(),
             tallies: BTreeMap::new(),
             written: 0,
             fresh: Vec::new(),
@@ -172,6 +177,7 @@ impl Writer {
         };
         let value = act(&mut work)?;
         work.flush_wipes()?;
+        work.flush_postings()?;
         work.flush_tallies()?;
         let after = (work.seq, work.trace, work.part, work.block);
         // Totals that were counted before any change to the store no longer count.

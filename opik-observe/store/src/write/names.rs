@@ -1,5 +1,7 @@
 //! Projects and facets: names that become numbers once and for ever.
 
+use std::collections::HashMap;
+
 use opik_core::{Project, ProjectId, Timestamp};
 use rusqlite::{OptionalExtension, params};
 
@@ -12,6 +14,15 @@ use crate::tally;
 
 /// Facets that are remembered at most; beyond, the memory starts anew.
 const MOST_FACETS: usize = 100_000;
+
+/// A posting to be written.
+#[derive(Debug)]
+pub(super) struct Posting {
+    /// Facet, first half of an identifier, and row.
+    place: [i64; 3],
+    kind: Kind,
+    count: i64,
+}
 
 impl Work<'_> {
     /// The key of a project, which is made when it is new. A name that is blank or absent is the
@@ -76,8 +87,8 @@ impl Work<'_> {
     }
 
     fn facet(&mut self, entity: Entity, project: i64, facet: &Facet) -> Result<i64, StoreError> {
-        let place = (entity, project, facet.clone());
-        if let Some(&fid) = self.state.facets.get(&place) {
+        let known = self.state.facets.get(&(entity, project));
+        if let Some(&fid) = known.and_then(|facets| facets.get(facet)) {
             return Ok(fid);
         }
         let key = params![entity.code(), facet.0.code(), facet.1, project];
@@ -101,14 +112,16 @@ impl Work<'_> {
                 self.conn.last_insert_rowid()
             }
         };
-        if self.state.facets.len() >= MOST_FACETS {
+        if self.state.facets.values().map(HashMap::len).sum::<usize>() >= MOST_FACETS {
             self.state.facets.clear();
         }
-        self.state.facets.insert(place, fid);
+        let facets = self.state.facets.entry((entity, project)).or_default();
+        facets.insert(facet.clone(), fid);
         Ok(fid)
     }
 
-    /// Makes a row findable by its facets, each of which it has so many times.
+    /// Makes a row findable by its facets, each of which it has so many times. Its postings are written
+    /// at the end of the transaction.
     pub(super) fn post<'f>(
         &mut self,
         entity: Entity,
@@ -118,12 +131,28 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         for (facet, count) in facets {
             let fid = self.facet(entity, project, facet)?;
-            let added = self
-                .conn
-                .prepare_cached("INSERT OR IGNORE INTO facet(fid, hi, ref) VALUES (?1, ?2, ?3)")?
-                .execute([fid, hi, key])?;
-            if added > 0 {
-                self.tally(fid, facet.0, count);
+            self.postings.push(Posting {
+                place: [fid, hi, key],
+                kind: facet.0,
+                count,
+            });
+        }
+        Ok(())
+    }
+
+    /// Writes the postings that wait, list by list: each page of a list is then looked for once.
+    pub(super) fn flush_postings(&mut self) -> Result<(), StoreError> {
+        if self.postings.is_empty() {
+            return Ok(());
+        }
+        let mut postings = std::mem::take(&mut self.postings);
+        postings.sort_unstable_by_key(|posting| posting.place);
+        let conn = self.conn;
+        let mut insert =
+            conn.prepare_cached("INSERT OR IGNORE INTO facet(fid, hi, ref) VALUES (?1, ?2, ?3)")?;
+        for Posting { place, kind, count } in postings {
+            if insert.execute(place)? > 0 {
+                self.tally(place[0], kind, count);
             }
         }
         Ok(())
@@ -137,6 +166,8 @@ impl Work<'_> {
         (hi, key): (i64, i64),
         facets: impl IntoIterator<Item = (&'f Facet, i64)>,
     ) -> Result<(), StoreError> {
+        // What is removed may be among those that wait.
+        self.flush_postings()?;
         for (facet, count) in facets {
             let fid = self.facet(entity, project, facet)?;
             let removed = self
@@ -181,5 +212,37 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opik_core::Batch;
+    use opik_testkit::records;
+
+    use super::*;
+    use crate::{Store, pack};
+
+    #[test]
+    fn a_row_replaced_in_the_transaction_that_brought_it_is_found_by_its_new_facets_only() {
+        let store = Store::open_in_memory().unwrap();
+        let row = |name: &str, version| {
+            let mut trace = records::full_trace(1);
+            trace.name = Some(name.to_owned());
+            trace.last_updated_at = Some(Timestamp::from_micros(version));
+            let batch = Batch::new(vec![trace], Vec::new());
+            pack::pack(&batch, Timestamp::from_micros(0)).unwrap().0
+        };
+        let batches = [row("old", 1), row("new", 2)];
+        let found = store.write(move |writer| {
+            writer.write(&batches.each_ref())?;
+            let mut names = writer
+                .conn
+                .prepare("SELECT value FROM facet_name JOIN facet USING (fid) WHERE kind = ?1")?;
+            let names = names.query_map([Kind::Name.code()], |row| row.get(0))?;
+            let names = names.collect::<Result<Vec<String>, _>>()?;
+            Ok((names, tally::mistakes(&writer.conn)?))
+        });
+        assert_eq!(found.unwrap(), (vec!["new".to_owned()], 0));
     }
 }
