@@ -1,10 +1,13 @@
 //! One turn from the question to its end: does what the step machine says.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use opik_core::{ChatModel, Event, Message, Part, Role, SessionError, Timestamp, TraceSource};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -30,19 +33,25 @@ type Taken = oneshot::Sender<Result<TurnHandle, AskError>>;
 
 /// Runs a turn to its end. It is never dropped in the middle by us; should the runtime do so, the
 /// turn still ends for its listeners.
-pub(super) async fn run(
+///
+/// Its parts are large and stay where they are made: whoever moves this moves a pointer.
+pub(super) fn run(
     assistant: Assistant,
     ask: Ask,
     live: Arc<Live>,
     place: Place,
     taken: Taken,
-) {
+) -> BoxFuture<'static, ()> {
+    Box::pin(whole(assistant, ask, live, place, taken))
+}
+
+async fn whole(assistant: Assistant, ask: Ask, live: Arc<Live>, place: Place, taken: Taken) {
     let config = &assistant.0.config;
     let mut ending = Ending::new(&live, config);
     let grace = ask.grace.unwrap_or(config.grace);
     let turn = Driver::new(config, &ask, &live);
     let started = turn.begun;
-    let work = std::panic::AssertUnwindSafe(turn.run(place, taken)).catch_unwind();
+    let work = std::panic::AssertUnwindSafe(turn.running(place, taken)).catch_unwind();
     let mut work = pin!(work);
     let mut watch = pin!(async {
         match grace {
@@ -154,15 +163,50 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Waits for something, but not beyond the limit of time or a cancellation.
+    /// Waits for something, but not beyond the limit of time or a cancellation. What is large is
+    /// better given pinned, as this keeps it several times.
     pub(super) async fn unless_stopped<T>(&self, what: impl Future<Output = T>) -> Result<T, Stop> {
-        let end = self.begun + self.limits.time;
+        self.unless(pin!(self.stopped()), pin!(what)).await
+    }
+
+    /// The same for one of many waits in a row, which share what is [stopped](Self::stopped) for.
+    pub(super) async fn unless<T>(
+        &self,
+        mut stopped: Pin<&mut impl Future<Output = Stop>>,
+        mut what: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Stop> {
+        poll_fn(|context| {
+            if let Some(stop) = self.has_to_stop() {
+                return Poll::Ready(Err(stop));
+            }
+            // What need not be waited for needs no timer either.
+            if let Poll::Ready(done) = what.as_mut().poll(context) {
+                return Poll::Ready(Ok(done));
+            }
+            stopped.as_mut().poll(context).map(Err)
+        })
+        .await
+    }
+
+    /// Waits until the turn has to stop.
+    pub(super) async fn stopped(&self) -> Stop {
         tokio::select! {
             biased;
-            () = self.live.cancel.cancelled() => Err(Stop::Cancelled),
-            () = tokio::time::sleep_until(end) => Err(Stop::OutOfTime),
-            done = what => Ok(done),
+            () = self.live.cancel.cancelled() => Stop::Cancelled,
+            () = tokio::time::sleep_until(self.end()) => Stop::OutOfTime,
         }
+    }
+
+    /// Why the turn has to stop now.
+    pub(super) fn has_to_stop(&self) -> Option<Stop> {
+        if self.live.cancel.is_cancelled() {
+            return Some(Stop::Cancelled);
+        }
+        (Instant::now() >= self.end()).then_some(Stop::OutOfTime)
+    }
+
+    fn end(&self) -> Instant {
+        self.begun + self.limits.time
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -175,13 +219,17 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn running(self, place: Place, taken: Taken) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.run(place, taken))
+    }
+
     /// Runs the turn; `None` when the question was not taken.
     async fn run(mut self, mut place: Place, taken: Taken) -> Option<Outcome> {
         let ready = match self.unless_stopped(place.wait()).await {
             Ok(()) => {
                 // Waiting for other turns is not this turn's time.
                 self.begun = Instant::now();
-                self.unless_stopped(self.prepare()).await
+                self.unless_stopped(pin!(self.prepare())).await
             }
             Err(stop) => Err(stop),
         };
@@ -220,7 +268,7 @@ impl<'a> Driver<'a> {
         let handle = TurnHandle::new(self.live);
         // Dropped at once when nobody waits for it: then the grace begins.
         drop(taken.send(Ok(handle)));
-        let outcome = match Box::pin(self.talk(&mut log, main, other, source)).await {
+        let outcome = match self.talking(&mut log, main, other, source).await {
             Ok(outcome) => outcome,
             Err(error) => self.not_stored(&error),
         };
@@ -287,6 +335,16 @@ impl<'a> Driver<'a> {
         })
     }
 
+    fn talking<'t>(
+        &'t mut self,
+        log: &'t mut SessionLog,
+        main: Loaded,
+        other: Option<Loaded>,
+        source: Arc<dyn TraceSource>,
+    ) -> BoxFuture<'t, Result<Outcome, SessionError>> {
+        Box::pin(self.talk(log, main, other, source))
+    }
+
     /// From the taken question to its answer.
     async fn talk(
         &mut self,
@@ -305,7 +363,8 @@ impl<'a> Driver<'a> {
             let (main, other) = tokio::join!(main.computed(), other);
             Some((main?, other?))
         };
-        let Ok(Some(((tree, evidence), other))) = self.unless_stopped(computing).await else {
+        let computed = self.unless_stopped(pin!(computing)).await;
+        let Ok(Some(((tree, evidence), other))) = computed else {
             return self.give_up(log, None, None).await;
         };
         let mut scene = Scene::new(tree, evidence, source);
@@ -334,7 +393,8 @@ impl<'a> Driver<'a> {
         let packing = load::heavy(scene.tree.len(), move || {
             answering::evidence(&question, &shown, spans, budget)
         });
-        let Ok(Some((text, mut known))) = self.unless_stopped(packing).await else {
+        let packed = self.unless_stopped(pin!(packing)).await;
+        let Ok(Some((text, mut known))) = packed else {
             return self.give_up(log, None, None).await;
         };
         let history = conversation(&events, &self.live.id, self.limits.history);

@@ -152,10 +152,10 @@ impl Assistant {
         let _counted = self.0.tracker.token();
         let place = self.0.registry.enter(&live, busy, config)?;
         let (taken, accepted) = oneshot::channel();
-        let task = driver::run(self.clone(), ask, Arc::clone(&live), place, taken);
         // Whoever waits for the answer listens, however long the trace takes to load.
         let _present = TurnHandle::new(&live);
-        self.0.tracker.spawn(task);
+        let turn = driver::run(self.clone(), ask, Arc::clone(&live), place, taken);
+        self.0.tracker.spawn(turn);
         let waiting = CancelUnlessTaken(Some(live));
         let answer = accepted.await.unwrap_or(Err(AskError::Internal));
         waiting.taken();
