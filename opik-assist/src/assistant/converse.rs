@@ -1,11 +1,14 @@
 //! The model's part of a turn: asking it, running its tools, storing and telling what it says.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use opik_core::chat::ChatRequest;
 use opik_core::session::{ToolCall, ToolResult};
-use opik_core::{ChatEvent, ChatModel, Event, Message, ModelError, Part, SessionError};
+use opik_core::{ChatEvent, ChatModel, ChatStream, Event, Message, ModelError, Part, SessionError};
 use tokio::time::Instant;
 
 use super::citation::Citer;
@@ -21,6 +24,12 @@ use crate::turn::{Delta, Ended, Spent, Step, Turn, unanswered};
 const PAUSE: Duration = Duration::from_millis(500);
 /// Longest wait that a provider may ask for before the turn fails instead.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Bytes of words that are told at once when a model sends many at once, with [`AROUND`] for each piece.
+/// They fit a packet: the page's reader loses a piece that two reads of the network share.
+const TOLD: usize = 1_410;
+/// What the page is written around a piece.
+const AROUND: usize = 195;
 
 /// Whom the turn talks with, and what it keeps.
 pub(super) struct Talk<'t> {
@@ -119,38 +128,43 @@ impl Driver<'_> {
         };
         let mut first_token = None;
         let mut usage = None;
-        let result = loop {
-            let next = self.unless_stopped(stream.next()).await?;
-            let event = match next {
-                Some(Ok(event)) => event,
-                Some(Err(error)) => break Err(error),
+        let mut pieces = Pieces::default();
+        let mut stopped = Box::pin(self.stopped());
+        let ended = loop {
+            let next = self.next_event(&mut stream, stopped.as_mut(), &mut pieces);
+            let event = match next.await {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => break Ok(Err(error)),
                 // The machine knows whether that was the end.
-                None => break Ok(()),
+                Ok(None) => break Ok(Ok(())),
+                Err(stop) => break Err(stop),
             };
             let is_word = !matches!(event, ChatEvent::Usage(_) | ChatEvent::Finish(_));
             if is_word && first_token.is_none() {
                 let took = asked.elapsed();
                 first_token = Some(took);
-                self.first_token.get_or_insert(took);
             }
             match turn.event(event) {
                 Some(Delta::Text(text)) if self.ask.streaming => {
                     let text = citer.push(&text);
                     if !text.is_empty() {
-                        self.publish(vec![TurnEventKind::Text { text }]);
+                        pieces.add(text.len(), TurnEventKind::Text { text });
                     }
                 }
                 Some(Delta::Reasoning(text)) if self.ask.streaming => {
-                    self.publish(vec![TurnEventKind::Reasoning { text }]);
+                    pieces.add(text.len(), TurnEventKind::Reasoning { text });
                 }
                 Some(Delta::Usage(counts)) => usage = Some(counts),
                 Some(_) | None => {}
             }
             if turn.is_full() {
-                break Ok(());
+                break Ok(Ok(()));
             }
         };
-        drop(stream);
+        self.tell(&mut pieces);
+        drop((stream, stopped));
+        self.first_token = self.first_token.or(first_token);
+        let result = ended?;
         if let Some(usage) = usage {
             let first_token_millis = first_token.map(millis);
             self.publish(vec![TurnEventKind::Usage {
@@ -160,6 +174,45 @@ impl Driver<'_> {
             }]);
         }
         Ok(result)
+    }
+
+    /// The next event of a reply. Before it waits for one, it tells the pieces that are left.
+    async fn next_event(
+        &self,
+        stream: &mut ChatStream,
+        stopped: Pin<&mut impl Future<Output = Stop>>,
+        pieces: &mut Pieces,
+    ) -> Result<Next, Stop> {
+        if pieces.may_wait()
+            && let Some(next) = self.at_once(stream).await?
+        {
+            return Ok(next);
+        }
+        self.tell(pieces);
+        self.unless(stopped, pin!(stream.next())).await
+    }
+
+    /// Tells pieces, each by itself. A listener is woken by the first of them and finds all.
+    fn tell(&self, pieces: &mut Pieces) {
+        for piece in pieces.take() {
+            self.publish(vec![piece]);
+        }
+    }
+
+    /// The next event if it has arrived: all tasks that are ready have their turn, among them the one
+    /// that reads the connection, and the network is not waited for.
+    async fn at_once(&self, stream: &mut ChatStream) -> Result<Option<Next>, Stop> {
+        let mut others = pin!(tokio::task::yield_now());
+        poll_fn(|context| {
+            if let Some(stop) = self.has_to_stop() {
+                return Poll::Ready(Err(stop));
+            }
+            if let Poll::Ready(next) = stream.poll_next_unpin(context) {
+                return Poll::Ready(Ok(Some(next)));
+            }
+            others.as_mut().poll(context).map(|()| Ok(None))
+        })
+        .await
     }
 
     /// Whether a failed question is to be repeated; waits before it says so.
@@ -195,7 +248,7 @@ impl Driver<'_> {
             .map(each)
             .buffered(self.limits.parallel_tools)
             .collect::<Vec<_>>();
-        match self.unless_stopped(running).await {
+        match self.unless_stopped(pin!(running)).await {
             Ok(done) => {
                 let times = done
                     .iter()
@@ -355,6 +408,36 @@ impl Driver<'_> {
     }
 }
 
+/// What a stream of a model gives.
+type Next = Option<Result<ChatEvent, ModelError>>;
+
+/// Words of a model that are not told yet. What a model sends at once is told at once, but for the first
+/// piece, which is told as soon as it is there.
+#[derive(Default)]
+struct Pieces {
+    events: Vec<TurnEventKind>,
+    bytes: usize,
+    has_told: bool,
+}
+
+impl Pieces {
+    fn add(&mut self, bytes: usize, event: TurnEventKind) {
+        self.events.push(event);
+        self.bytes += bytes + AROUND;
+    }
+
+    /// Whether there are some that may wait for another one, for which there is room.
+    fn may_wait(&self) -> bool {
+        self.has_told && !self.events.is_empty() && self.bytes + AROUND < TOLD
+    }
+
+    fn take(&mut self) -> Vec<TurnEventKind> {
+        self.has_told |= !self.events.is_empty();
+        self.bytes = 0;
+        std::mem::take(&mut self.events)
+    }
+}
+
 /// Adds what tools answered to what the model knows.
 pub(super) fn tool_texts(message: &Message, known: &mut Known) {
     for part in &message.parts {
@@ -364,5 +447,28 @@ pub(super) fn tool_texts(message: &Message, known: &mut Known) {
                 known.finding(id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_wait_for_each_other_as_long_as_they_fit_a_packet_and_the_first_one_does_not() {
+        let mut pieces = Pieces::default();
+        let mut told = Vec::new();
+        for _ in 0..16 {
+            let text = "word ".to_owned();
+            pieces.add(text.len(), TurnEventKind::Text { text });
+            if !pieces.may_wait() {
+                assert!(pieces.bytes <= 1_448);
+                told.push(pieces.take().len());
+            }
+        }
+        assert_eq!(told, [1, 7, 7]);
+        assert!(pieces.may_wait());
+        assert_eq!(pieces.take().len(), 1);
+        assert!(!pieces.may_wait());
     }
 }

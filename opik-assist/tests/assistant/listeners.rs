@@ -48,6 +48,27 @@ async fn several_listeners_hear_the_same_from_where_they_like() {
     assert_eq!(joined.events(99).collect::<Vec<_>>().await.len(), 0);
 }
 
+#[tokio::test]
+async fn words_that_a_model_sends_at_once_are_all_told_before_it_thinks_again() {
+    let world = World::new().await;
+    let gate = Gate::new();
+    let words: Vec<String> = (0..30).map(|number| format!("word{number} ")).collect();
+    let steps = words.iter().map(Step::text);
+    let model = ScriptedModel::new("scripted/rushes").reply(steps.chain([
+        Step::Wait(gate.clone()),
+        Step::text("end"),
+        Step::finish(FinishReason::Stop),
+    ]));
+    let assistant = world.with(&model);
+    let turn = assistant.ask(ask("Why?")).await.unwrap();
+    // Nothing is held back while the model thinks.
+    let early: Vec<_> = turn.events(1).take(words.len()).collect().await;
+    assert_eq!(streamed(&early), words.concat());
+    assert!(early.iter().all(|event| event.ends_batch));
+    gate.open();
+    assert_eq!(streamed(&all(&turn).await), words.concat() + "end");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_turn_outlives_its_listeners_for_the_grace() {
     let world = World::new().await;
