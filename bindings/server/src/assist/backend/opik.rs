@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use opik_core::query::{ProjectSelector, SpanQuery, TraceQuery};
 use opik_core::source::SourceErrorKind;
 use opik_core::{
     Cursor, Page, PageRequest, ProjectId, SourceError, Span, Trace, TraceId, TraceSource,
 };
-use reqwest::header::{COOKIE, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
+use reqwest::{Method, Request, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -130,7 +131,7 @@ impl Shared {
         path: &[&str],
         headers: &HeaderMap,
         body: Option<&Value>,
-    ) -> Result<Vec<u8>, Failure> {
+    ) -> Result<Bytes, Failure> {
         let url = self.url(path).ok_or(Failure::Status(404))?;
         let mut pause = self.settings.backoff;
         let mut attempt = 1;
@@ -159,18 +160,16 @@ impl Shared {
         url: &Url,
         headers: &HeaderMap,
         body: Option<&Value>,
-    ) -> Result<Vec<u8>, Failure> {
-        let mut request = self
-            .http
-            .request(method.clone(), url.clone())
-            .headers(headers.clone())
-            .timeout(self.settings.timeout);
+    ) -> Result<Bytes, Failure> {
+        let mut request = Request::new(method.clone(), url.clone());
+        request.headers_mut().clone_from(headers);
+        *request.timeout_mut() = Some(self.settings.timeout);
         if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.to_string().into());
         }
-        let response = request.send().await.map_err(failure)?;
+        let response = self.http.execute(request).await.map_err(failure)?;
         if response.status() != StatusCode::OK {
             return Err(Failure::Status(response.status().as_u16()));
         }
@@ -178,15 +177,27 @@ impl Shared {
     }
 }
 
-async fn whole(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
+/// The whole body; where it comes in one piece, that piece.
+async fn whole(mut response: Response) -> Result<Bytes, Failure> {
+    let (mut first, mut bytes) = (Bytes::new(), Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(failure)? {
-        if bytes.len() + chunk.len() > LARGEST {
+        if first.len().max(bytes.len()) + chunk.len() > LARGEST {
             return Err(Failure::Nonsense);
+        }
+        if first.is_empty() {
+            first = chunk;
+            continue;
+        }
+        if bytes.is_empty() {
+            bytes.extend_from_slice(&first);
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    Ok(if bytes.is_empty() {
+        first
+    } else {
+        bytes.into()
+    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "map_err gives it away")]
