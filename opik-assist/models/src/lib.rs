@@ -48,6 +48,7 @@ mod openai;
 mod proxy;
 mod reply;
 mod setup;
+mod text;
 mod usage;
 
 pub use anthropic::AnthropicModel;

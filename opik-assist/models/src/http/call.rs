@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use opik_core::chat::ModelErrorKind;
 use opik_core::{ChatStream, ModelError, Secret, Timestamp};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, Url};
+use reqwest::{Method, Request, Response, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::HttpClient;
@@ -98,16 +99,17 @@ impl HttpClient {
             let what = "no CA certificates were found on this machine, so https servers cannot be reached; install the package ca-certificates";
             return Err(Failure::new(ModelErrorKind::Unavailable, what).into_error(&about));
         }
+        let body = Bytes::from(call.body);
         let began = Instant::now();
         let deadline = began + inner.total;
         let mut attempts = 0_u32;
         loop {
             attempts += 1;
-            let request = inner.http.post(call.url.clone());
-            let request = request.headers(call.headers.map.clone());
-            let request = request
-                .header(CONTENT_TYPE, "application/json")
-                .body(call.body.clone());
+            let mut request = Request::new(Method::POST, call.url.clone());
+            request.headers_mut().clone_from(&call.headers.map);
+            let json = HeaderValue::from_static("application/json");
+            request.headers_mut().insert(CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.clone().into());
             let first = if call.whole { inner.total } else { inner.first };
             let limit = deadline.min(Instant::now() + first);
             let failure = match self.head(request, limit).await {
@@ -139,13 +141,9 @@ impl HttpClient {
     }
 
     /// Sends once, up to the head of a successful answer.
-    async fn head(
-        &self,
-        request: reqwest::RequestBuilder,
-        limit: Instant,
-    ) -> Result<Response, Failure> {
+    async fn head(&self, request: Request, limit: Instant) -> Result<Response, Failure> {
         let late = || Failure::new(ModelErrorKind::Timeout, "no answer within the time allowed");
-        let sent = timeout_at(limit, request.send())
+        let sent = timeout_at(limit, self.inner.http.execute(request))
             .await
             .map_err(|_| late())?;
         let response = sent.map_err(|error| {

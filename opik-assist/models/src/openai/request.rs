@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::arguments;
 use crate::failure::Failure;
 use crate::name::is_o_series;
+use crate::text::push_json;
 use opik_core::chat::ModelErrorKind;
 
 /// What servers spell differently.
@@ -32,10 +33,9 @@ impl Spelling {
     }
 }
 
-/// The order of the fields is that of the Python program that came before.
+/// What follows the messages. The order of the fields is that of the Python program that came before.
 #[derive(Serialize)]
 struct Body<'a> {
-    messages: Vec<Said<'a>>,
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'static str>,
@@ -58,14 +58,34 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-#[derive(Serialize)]
 struct Said<'a> {
     role: &'static str,
     content: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<Called<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<&'a str>,
+}
+
+impl Said<'_> {
+    /// Appends it as an object.
+    fn push(&self, out: &mut String) -> Result<(), serde_json::Error> {
+        for part in ["{\"role\":\"", self.role, "\",\"content\":"] {
+            out.push_str(part);
+        }
+        match &self.content {
+            Some(words) => push_json(out, words),
+            None => out.push_str("null"),
+        }
+        if !self.tool_calls.is_empty() {
+            out.push_str(",\"tool_calls\":");
+            out.push_str(&serde_json::to_string(&self.tool_calls)?);
+        }
+        if let Some(id) = self.tool_call_id {
+            out.push_str(",\"tool_call_id\":");
+            push_json(out, id);
+        }
+        out.push('}');
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -103,7 +123,6 @@ pub(crate) fn body(
 ) -> Result<String, Failure> {
     let limit = request.max_tokens;
     let body = Body {
-        messages: messages(&request.messages, spelling),
         model,
         reasoning_effort: request.reasoning_effort.and_then(effort),
         stream: (!whole).then_some(true),
@@ -115,9 +134,27 @@ pub(crate) fn body(
         max_completion_tokens: limit.filter(|_| spelling.completion_limit),
         temperature: request.temperature,
     };
-    serde_json::to_string(&body).map_err(|error| {
+    written(&messages(&request.messages, spelling), &body).map_err(|error| {
         Failure::new(ModelErrorKind::Internal, "the request cannot be written").with_cause(error)
     })
+}
+
+fn written(messages: &[Said<'_>], body: &Body<'_>) -> Result<String, serde_json::Error> {
+    let rest = serde_json::to_string(body)?;
+    let words = messages.iter().map(|said| said.content.as_deref());
+    let words: usize = words.map(|words| 80 + words.map_or(0, str::len)).sum();
+    let mut out = String::with_capacity(words + words / 32 + rest.len() + 16);
+    out.push_str("{\"messages\":[");
+    for (place, said) in messages.iter().enumerate() {
+        if place > 0 {
+            out.push(',');
+        }
+        said.push(&mut out)?;
+    }
+    out.push_str("],");
+    // An object in which the model is always named.
+    out.push_str(rest.strip_prefix('{').unwrap_or(&rest));
+    Ok(out)
 }
 
 /// The provider's word for how much to think.

@@ -36,6 +36,8 @@ pub(crate) struct Frames {
     has_data: bool,
     bare: bool,
     balance: Balance,
+    /// Bytes of the data that the balance has seen: most events have one line, for which it is not asked.
+    weighed: usize,
     longest: usize,
 }
 
@@ -51,6 +53,7 @@ impl Frames {
             has_data: false,
             bare: false,
             balance: Balance::default(),
+            weighed: 0,
             longest,
         }
     }
@@ -65,7 +68,7 @@ impl Frames {
                     continue;
                 }
             }
-            let end = bytes.iter().position(|&b| b == b'\n' || b == b'\r');
+            let end = memchr::memchr2(b'\n', b'\r', bytes);
             let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
             if self.line.len() + self.data.len() + part.len() > self.longest {
                 return Err(TooLong);
@@ -118,24 +121,32 @@ impl Frames {
         match name {
             b"data" => {
                 // A server that leaves out the empty line between events.
-                if self.has_data && self.balance.is_complete() {
+                if self.has_whole_data() {
                     self.flush(out);
                 }
                 if self.has_data {
                     self.data.push(b'\n');
+                    self.weighed = self.data.len();
                 }
                 self.has_data = true;
                 self.data.extend_from_slice(value);
-                self.balance.feed(value);
             }
             b"event" => {
-                if self.has_data && self.balance.is_complete() {
+                if self.has_whole_data() {
                     self.flush(out);
                 }
                 self.event = String::from_utf8_lossy(value).into_owned();
             }
             _ => {}
         }
+    }
+
+    /// Whether the data so far is a whole object or list.
+    fn has_whole_data(&mut self) -> bool {
+        let new = self.data.get(self.weighed..).unwrap_or_default();
+        self.balance.feed(new);
+        self.weighed = self.data.len();
+        self.has_data && self.balance.is_complete()
     }
 
     /// Reads a line of JSON without an event; several pieces may share it.
@@ -162,7 +173,7 @@ impl Frames {
     fn flush(&mut self, out: &mut Vec<Frame>) {
         let event = std::mem::take(&mut self.event);
         let bare = std::mem::take(&mut self.bare);
-        self.balance = Balance::default();
+        (self.balance, self.weighed) = (Balance::default(), 0);
         if std::mem::take(&mut self.has_data) {
             out.push(Frame {
                 event: if bare { String::new() } else { event },
