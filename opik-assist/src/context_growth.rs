@@ -6,8 +6,7 @@
 //! is the slope of a straight line through the prompts (least squares): with a steady rate the sum
 //! grows with the square of the number of calls.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 use opik_core::{SpanType, TraceTree};
 
@@ -40,7 +39,7 @@ type Group<'a> = (Option<&'a str>, Option<&'a str>);
 /// Finds growing prompts, the most wasteful first.
 #[must_use]
 pub fn context_growth(tree: &TraceTree) -> Vec<ContextGrowth> {
-    let mut groups: HashMap<Group<'_>, Vec<(NodeId, i64)>> = HashMap::new();
+    let mut groups: HashMap<Group<'_>, Vec<(NodeId, i64)>> = HashMap::default();
     for node in tree.nodes() {
         let span = tree.span(node);
         let prompt = span.usage.prompt_tokens().filter(|&tokens| tokens > 0);

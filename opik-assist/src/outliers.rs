@@ -8,8 +8,7 @@
 //! A span that contains others of its group (an agent that calls itself) counts with its self time:
 //! it is longer than what it contains by nature.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
@@ -57,7 +56,7 @@ pub fn outliers(tree: &TraceTree) -> Vec<Outlier> {
 
 /// The same with self times that are known.
 pub(crate) fn outliers_with(tree: &TraceTree, self_times: &PerNode<i64>) -> Vec<Outlier> {
-    let mut groups: HashMap<Group<'_>, Vec<NodeId>> = HashMap::new();
+    let mut groups: HashMap<Group<'_>, Vec<NodeId>> = HashMap::default();
     for node in tree.nodes() {
         let span = tree.span(node);
         let key = (

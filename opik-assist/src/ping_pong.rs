@@ -7,8 +7,7 @@
 //! the turns after the first two say nearly what the same agent said within its last five turns (by
 //! the measure of [similar replies](crate::repetition)).
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 use opik_core::{Span, SpanType, TraceTree};
 
@@ -75,7 +74,7 @@ pub(crate) fn ping_pongs(tree: &TraceTree, spend: &Spend) -> Vec<PingPong> {
 }
 
 fn turns(tree: &TraceTree) -> (Vec<String>, Vec<Turn>) {
-    let mut numbers: HashMap<String, usize> = HashMap::new();
+    let mut numbers: HashMap<String, usize> = HashMap::default();
     let mut names = Vec::new();
     let mut above: PerNode<Option<usize>> = PerNode::filled(tree, None);
     let mut steps = Vec::new();

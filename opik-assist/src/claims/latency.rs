@@ -1,5 +1,6 @@
 //! Claims about time.
 
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 
 use super::{Claims, Rank};
@@ -102,8 +103,7 @@ fn critical_path(claims: &mut Claims<'_>, top: &[(i64, NodeId)], on_path: usize)
 /// Spans of one name together, where that says more than the single ones.
 fn by_name(claims: &mut Claims<'_>) {
     let path = &claims.evidence.critical_path;
-    let mut groups: std::collections::HashMap<_, (i64, Vec<NodeId>)> =
-        std::collections::HashMap::new();
+    let mut groups: HashMap<_, (i64, Vec<NodeId>)> = HashMap::default();
     for node in claims.tree.nodes().filter(|&node| path.own.at(node) > 0) {
         let span = claims.tree.span(node);
         let group = groups

@@ -1,7 +1,6 @@
 //! Claims about cost and tokens.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 
 use super::{Claims, Rank};
@@ -71,7 +70,7 @@ fn hot_spots(claims: &mut Claims<'_>, money: bool) {
             .total_cmp(&value(spend.own.at(a)))
             .then(a.cmp(&b))
     });
-    let mut models: HashMap<&str, (f64, usize)> = HashMap::new();
+    let mut models: HashMap<&str, (f64, usize)> = HashMap::default();
     for &node in &top {
         let span = claims.tree.span(node);
         let group = models

@@ -8,8 +8,7 @@
 //! Of siblings with one shape the first, the last, the slowest and the first that failed stand
 //! for the others.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
@@ -95,7 +94,7 @@ fn standing(tree: &TraceTree, errors: &Errors, shapes: &PerNode<u64>) -> PerNode
         fails.set(error.node, true);
     }
     let key = |node: NodeId| (tree.parent(node), shapes.at(node));
-    let mut groups: HashMap<(Option<NodeId>, u64), Group> = HashMap::new();
+    let mut groups: HashMap<(Option<NodeId>, u64), Group> = HashMap::default();
     for node in tree.nodes() {
         let group = groups.entry(key(node)).or_insert(Group {
             size: 0,

@@ -18,8 +18,7 @@
 //! Origins are ordered by outcome (failed the trace, swallowed, recovered), then by time.
 //! `O(n log n)`.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 use opik_core::{SpanType, Timestamp, TraceTree};
 use serde::Serialize;
@@ -401,7 +400,7 @@ impl<'a> Successes<'a> {
             spans.iter().map(|error| tree.parent(error.node)).collect();
         parents.sort_unstable();
         parents.dedup();
-        let mut groups: HashMap<Key<'a>, Vec<(NodeId, usize)>> = HashMap::new();
+        let mut groups: HashMap<Key<'a>, Vec<(NodeId, usize)>> = HashMap::default();
         for parent in parents {
             let mut add = |node| groups.entry(key(tree, node)).or_default().push((node, 0));
             match parent {
@@ -445,7 +444,7 @@ fn key(tree: &TraceTree, node: NodeId) -> Key<'_> {
 }
 
 fn clusters(tree: &TraceTree, spans: &[SpanError], origins: &[Origin]) -> Vec<Cluster> {
-    let mut groups: HashMap<(&str, &str), Vec<NodeId>> = HashMap::new();
+    let mut groups: HashMap<(&str, &str), Vec<NodeId>> = HashMap::default();
     for origin in origins {
         let found = spans.binary_search_by_key(&origin.node, |error| error.node);
         if let Some(error) = found.ok().and_then(|place| spans.get(place)) {

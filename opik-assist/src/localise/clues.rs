@@ -1,9 +1,9 @@
 //! What speaks for and against a step, in points.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use foldhash::HashSet;
 use memchr::memmem::Finder;
 use opik_core::TraceTree;
 
@@ -165,7 +165,7 @@ fn numbers(text: &str) -> HashSet<&str> {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b',' | b'.');
     // Most text has none: a block is looked at as one.
     let has_part = |block: &[u8; BLOCK]| block.iter().fold(false, |any, byte| any | is_part(byte));
-    let mut figures = HashSet::new();
+    let mut figures = HashSet::default();
     let mut rest = text;
     loop {
         let blocks = rest.as_bytes().as_chunks::<BLOCK>().0;

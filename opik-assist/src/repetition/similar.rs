@@ -5,8 +5,7 @@
 //! sketch). Two replies are alike when the sketch says that they share at least 85 % of their
 //! pairs. Each reply is compared with the ten before it of calls with the same name.
 
-use std::collections::HashMap;
-
+use foldhash::HashMap;
 use opik_core::tree::NodeId;
 use opik_core::{Json, SpanType};
 
@@ -27,7 +26,7 @@ const ALIKE: usize = 85;
 const LEAST: usize = 4;
 
 pub(super) fn find(scene: &mut Scene<'_>, found: &mut Vec<Repetition>) {
-    let mut calls: HashMap<Option<&str>, Vec<NodeId>> = HashMap::new();
+    let mut calls: HashMap<Option<&str>, Vec<NodeId>> = HashMap::default();
     for node in scene.tree.nodes() {
         let span = scene.tree.span(node);
         if span.kind() == &SpanType::Llm && span.output.is_some() && !scene.taken.at(node) {

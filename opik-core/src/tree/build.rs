@@ -1,7 +1,8 @@
 //! From recorded rows to a tree: deduplicate, link, repair times, number.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::quality::{QualityIssue, QualityKind};
 use super::{Interval, Node, NodeId, TraceTree, clock, parents, times};

@@ -30,7 +30,7 @@ mod parents;
 mod quality;
 mod times;
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::ops::Range;
 
 pub use quality::{QualityIssue, QualityKind};
