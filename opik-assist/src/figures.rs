@@ -35,11 +35,36 @@ fn rounded(micros: i64, step: i64, digits: usize, unit: &str) -> Option<String> 
         return None;
     }
     let steps = (micros + step / 2) / step;
-    Some(match digits {
-        0 => format!("{steps} {unit}"),
-        1 => format!("{}.{} {unit}", steps / 10, steps % 10),
-        _ => format!("{}.{:02} {unit}", steps / 100, steps % 100),
-    })
+    let parts = match digits {
+        0 => (steps, 0),
+        1 => (steps / 10, steps % 10),
+        _ => (steps / 100, steps % 100),
+    };
+    let mut text = String::with_capacity(24);
+    push_whole(&mut text, parts.0.unsigned_abs());
+    if digits > 0 {
+        text.push('.');
+        if digits > 1 && parts.1 < 10 {
+            text.push('0');
+        }
+        push_whole(&mut text, parts.1.unsigned_abs());
+    }
+    text.push(' ');
+    text.push_str(unit);
+    Some(text)
+}
+
+/// Appends the digits of a number, which takes a fraction of what formatting takes.
+pub(crate) fn push_whole(text: &mut String, value: u64) {
+    let digit = |digit: u64| char::from(b'0' + u8::try_from(digit).unwrap_or_default());
+    let mut unit = 1;
+    while value / unit >= 10 {
+        unit *= 10;
+    }
+    while unit > 0 {
+        text.push(digit(value / unit % 10));
+        unit /= 10;
+    }
 }
 
 /// Microseconds as milliseconds.
@@ -84,8 +109,12 @@ pub(crate) fn dollars(value: f64) -> String {
 
 /// A whole number with separators: `12,345`.
 pub(crate) fn whole(value: i64) -> String {
-    let mut text = value.to_string();
-    let sign = usize::from(value < 0);
+    let mut text = String::with_capacity(26);
+    if value < 0 {
+        text.push('-');
+    }
+    let sign = text.len();
+    push_whole(&mut text, value.unsigned_abs());
     let mut place = text.len();
     while place > sign + 3 {
         place -= 3;
@@ -97,10 +126,8 @@ pub(crate) fn whole(value: i64) -> String {
 /// A number of things: `1 call`, `3 calls`.
 pub(crate) fn count(number: usize, thing: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
-    format!(
-        "{} {thing}{ending}",
-        whole(i64::try_from(number).unwrap_or(i64::MAX))
-    )
+    let number = whole(i64::try_from(number).unwrap_or(i64::MAX));
+    [&number, " ", thing, ending].concat()
 }
 
 /// A count as the value of a quantity.

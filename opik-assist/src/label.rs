@@ -37,11 +37,13 @@ impl<'a> Labels<'a> {
 
     /// `llm plan (01a1f87d…3c)`.
     pub(crate) fn span(&self, node: NodeId) -> String {
-        format!(
-            "{} ({})",
-            self.name(node),
-            self.short(self.tree.span(node).id)
-        )
+        let mut label = self.name(node);
+        let short = self.short(self.tree.span(node).id);
+        label.reserve(short.len() + 3);
+        for part in [" (", &short, ")"] {
+            label.push_str(part);
+        }
+        label
     }
 
     /// `llm plan`.
@@ -52,7 +54,7 @@ impl<'a> Labels<'a> {
         match name.as_str() {
             "" if span.kind() == &SpanType::General => "step without a name".to_owned(),
             "" => format!("{kind} span"),
-            name => format!("{kind} {name}"),
+            name => [&kind, " ", name].concat(),
         }
     }
 
@@ -71,15 +73,22 @@ impl<'a> Labels<'a> {
             .max()
             .unwrap_or(0);
         let tail = (shared + 1).clamp(LEAST, 16);
-        let whole = id.to_string();
         if tail == 16 {
-            return whole;
+            return id.to_string();
         }
-        let digits = || whole.chars().filter(|&letter| letter != '-');
+        let digit = |place: usize| {
+            let byte = id.as_bytes().get(place / 2).copied().unwrap_or_default();
+            let digit = if place.is_multiple_of(2) {
+                byte >> 4
+            } else {
+                byte & 15
+            };
+            char::from_digit(u32::from(digit), 16).unwrap_or_default()
+        };
         let mut short = String::with_capacity(HEAD + '…'.len_utf8() + tail);
-        short.extend(digits().take(HEAD));
+        short.extend((0..HEAD).map(digit));
         short.push('…');
-        short.extend(digits().skip(DIGITS - tail));
+        short.extend((DIGITS - tail..DIGITS).map(digit));
         short
     }
 

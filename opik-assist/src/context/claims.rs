@@ -63,7 +63,7 @@ fn line(tree: &TraceTree, labels: &Labels<'_>, finding: &Finding) -> (String, us
         .collect();
     for &node in nodes.iter().take(SPANS) {
         line.push(' ');
-        line.push_str(&SpanLabel::of(node).to_string());
+        SpanLabel::of(node).push(&mut line);
     }
     if nodes.len() > SPANS {
         line.push_str(&format!(" +{}", nodes.len() - SPANS));
@@ -101,7 +101,8 @@ fn with_labels(labels: &Labels<'_>, claim: &str) -> String {
             continue;
         };
         if let Some(node) = labels.find(inside) {
-            out.push_str(&format!("{})", SpanLabel::of(node)));
+            SpanLabel::of(node).push(&mut out);
+            out.push(')');
             rest = behind;
         }
     }

@@ -245,7 +245,9 @@ fn push_shortened(text: &str, characters: usize, errors: bool, out: &mut String)
     };
     let kept: usize = errors.iter().map(|line| line.len()).sum();
     let left_out = i64::try_from(middle.len() - kept.min(middle.len())).unwrap_or(i64::MAX);
-    out.push_str(&format!("…+{} chars…", whole(left_out)));
+    for part in ["…+", &whole(left_out), " chars…"] {
+        out.push_str(part);
+    }
     for line in errors {
         push_clean(line, out);
         out.push('…');

@@ -13,14 +13,14 @@
 //! sums over the lines are sums over the trace.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use foldhash::HashMap;
 use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 
 use super::SpanLabel;
-use super::fence::clean;
+use super::fence::{clean, push_clean};
 use super::shape::Shapes;
 use super::texts::Text;
 use super::tokens::{estimate, head};
@@ -110,12 +110,16 @@ impl<'a> Skeleton<'a> {
 
     fn made_line(&self, node: NodeId) -> String {
         let span = self.tree.span(node);
-        let mut line = format!("{} {}", SpanLabel::of(node), clean(kind_word(span.kind())));
+        let mut line = String::with_capacity(96);
+        SpanLabel::of(node).push(&mut line);
+        line.push(' ');
+        push_clean(kind_word(span.kind()), &mut line);
         let name = clean(span.name.as_deref().unwrap_or_default());
         if !name.is_empty() {
             push_name(&mut line, &name, NAME);
         }
-        line.push_str(&format!(" {}", duration(self.tree.interval(node).micros())));
+        line.push(' ');
+        line.push_str(&duration(self.tree.interval(node).micros()));
         if self.evidence.errors.of(node).is_some() {
             line.push_str(" ERR");
         }
@@ -127,7 +131,9 @@ impl<'a> Skeleton<'a> {
             .copied()
             .unwrap_or_default();
         if own.tokens > 0 {
-            line.push_str(&format!(" {} tok", whole(own.tokens)));
+            for part in [" ", &whole(own.tokens), " tok"] {
+                line.push_str(part);
+            }
         }
         if own.dollars > 0.0 {
             line.push_str(&format!(" {}", dollars(own.dollars)));
@@ -217,7 +223,7 @@ impl<'a> Skeleton<'a> {
         }
         let mut sum = Sum::default();
         let mut times = Vec::with_capacity(hidden.len());
-        let mut names: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut names: HashMap<(&str, &str), usize> = HashMap::default();
         for &node in hidden.iter() {
             sum.add(self, node);
             times.push(self.tree.interval(node).micros());

@@ -9,6 +9,8 @@ use opik_core::TraceTree;
 use opik_core::tree::NodeId;
 use serde::{Serialize, Serializer};
 
+use crate::figures::push_whole;
+
 /// A span's short name: prints as `s12`.
 ///
 /// ```
@@ -31,6 +33,12 @@ impl SpanLabel {
     #[must_use]
     pub fn of(node: NodeId) -> Self {
         Self(node.index() + 1)
+    }
+
+    /// Appends the label.
+    pub(crate) fn push(self, text: &mut String) {
+        text.push('s');
+        push_whole(text, u64::try_from(self.0).unwrap_or(u64::MAX));
     }
 
     /// The node that a label stands for, `s12` or `S12`; `None` when the trace has no such span.

@@ -83,7 +83,9 @@ impl<'a> Texts<'a> {
         for ((content, name), known) in fields.into_iter().zip(&mut self.known) {
             if let Some(content) = content.as_ref().filter(|content| is_telling(content)) {
                 known.push((None, content.as_str()));
-                lines.push_str(&format!("{name}: {}\n", of_json(content, tokens).text));
+                for part in [name, ": ", &of_json(content, tokens).text, "\n"] {
+                    lines.push_str(part);
+                }
             }
         }
         lines
@@ -264,7 +266,7 @@ fn repeated(text: &str, repeat: Repeat, tokens: usize) -> Excerpt {
         .map_or("trace".to_owned(), |node| SpanLabel::of(node).to_string());
     let from = escape_floor(text, repeat.same);
     let new = text.get(from..).unwrap_or_default();
-    let begin = format!("same as {of}");
+    let begin = ["same as ", &of].concat();
     if new.len() <= CLOSING {
         return Excerpt {
             tokens: estimate(&begin),
