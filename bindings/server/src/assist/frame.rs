@@ -20,6 +20,8 @@ use super::python;
 /// Words of one event. Longer pieces are sent as several, so that a piece seldom crosses the end of
 /// a network read, where the page's reader would lose it.
 const PIECE: usize = 600;
+/// Bytes around the words of an event.
+const AROUND: usize = 195;
 /// Longest name of a span or tool that is shown.
 const SHOWN: usize = 160;
 
@@ -76,6 +78,7 @@ impl Framer {
     }
 
     fn response(&self, out: &mut String, text: &str, partial: bool, id: &str) {
+        out.reserve(text.len() + AROUND);
         out.push_str(
             "data: {\"message_type\": \"response\", \"content\": {\"parts\": [{\"text\": ",
         );

@@ -6,9 +6,18 @@
 
 /// Appends a string with its quotes; everything outside of printable ASCII is escaped.
 pub(crate) fn push_str(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
     out.push('"');
     let begin = out.len();
-    for c in text.chars() {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b':');
+    let mut rest = text;
+    loop {
+        let plain = rest.bytes().take_while(|&byte| is_plain(byte)).count();
+        let (run, other) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        out.push_str(run);
+        let mut letters = other.chars();
+        let Some(c) = letters.next() else { break };
+        rest = letters.as_str();
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
