@@ -207,6 +207,9 @@ fn reject(rows: &Rows, part: Range<usize>, error: &RestError, report: &mut Expor
 /// Cuts a list into ranges of at most [`MAX_ITEMS`] items and `max` bytes; an item that is larger
 /// than that is alone.
 fn split(rows: &Rows, max: usize) -> Vec<Range<usize>> {
+    if !rows.is_empty() && rows.len() <= MAX_ITEMS && rows.bytes() <= max {
+        return std::iter::once(0..rows.len()).collect();
+    }
     let mut ranges = Vec::new();
     let (mut start, mut bytes) = (0_usize, 0_usize);
     for index in 0..rows.len() {

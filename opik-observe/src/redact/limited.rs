@@ -42,13 +42,13 @@ pub(super) fn limited(
         Kind::Trace | Kind::Score => FieldOwner::trace(head.trace, head.start),
     }
     .in_project(common.project.as_deref());
-    let content = |name, content: &Option<Content<'_>>| {
+    let content = |open, content: &Option<Content<'_>>| {
         let content = content.as_ref()?;
-        text(|out| rows::content(out, name, content))
+        text(|out| rows::content(out, open, content))
     };
     let (input, output) = (
-        content("input", &cleared.input),
-        content("output", &cleared.output),
+        content(rows::INPUT, &cleared.input),
+        content(rows::OUTPUT, &cleared.output),
     );
     let (input, output) =
         common

@@ -120,10 +120,10 @@ impl Row<'_> {
             return;
         }
         if let Some(value) = &cleared.input {
-            content(self.key(",\"input\":"), "input", value);
+            content(self.key(",\"input\":"), INPUT, value);
         }
         if let Some(value) = &cleared.output {
-            content(self.key(",\"output\":"), "output", value);
+            content(self.key(",\"output\":"), OUTPUT, value);
         }
         if !cleared.metadata.is_empty() {
             metadata(self.key(",\"metadata\":"), &cleared.metadata);
@@ -144,8 +144,16 @@ impl Row<'_> {
     fn usage(&mut self, cleared: &Cleared<'_>) {
         let mut before = ",\"usage\":{";
         for (name, count) in &cleared.usage {
-            push_text(self.key(before), name);
-            self.out.push(b':');
+            self.key(before);
+            match &**name {
+                "completion_tokens" => _ = self.key("\"completion_tokens\":"),
+                "prompt_tokens" => _ = self.key("\"prompt_tokens\":"),
+                "total_tokens" => _ = self.key("\"total_tokens\":"),
+                other => {
+                    push_text(self.out, other);
+                    self.out.push(b':');
+                }
+            }
             push_int(self.out, *count);
             before = ",";
         }
@@ -198,7 +206,12 @@ fn span(row: &mut Row<'_>, cleared: &Cleared<'_>, common: &Common) {
         push_id(row.key(",\"parent_span_id\":"), parent.as_bytes());
     }
     row.text(",\"name\":", Some(&cleared.name));
-    row.text(",\"type\":", Some(&cleared.word));
+    match &*cleared.word {
+        "general" => _ = row.key(",\"type\":\"general\""),
+        "llm" => _ = row.key(",\"type\":\"llm\""),
+        "tool" => _ = row.key(",\"type\":\"tool\""),
+        other => row.text(",\"type\":", Some(other)),
+    }
     let end = row.times(head);
     row.content(cleared);
     row.text(",\"model\":", cleared.model.as_deref());
@@ -231,22 +244,21 @@ fn score(row: &mut Row<'_>, cleared: &Cleared<'_>, common: &Common) {
 /// What ends the beginning of a text: the mark by which Opik's page knows that there was more.
 const CUT: &str = "…\",\"opik_truncated\":true,\"reason\":\"<cut_at_the_recorder's_limit>\"}";
 
-/// Input or output; `name` is that of the field.
-pub(super) fn content(out: &mut Vec<u8>, name: &str, value: &Content<'_>) {
-    let open = |out: &mut Vec<u8>| {
-        out.push(b'{');
-        push_text(out, name);
-        out.push(b':');
-    };
+/// How content begins that is the only field of an object.
+pub(super) const INPUT: &str = "{\"input\":";
+pub(super) const OUTPUT: &str = "{\"output\":";
+
+/// Input or output; `open` is how it begins where it is the only field of an object.
+pub(super) fn content(out: &mut Vec<u8>, open: &str, value: &Content<'_>) {
     match value {
         Content::Whole(text) => out.extend_from_slice(text.as_bytes()),
         Content::Wrapped(value) => {
-            open(out);
+            out.extend_from_slice(open.as_bytes());
             leaf(out, value);
             out.push(b'}');
         }
         Content::Cut(text) => {
-            open(out);
+            out.extend_from_slice(open.as_bytes());
             out.push(b'"');
             push_escaped(out, text);
             out.extend_from_slice(CUT.as_bytes());
@@ -288,7 +300,7 @@ fn check(cleared: &Cleared<'_>, common: &Common, id: RowId) -> Result<(), Refuse
     let project = || {
         let project = common.project.as_deref();
         rule(
-            project.is_none_or(|name| !name.trim().is_empty()),
+            project.is_none_or(|name| name.contains(|c: char| !c.is_whitespace())),
             "project_name is blank",
         )
     };

@@ -5,7 +5,7 @@ use opik_core::{Batch, ErrorInfo, FeedbackScore, Json, ScoreRecord, Span, SpanTy
 
 use super::Common;
 use super::cleared::{Cleared, Content};
-use super::rows::{content, metadata};
+use super::rows::{INPUT, OUTPUT, content, metadata};
 use crate::raw::Kind;
 
 /// Adds what may leave to a batch of records.
@@ -24,8 +24,8 @@ fn json(write: impl FnOnce(&mut Vec<u8>)) -> Option<Json> {
     serde_json::from_slice(&text).ok()
 }
 
-fn content_json(name: &str, value: Option<&Content<'_>>) -> Option<Json> {
-    value.and_then(|value| json(|out| content(out, name, value)))
+fn content_json(open: &str, value: Option<&Content<'_>>) -> Option<Json> {
+    value.and_then(|value| json(|out| content(out, open, value)))
 }
 
 fn owned(text: Option<&std::borrow::Cow<'_, str>>) -> Option<String> {
@@ -63,8 +63,8 @@ fn trace(cleared: &Cleared<'_>, common: &Common) -> Trace {
     trace.end_time = head.end;
     trace.last_updated_at = Some(head.version);
     trace.source = Some(RecordSource::Sdk);
-    trace.input = content_json("input", cleared.input.as_ref());
-    trace.output = content_json("output", cleared.output.as_ref());
+    trace.input = content_json(INPUT, cleared.input.as_ref());
+    trace.output = content_json(OUTPUT, cleared.output.as_ref());
     trace.metadata = metadata_json(cleared);
     trace.tags = tags(cleared);
     trace.error_info = error(cleared);
@@ -84,8 +84,8 @@ fn span(cleared: &Cleared<'_>, common: &Common) -> Span {
     span.end_time = head.end;
     span.last_updated_at = Some(head.version);
     span.source = Some(RecordSource::Sdk);
-    span.input = content_json("input", cleared.input.as_ref());
-    span.output = content_json("output", cleared.output.as_ref());
+    span.input = content_json(INPUT, cleared.input.as_ref());
+    span.output = content_json(OUTPUT, cleared.output.as_ref());
     span.metadata = metadata_json(cleared);
     span.model = owned(cleared.model.as_ref());
     span.provider = owned(cleared.provider.as_ref());
