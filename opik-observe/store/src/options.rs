@@ -45,7 +45,7 @@ impl Default for StoreOptions {
             durability: Durability::Process,
             busy_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(5),
-            readers: 2,
+            readers: 3,
             index_text: true,
             create: true,
         }
@@ -53,7 +53,7 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// The defaults: survives the death of the process, waits 10 s for other processes, 2 reading
+    /// The defaults: survives the death of the process, waits 10 s for other processes, 3 reading
     /// connections, text index on, the file is created when it is missing.
     pub fn new() -> Self {
         Self::default()

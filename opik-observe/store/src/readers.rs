@@ -95,8 +95,20 @@ impl<R> Asker<R> {
     /// Hands a question over. Tells whether there is anyone who will answer it.
     #[must_use]
     pub(crate) fn ask(&self, task: Task<R>) -> bool {
+        self.hand_over(task, 0)
+    }
+
+    /// Hands a question over if another reader stays free for those of others. Tells whether it did.
+    #[must_use]
+    pub(crate) fn ask_to_spare(&self, task: Task<R>) -> bool {
+        self.hand_over(task, 2)
+    }
+
+    /// Hands a question over if so many readers have nothing to do.
+    fn hand_over(&self, task: Task<R>, idle: usize) -> bool {
         let mut state = lock(&self.0.state);
-        if state.closed || state.alive == 0 {
+        let free = (state.asleep.len() + state.looking).saturating_sub(state.tasks.len());
+        if state.closed || state.alive == 0 || free < idle {
             return false;
         }
         state.tasks.push_back(task);

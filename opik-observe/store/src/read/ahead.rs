@@ -2,7 +2,8 @@
 //!
 //! A page whose total nobody knows takes the time of both. So a reader that has found the records of
 //! the page hands the total to the others, reads what the page needs, and then takes what was counted
-//! from what they all remember. It never waits for a reader that has not begun: then it counts itself,
+//! from what they all remember. It does so only while a third reader stays free for the questions of
+//! others. It never waits for a reader that has not begun: then it counts itself,
 //! as it does when the store changed in between and the others see another state.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,9 +55,18 @@ pub(crate) struct Ahead(Option<Arc<Job>>);
 
 impl Ahead {
     /// Waits until what was handed over is counted, or takes it back.
-    pub(crate) fn wait(self) {
-        if let Some(job) = self.0 {
+    pub(crate) fn wait(mut self) {
+        if let Some(job) = self.0.take() {
             job.wait();
+        }
+    }
+}
+
+impl Drop for Ahead {
+    /// Nobody needs it any more: whoever has not begun need not.
+    fn drop(&mut self) {
+        if let Some(job) = &self.0 {
+            job.take();
         }
     }
 }
@@ -117,7 +127,7 @@ impl Reader {
                 }
             });
         };
-        Ok(if others.ask(Box::new(task)) {
+        Ok(if others.ask_to_spare(Box::new(task)) {
             Ahead(Some(job))
         } else {
             Ahead::default()
@@ -156,6 +166,19 @@ mod tests {
         }
     }
 
+    /// A count that was handed over, as soon as others have nothing else to do.
+    fn handed_over(reader: &Reader, query: &SpanQuery) -> Ahead {
+        let begin = Instant::now();
+        loop {
+            let ahead = reader.spans_ahead(query).unwrap();
+            if ahead.0.is_some() {
+                return ahead;
+            }
+            assert!(begin.elapsed() < LIMIT, "nobody is free");
+            std::thread::yield_now();
+        }
+    }
+
     fn wait_for_another(ahead: &Ahead) {
         let begin = Instant::now();
         while ahead.0.as_ref().unwrap().over.get().is_none() {
@@ -169,7 +192,7 @@ mod tests {
         let (_dir, store, query) = store(7);
         store
             .read(move |reader| {
-                let ahead = reader.spans_ahead(&query)?;
+                let ahead = handed_over(reader, &query);
                 wait_for_another(&ahead);
                 let question = format!("{:?}", spans_question(&query));
                 let version = reader.version(false)?;
@@ -189,7 +212,7 @@ mod tests {
             .read(move |reader| {
                 let version = reader.version(false)?;
                 add(&writer, 7..9);
-                let ahead = reader.spans_ahead(&query)?;
+                let ahead = handed_over(reader, &query);
                 wait_for_another(&ahead);
                 let question = format!("{:?}", spans_question(&query));
                 assert_eq!(reader.remembered(&question, version), None);
@@ -198,6 +221,31 @@ mod tests {
                 Ok(())
             })
             .unwrap();
+    }
+
+    #[test]
+    fn the_last_free_reader_is_left_to_others() {
+        let (dir, _, query) = store(7);
+        let options = StoreOptions::default().readers(2);
+        let store = Store::open(dir.path().join("traces.db"), options).unwrap();
+        store
+            .read(move |reader| {
+                for _ in 0..1_000 {
+                    assert!(reader.spans_ahead(&query)?.0.is_none());
+                    std::thread::yield_now();
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn what_nobody_needs_any_more_is_not_counted() {
+        let job = Arc::<Job>::default();
+        drop(Ahead(Some(Arc::clone(&job))));
+        let mut done = false;
+        job.run(|| done = true);
+        assert!(!done);
     }
 
     #[test]

@@ -76,7 +76,9 @@ impl Store {
                 query.without_content = without;
                 page
             })?;
-            ahead.unwrap_or_default().wait();
+            if seen.is_none() {
+                ahead.unwrap_or_default().wait();
+            }
             let total = reader.total_of_traces(&query, seen)?;
             Ok((items, total))
         })
@@ -110,7 +112,9 @@ impl Store {
                 query.without_content = without;
                 page
             })?;
-            ahead.unwrap_or_default().wait();
+            if seen.is_none() {
+                ahead.unwrap_or_default().wait();
+            }
             let total = reader.total_of_spans(&query, seen)?;
             Ok((items, total))
         })
