@@ -172,7 +172,16 @@ impl Rows {
     /// Not copied: rows that are appended while somebody still has it go into a copy.
     #[must_use]
     pub fn request(&self) -> Arc<Vec<u8>> {
-        Arc::clone(&self.text)
+        let end = self.ends.last().map_or(0, |end| end + CLOSING.len());
+        if self.text.len() == end {
+            return Arc::clone(&self.text);
+        }
+        // What wrote the last row panicked.
+        let mut text = Vec::new();
+        if !self.is_empty() {
+            self.write_request(&(0..self.len()), &mut text);
+        }
+        Arc::new(text)
     }
 
     /// A request with some of the rows, written to the end of `out`.

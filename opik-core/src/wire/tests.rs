@@ -61,6 +61,27 @@ fn a_request_is_not_copied_and_does_not_change_while_it_is_sent() {
 }
 
 #[test]
+fn half_a_row_of_a_writer_that_panics_is_never_sent() {
+    let id = RowId::ThreadScore;
+    let half = |rows: &mut Rows| {
+        let write = |out: &mut Vec<u8>| -> Result<(), ()> {
+            out.extend_from_slice(b"{\"half");
+            panic!("in the middle");
+        };
+        let push = std::panic::AssertUnwindSafe(|| rows.push_with(id, write));
+        assert!(std::panic::catch_unwind(push).is_err());
+    };
+    let mut rows = Rows::of(List::Spans);
+    half(&mut rows);
+    assert_eq!(rows.request().as_slice(), b"");
+    rows.push(id, b"{\"a\":1}");
+    half(&mut rows);
+    assert_eq!(rows.request().as_slice(), b"{\"spans\":[{\"a\":1}]}");
+    rows.push(id, b"{}");
+    assert_eq!(rows.request().as_slice(), b"{\"spans\":[{\"a\":1},{}]}");
+}
+
+#[test]
 fn records_go_to_their_lists_and_bad_ones_leave_nothing() {
     let at = Timestamp::from_micros(1_795_170_315_351_281);
     let (trace, span) = (TraceId::generate_at(at), SpanId::generate_at(at));
