@@ -25,11 +25,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Longest wait that a provider may ask for before the turn fails instead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Bytes of words that are told at once when a model sends many at once, with [`AROUND`] for each piece.
-/// They fit a packet: the page's reader loses a piece that two reads of the network share.
+/// Bytes of pieces that are told at once when a model sends many at once, as they are [`written`]. They
+/// fit a packet: the page's reader loses a piece that two reads of the network share.
 const TOLD: usize = 1_410;
-/// What the page is written around a piece.
-const AROUND: usize = 195;
+/// What is written around the words of an event, with the head of its HTTP chunk.
+const AROUND: usize = 200;
+/// Words of one event; longer pieces become several.
+const EVENT: usize = 600;
 
 /// Whom the turn talks with, and what it keeps.
 pub(super) struct Talk<'t> {
@@ -148,11 +150,15 @@ impl Driver<'_> {
                 Some(Delta::Text(text)) if self.ask.streaming => {
                     let text = citer.push(&text);
                     if !text.is_empty() {
-                        pieces.add(text.len(), TurnEventKind::Text { text });
+                        let bytes = written(&text);
+                        self.make_room(&mut pieces, bytes).await;
+                        pieces.add(bytes, TurnEventKind::Text { text });
                     }
                 }
                 Some(Delta::Reasoning(text)) if self.ask.streaming => {
-                    pieces.add(text.len(), TurnEventKind::Reasoning { text });
+                    let bytes = written(&text);
+                    self.make_room(&mut pieces, bytes).await;
+                    pieces.add(bytes, TurnEventKind::Reasoning { text });
                 }
                 Some(Delta::Usage(counts)) => usage = Some(counts),
                 Some(_) | None => {}
@@ -378,6 +384,15 @@ impl Driver<'_> {
         Some(code.to_owned())
     }
 
+    /// Tells the pieces that one more of so many bytes would not fit with, and lets the listener write
+    /// them before it comes.
+    async fn make_room(&self, pieces: &mut Pieces, bytes: usize) {
+        if !pieces.has_room(bytes) {
+            self.tell(pieces);
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Stores what tools answered and tells that they have ended.
     async fn store_results(
         &self,
@@ -420,10 +435,29 @@ struct Pieces {
     has_told: bool,
 }
 
+/// Bytes that a piece takes at most in the stream of events, which is ASCII.
+fn written(text: &str) -> usize {
+    let (mut bytes, mut characters) = (0, 0_usize);
+    for character in text.chars() {
+        characters += 1;
+        bytes += match character {
+            '"' | '\\' => 2,
+            ' '..='~' => 1,
+            other => other.len_utf16() * "\\u0000".len(),
+        };
+    }
+    bytes + characters.div_ceil(EVENT) * AROUND
+}
+
 impl Pieces {
     fn add(&mut self, bytes: usize, event: TurnEventKind) {
         self.events.push(event);
-        self.bytes += bytes + AROUND;
+        self.bytes += bytes;
+    }
+
+    /// Whether one more of so many bytes fits.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.events.is_empty() || self.bytes + bytes <= TOLD
     }
 
     /// Whether there are some that may wait for another one, for which there is room.
@@ -454,21 +488,52 @@ pub(super) fn tool_texts(message: &Message, known: &mut Known) {
 mod tests {
     use super::*;
 
+    fn piece(pieces: &mut Pieces, text: &str) {
+        let text = text.to_owned();
+        pieces.add(written(&text), TurnEventKind::Text { text });
+    }
+
     #[test]
     fn pieces_wait_for_each_other_as_long_as_they_fit_a_packet_and_the_first_one_does_not() {
         let mut pieces = Pieces::default();
         let mut told = Vec::new();
-        for _ in 0..16 {
-            let text = "word ".to_owned();
-            pieces.add(text.len(), TurnEventKind::Text { text });
+        for _ in 0..15 {
+            piece(&mut pieces, "word ");
             if !pieces.may_wait() {
                 assert!(pieces.bytes <= 1_448);
                 told.push(pieces.take().len());
             }
         }
-        assert_eq!(told, [1, 7, 7]);
+        assert_eq!(told, [1, 6, 6]);
         assert!(pieces.may_wait());
-        assert_eq!(pieces.take().len(), 1);
+        assert_eq!(pieces.take().len(), 2);
         assert!(!pieces.may_wait());
+    }
+
+    #[test]
+    fn a_piece_that_does_not_fit_is_not_added() {
+        let mut pieces = Pieces::default();
+        let long = "x".repeat(600);
+        assert!(pieces.has_room(written(&long)), "the first one always");
+        piece(&mut pieces, &long);
+        assert!(pieces.has_room(written("word ")));
+        assert!(!pieces.has_room(written(&long)));
+        // Eighty letters are eighty bytes, or as many escapes.
+        assert!(pieces.has_room(written(&"x".repeat(80))));
+        assert!(!pieces.has_room(written(&"я".repeat(80))));
+    }
+
+    #[test]
+    fn what_is_written_is_counted_as_the_stream_escapes_it() {
+        for (text, bytes) in [
+            ("word ", 5),
+            ("\"\\", 4),
+            ("\n", 6),
+            ("я世", 12),
+            ("🦀", 12),
+        ] {
+            assert_eq!(written(text), bytes + AROUND, "{text:?}");
+        }
+        assert_eq!(written(&"x".repeat(601)), 601 + 2 * AROUND);
     }
 }
