@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod address;
 mod defects;
 mod deploy;
 mod exchange;

@@ -23,6 +23,7 @@ pub(crate) struct Seen {
     pub(crate) line: String,
     pub(crate) cookie: Option<String>,
     pub(crate) workspace: Option<String>,
+    pub(crate) authorization: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -89,6 +90,7 @@ impl Opik {
             line,
             cookie: text("cookie"),
             workspace: text("comet-workspace"),
+            authorization: text("authorization"),
             body: serde_json::from_slice(body).unwrap_or_default(),
         };
         let mut log = self.0.lock().unwrap();

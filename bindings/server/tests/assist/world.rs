@@ -50,7 +50,9 @@ impl World {
         let (opik, url) = Opik::start().await;
         let mut known: HashMap<String, String> = HashMap::new();
         for (name, value) in variables {
-            known.insert((*name).to_owned(), value.replace("$OPIK", &url));
+            let place = url.trim_start_matches("http://");
+            let value = value.replace("$OPIK", &url).replace("$PLACE", place);
+            known.insert((*name).to_owned(), value);
         }
         known.entry("AGENT_OPIK_URL".to_owned()).or_insert(url);
         known

@@ -14,7 +14,7 @@ use opik_core::{
     Cursor, Page, PageRequest, ProjectId, SourceError, Span, Trace, TraceId, TraceSource,
 };
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap, HeaderValue};
-use reqwest::{Method, Request, Response, StatusCode, Url};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -161,15 +161,18 @@ impl Shared {
         headers: &HeaderMap,
         body: Option<&Value>,
     ) -> Result<Bytes, Failure> {
-        let mut request = Request::new(method.clone(), url.clone());
-        request.headers_mut().clone_from(headers);
-        *request.timeout_mut() = Some(self.settings.timeout);
+        // Not `Request::new`: the builder makes a header of a name and password in the address.
+        let mut request = self
+            .http
+            .request(method.clone(), url.clone())
+            .headers(headers.clone())
+            .timeout(self.settings.timeout);
         if let Some(body) = body {
-            let json = HeaderValue::from_static("application/json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
-            *request.body_mut() = Some(body.to_string().into());
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_string());
         }
-        let response = self.http.execute(request).await.map_err(failure)?;
+        let response = request.send().await.map_err(failure)?;
         if response.status() != StatusCode::OK {
             return Err(Failure::Status(response.status().as_u16()));
         }
