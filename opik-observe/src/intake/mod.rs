@@ -7,8 +7,10 @@
 //!
 //! Each thread writes into a [`Chunk`] of its own, which lies in a [`Slot`] that the worker may empty
 //! at any time. A full chunk goes through a bounded queue, and so does a record by itself whose thread has
-//! no slot. Locks are only ever tried on the callers' side. Buffers come back from the branches through a [`Pool`], so that a warm thread allocates nothing. A thread that has its
-//! slot and room in its chunk touches nothing that another thread writes.
+//! no slot. Locks are only ever tried on the callers' side. Buffers come back from the branches through a
+//! [`Pool`], so that a warm thread allocates nothing. A thread that has its slot and room in its chunk
+//! touches nothing that another thread writes. The beginning of a span that ends next is replaced by the
+//! whole of it where it lies, so the branches never see it.
 //!
 //! Accounting is tied to ownership: a [`Chunk`] that is dropped with records in it, for whatever
 //! reason, counts them, so no way out escapes the books.
