@@ -38,6 +38,7 @@ mod experiment_items;
 mod experiments;
 mod filter;
 mod groups;
+mod labels;
 mod listing;
 mod new_datasets;
 mod new_experiments;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::labels::as_set;
 use super::prompts::MASK;
 use super::{
     Audit, CatalogError, ProjectChoice, Prompt, PromptVersion, USER, check_id, check_length,
@@ -93,7 +94,7 @@ impl NewPromptVersion {
             version_type: if is_mask { MASK } else { "prompt" }.to_owned(),
             environments,
             change_description: self.change_description,
-            tags: self.tags.unwrap_or_default(),
+            tags: as_set(self.tags.unwrap_or_default()),
             created_at: at,
             created_by: USER.to_owned(),
             prompt_id: prompt.id,
@@ -186,7 +187,7 @@ impl NewPrompt {
             project_id: project,
             description: self.description,
             template_structure: structure.unwrap_or_else(|| "text".to_owned()),
-            tags: self.tags.unwrap_or_default(),
+            tags: as_set(self.tags.unwrap_or_default()),
             audit: Audit::new(at),
             version_count: 0,
             latest_version: None,

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::labels::as_set;
 use super::{
     CatalogError, Condition, Listing, NewPrompt, NewVersionOf, Numbered, Order, ProjectChoice,
     Prompt, PromptVersion, check_length, check_text,
@@ -36,7 +37,8 @@ impl PromptUpdate {
             to.name = name;
         }
         to.description = self.description.or_else(|| to.description.take());
-        to.tags = self.tags.unwrap_or_else(|| std::mem::take(&mut to.tags));
+        let tags = self.tags.map(as_set);
+        to.tags = tags.unwrap_or_else(|| std::mem::take(&mut to.tags));
         to.audit.touch(at);
         Ok(())
     }

@@ -75,6 +75,10 @@ const sections = {
     assert.equal(talk.commit, chat.commit);
     const found = await client.searchPrompts('template_structure = "chat"');
     assert.deepEqual(found.map((prompt) => prompt.name), ["talk"]);
+    // Labels are a set; their order is that of Opik's own server.
+    await second.updateProperties({ tags: ["production", "v2", "qa"] });
+    const labelled = await client.searchPrompts('name = "greet" AND tags contains "v2"');
+    assert.deepEqual(labelled.map((prompt) => prompt.tags), [["qa", "production", "v2"]]);
     await client.deletePrompts([first.id]);
     assert.equal(await client.getPrompt({ name: "greet", projectName: PROJECT }), null);
   },
