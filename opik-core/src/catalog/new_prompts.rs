@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::labels::as_set;
-use super::prompts::MASK;
+use super::prompts::{MASK, VERSION};
 use super::{
     Audit, CatalogError, ProjectChoice, Prompt, PromptVersion, USER, check_id, check_length,
     check_text, check_word, commit_of, variables,
@@ -91,7 +91,7 @@ impl NewPromptVersion {
             template,
             metadata: self.metadata,
             r#type,
-            version_type: if is_mask { MASK } else { "prompt" }.to_owned(),
+            version_type: if is_mask { MASK } else { VERSION }.to_owned(),
             environments,
             change_description: self.change_description,
             tags: as_set(self.tags.unwrap_or_default()),

@@ -79,7 +79,7 @@ pub struct PromptVersion {
     /// What it asks for, of `mustache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Vec<String>>,
-    /// `prompt`, or `mask` for one that lists do not show.
+    /// `prompt_version`, or `mask` for one that lists do not show.
     pub version_type: String,
     /// The environments that use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -113,6 +113,8 @@ impl fmt::Debug for PromptVersion {
 
 /// The word on the wire for a version that lists do not show.
 pub(super) const MASK: &str = "mask";
+/// The word for any other.
+pub(super) const VERSION: &str = "prompt_version";
 
 impl PromptVersion {
     /// The fields that versions are filtered and sorted by, see

@@ -1,0 +1,245 @@
+//! Requests for configurations of agents.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::agent_configs::{BLUEPRINT, MASK, PROMPT, over};
+use super::{
+    Audit, Blueprint, CatalogError, ConfigValue, ProjectChoice, check_id, check_length, check_text,
+    check_word,
+};
+use crate::{EntityId, Project, ProjectId, Timestamp};
+
+const KINDS: &[&str] = &[BLUEPRINT, MASK];
+const TYPES: &[&str] = &[
+    "string",
+    "integer",
+    "float",
+    "boolean",
+    PROMPT,
+    "prompt_commit",
+];
+const MOST_VALUES: usize = 250;
+
+/// The version or mask in a [request](NewAgentConfig).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct NewBlueprint {
+    /// Identifier; made where absent.
+    pub id: Option<EntityId>,
+    /// `blueprint` or `mask`.
+    pub r#type: Option<String>,
+    /// What it is for, in 255 characters at most.
+    pub description: Option<String>,
+    /// 1 to 250 values, which go over those of the version before.
+    pub values: Vec<ConfigValue>,
+}
+
+/// A request for the first or one more version of a project's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct NewAgentConfig {
+    /// Project, which must exist.
+    pub project_id: Option<ProjectId>,
+    /// Project by name; `Default Project` where neither is given.
+    pub project_name: Option<String>,
+    /// The version.
+    pub blueprint: NewBlueprint,
+}
+
+impl NewAgentConfig {
+    /// A version with these values.
+    #[must_use]
+    pub fn new(project: impl Into<String>, values: Vec<ConfigValue>) -> Self {
+        Self {
+            project_id: None,
+            project_name: Some(project.into()),
+            blueprint: NewBlueprint {
+                r#type: Some(BLUEPRINT.to_owned()),
+                values,
+                ..NewBlueprint::default()
+            },
+        }
+    }
+
+    /// The same as a mask.
+    #[must_use]
+    pub fn mask(mut self) -> Self {
+        self.blueprint.r#type = Some(MASK.to_owned());
+        self
+    }
+
+    /// Its project.
+    #[must_use]
+    pub fn project(&self) -> ProjectChoice {
+        config_project(self.project_id, self.project_name.as_deref())
+    }
+
+    /// Whether it asks for a mask.
+    #[must_use]
+    pub fn is_mask(&self) -> bool {
+        self.blueprint.r#type.as_deref() == Some(MASK)
+    }
+
+    /// Checks what does not depend on what is there.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when a field does not hold what it must.
+    pub fn check(&self) -> Result<(), CatalogError> {
+        let new = &self.blueprint;
+        if new.r#type.is_none() {
+            return Err(CatalogError::unprocessable(
+                "blueprint.type must not be null",
+            ));
+        }
+        check_word(new.r#type.as_deref(), "type", KINDS)?;
+        check_length(new.description.as_deref(), "blueprint.description", 255)?;
+        if !(1..=MOST_VALUES).contains(&new.values.len()) {
+            return Err(CatalogError::unprocessable(format!(
+                "blueprint.values size must be between 1 and {MOST_VALUES}"
+            )));
+        }
+        for value in &new.values {
+            check_text(&value.key, "blueprint.values.key")?;
+            check_length(Some(&value.key), "blueprint.values.key", 255)?;
+            check_word(Some(&value.r#type), "type", TYPES)?;
+        }
+        new.id.map_or(Ok(()), |id| check_id(id, "blueprint"))
+    }
+
+    /// The record that it asks for, after the newest version.
+    ///
+    /// # Errors
+    /// See [`NewAgentConfig::check`].
+    pub fn into_record(
+        self,
+        project: ProjectId,
+        newest: Option<&Blueprint>,
+        at: Timestamp,
+    ) -> Result<Blueprint, CatalogError> {
+        self.check()?;
+        let is_mask = self.is_mask();
+        let new = self.blueprint;
+        let base = newest.filter(|_| !is_mask);
+        Ok(Blueprint {
+            id: new.id.unwrap_or_else(|| EntityId::generate_at(at)),
+            name: format!("v{}", newest.map_or(0, Blueprint::number) + 1),
+            project_id: project,
+            r#type: if is_mask { MASK } else { BLUEPRINT }.to_owned(),
+            description: new.description,
+            envs: Vec::new(),
+            audit: Audit::new(at),
+            values: over(base.map_or(&[], |it| &it.values), &new.values),
+            given: Some(new.values),
+        })
+    }
+}
+
+/// The project of a configuration.
+fn config_project(id: Option<ProjectId>, name: Option<&str>) -> ProjectChoice {
+    let choice = ProjectChoice::new(id, name);
+    if choice.is_none() {
+        return ProjectChoice::named(Some(Project::DEFAULT_NAME));
+    }
+    choice
+}
+
+/// A request to take keys out of a project's configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct RemoveKeys {
+    /// Project.
+    pub project_id: Option<ProjectId>,
+    /// Project by name; `Default Project` where neither is given.
+    pub project_name: Option<String>,
+    /// The keys.
+    pub keys: BTreeSet<String>,
+}
+
+impl RemoveKeys {
+    /// Its project.
+    #[must_use]
+    pub fn project(&self) -> ProjectChoice {
+        config_project(self.project_id, self.project_name.as_deref())
+    }
+}
+
+/// An environment that is to use a version from now on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct BlueprintEnvironment {
+    /// The environment's name, in 50 characters at most.
+    pub env_name: String,
+    /// The version.
+    pub blueprint_id: Option<EntityId>,
+}
+
+impl BlueprintEnvironment {
+    /// The environment with this name.
+    #[must_use]
+    pub fn new(env_name: impl Into<String>, blueprint: EntityId) -> Self {
+        Self {
+            env_name: env_name.into(),
+            blueprint_id: Some(blueprint),
+        }
+    }
+
+    /// Checks what does not depend on what is there.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when a field does not hold what it must.
+    pub fn check(&self) -> Result<EntityId, CatalogError> {
+        check_text(&self.env_name, "env_name")?;
+        check_length(Some(&self.env_name), "env_name", 50)?;
+        let absent = || CatalogError::unprocessable("blueprint_id must not be null");
+        self.blueprint_id.ok_or_else(absent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(key: &str, kind: &str) -> ConfigValue {
+        ConfigValue {
+            key: key.to_owned(),
+            value: None,
+            r#type: kind.to_owned(),
+            description: None,
+        }
+    }
+
+    #[test]
+    fn what_a_request_must_not_hold_is_refused() {
+        let good = NewAgentConfig::new("p", vec![value("a", "string")]);
+        assert!(good.check().is_ok());
+        let mut bad = vec![NewAgentConfig::new("p", Vec::new())];
+        for broken in [
+            value("", "string"),
+            value(&"k".repeat(256), "string"),
+            value("a", "list"),
+        ] {
+            bad.push(NewAgentConfig::new("p", vec![broken]));
+        }
+        bad.push(NewAgentConfig::new(
+            "p",
+            (0..251).map(|n| value(&n.to_string(), "string")).collect(),
+        ));
+        let mut untyped = good.clone();
+        untyped.blueprint.r#type = None;
+        bad.push(untyped);
+        let mut unversioned = good;
+        unversioned.blueprint.id = Some(EntityId::from_bytes([1; 16]));
+        bad.push(unversioned);
+        for request in bad {
+            assert!(request.check().is_err(), "{request:?}");
+        }
+        let nameless = NewAgentConfig::default();
+        assert_eq!(nameless.project().name.as_deref(), Some("Default Project"));
+    }
+}
