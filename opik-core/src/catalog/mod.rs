@@ -1,8 +1,9 @@
 //! What Opik keeps beside traces: datasets with versions and items, experiments, prompts with
-//! versions, optimizations, annotation queues, environments, feedback definitions, dashboards.
+//! versions, optimizations, annotation queues, environments, feedback definitions, dashboards,
+//! configurations of agents.
 //!
 //! Records serialise as Opik's API answers them, requests deserialise as its clients send them;
-//! `null` and absent are the same. A [`Catalog`] keeps them; it is six traits, one per area, and
+//! `null` and absent are the same. A [`Catalog`] keeps them; it is seven traits, one per area, and
 //! any engine can implement it:
 //!
 //! | trait | keeps |
@@ -13,6 +14,7 @@
 //! | [`OptimizationCatalog`] | optimizations |
 //! | [`QueueCatalog`] | annotation queues |
 //! | [`EntryCatalog`] | environments, feedback definitions, dashboards |
+//! | [`AgentConfigCatalog`] | configurations of agents, in versions |
 //!
 //! # Contract
 //!
@@ -26,6 +28,8 @@
 //! - Lists are newest first, by identifier.
 //! - Deleting by identifier what does not exist succeeds.
 
+mod agent_config_catalog;
+mod agent_configs;
 mod audit;
 mod bulk;
 mod columns;
@@ -40,6 +44,7 @@ mod filter;
 mod groups;
 mod labels;
 mod listing;
+mod new_agent_configs;
 mod new_datasets;
 mod new_experiments;
 mod new_prompts;
@@ -50,6 +55,8 @@ mod queues;
 mod scored;
 mod template;
 
+pub use agent_config_catalog::{AgentConfigCatalog, BlueprintChoice};
+pub use agent_configs::{Blueprint, ConfigValue};
 pub use audit::{Audit, USER};
 pub use bulk::{BulkItem, BulkUpload, record_bulk};
 pub use columns::{Column, columns_of};
@@ -72,6 +79,7 @@ pub use experiments::{Experiment, NamedValue, Percentiles, PromptLink};
 pub use filter::{Condition, FieldKind, Fields, Order};
 pub use groups::{ExperimentGroup, GroupBy, GroupTotals, group_experiments};
 pub use listing::{Found, Listing, Numbered, ProjectChoice};
+pub use new_agent_configs::{BlueprintEnvironment, NewAgentConfig, NewBlueprint, RemoveKeys};
 pub use new_datasets::{DatasetUpdate, NewDataset, VersionUpdate};
 pub use new_experiments::{ExperimentUpdate, NewExperiment};
 pub use new_prompts::{NewPrompt, NewPromptVersion, NewVersionOf};
@@ -148,6 +156,7 @@ pub trait Catalog:
     + OptimizationCatalog
     + QueueCatalog
     + EntryCatalog
+    + AgentConfigCatalog
 {
 }
 
@@ -158,6 +167,7 @@ impl<T> Catalog for T where
         + OptimizationCatalog
         + QueueCatalog
         + EntryCatalog
+        + AgentConfigCatalog
 {
 }
 

@@ -42,6 +42,7 @@
 //! name per position); `null` and empty fields are left out of answers (`skip_serializing_if`);
 //! a stream is `ndjson(...)`; the body extractor comes last among the arguments of a handler.
 
+mod agent_configs;
 mod annotation_queues;
 mod attachments;
 mod catalog;
@@ -89,6 +90,7 @@ use crate::app::App;
 /// What is served under `/v1/private`, after the key and the workspace were checked.
 pub(crate) fn private_routes() -> Router<App> {
     Router::new()
+        .merge(agent_configs::routes())
         .merge(annotation_queues::routes())
         .merge(attachments::routes())
         .merge(comments::routes())

@@ -131,6 +131,15 @@ async fn the_typescript_sdk_reads_back_experiments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_sdk_reads_back_configurations() {
+    typescript(
+        "the_typescript_sdk_reads_back_configurations",
+        "configurations",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_typescript_sdk_reads_back_queues() {
     typescript("the_typescript_sdk_reads_back_queues", "queues").await;
 }

@@ -7,7 +7,7 @@
 //!
 //! | table | a row is | holds |
 //! |---|---|---|
-//! | `catalog_entry` | a dataset, experiment, prompt, optimization, queue, environment, feedback definition or dashboard | kind, name in lower case, project, dataset |
+//! | `catalog_entry` | a dataset, experiment, prompt, optimization, queue, environment, feedback definition, dashboard, version of an agent's configuration or environment of one | kind, name in lower case, project, dataset |
 //! | `dataset_version` | a version of a dataset | number, hash, group of the writes that made it |
 //! | `dataset_item` | an item as it is in versions `first` to `until - 1` | an item that does not change is one row, however many versions there are |
 //! | `experiment_item` | a run of an item | experiment, item, trace |
@@ -17,6 +17,8 @@
 //! Writes go through the store's writer, each in a transaction of its own; one that is refused
 //! leaves nothing behind. Traces and their scores are joined when an experiment is read.
 
+mod agent_configs;
+mod blueprints;
 mod datasets;
 mod definitions;
 mod entry;

@@ -123,6 +123,9 @@ impl Change<'_, '_> {
         }
         take_environments(conn, prompt.id, version.id, &version.environments)?;
         save(conn, &version, number)?;
+        if !version.is_mask() {
+            self.follow_prompt(prompt.id, &version.commit)?;
+        }
         Ok(version)
     }
 

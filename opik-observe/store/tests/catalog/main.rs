@@ -1,6 +1,7 @@
 //! The catalogue on the store's file.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agent_configs;
 mod datasets;
 mod experiments;
 mod model;

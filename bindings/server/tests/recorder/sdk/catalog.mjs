@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.OPIK_TS_SDK}/`);
-const { Opik, BaseMetric, ExactMatch, evaluate } = require("opik");
+const { ChatPrompt, ExactMatch, Opik, Prompt, agentConfigContext, evaluate, flushAll, generateId, getTrackContext, track } = require("opik");
 const PROJECT = "ts project";
 const byText = (items) => items.map((item) => JSON.stringify(item)).sort();
 const bare = (items) => items.map(({ id, ...rest }) => rest);
@@ -116,6 +116,52 @@ const sections = {
     assert.deepEqual((await client.getDatasetExperiments("exam", 10, PROJECT)).map(({ id }) => id), [experiment.id]);
     await client.deleteExperiment(experiment.id);
     assert.deepEqual(await client.getDatasetExperiments("exam", 10, PROJECT), []);
+  },
+
+  async configurations(client) {
+    // The client keeps what it found in a project for an environment.
+    const ask = (project, options) => track({ name: "ask", projectName: project }, async () => {
+      const found = await client.getOrCreateConfig({ projectName: project, ...options });
+      return { found, values: [found.temperature, found.model], trace: getTrackContext().trace.data.id };
+    })();
+    const versions = async (project) => {
+      const { id } = await client.api.projects.retrieveProject({ name: project });
+      const { content } = await client.api.agentConfigs.getBlueprintHistory(id);
+      return content.map(({ name, envs }) => [name, envs ?? []]);
+    };
+    const fallback = { temperature: 0.1, model: "spare" };
+    const made = await ask("ts new", { fallback });
+    assert.deepEqual([made.values, made.found.isFallback], [[0.1, "spare"], false]);
+    assert.deepEqual(await versions("ts new"), [["v1", []]]);
+    const project = "ts configured";
+    const first = await client.createConfig({ temperature: 0.5, model: "gpt" }, { projectName: project });
+    const second = await client.createConfig({ temperature: 0.7, model: "gpt", hint: "short" }, { projectName: project });
+    assert.deepEqual([first, second], ["v1", "v2"]);
+    await client.setConfigEnv({ version: first, env: "prod", projectName: project });
+    assert.deepEqual(await versions(project), [["v2", []], ["v1", ["prod"]]]);
+    const live = await ask(project, { fallback });
+    assert.deepEqual([live.values, live.found.blueprintVersion], [[0.5, "gpt"], "v1"]);
+    assert.deepEqual((await ask(project, { fallback, version: second })).values, [0.7, "gpt"]);
+    // Of a mask only what it holds is other than before.
+    const { id } = await client.api.projects.retrieveProject({ name: project });
+    const maskId = generateId();
+    const values = [{ key: "temperature", value: "0.9", type: "float" }];
+    await client.api.agentConfigs.updateAgentConfig({ projectId: id, blueprint: { id: maskId, type: "mask", values } });
+    const masked = await agentConfigContext({ maskId }, () => ask(project, { fallback }));
+    assert.deepEqual(masked.values, [0.9, "gpt"]);
+    await flushAll();
+    const filterString = `id = "${masked.trace}" AND metadata.agent_configuration contains "0.9"`;
+    const [trace] = await client.searchTraces({ projectName: project, filterString, waitForAtLeast: 1 });
+    assert.deepEqual(trace.metadata.agent_configuration.values.temperature, { value: 0.9, type: "float" });
+    // A prompt in a configuration is the newest one.
+    const prompt = await client.createPrompt({ name: "configured", prompt: "Hi", projectName: project });
+    const talk = await client.createChatPrompt({ name: "configured talk", messages: [{ role: "user", content: "Hi" }], projectName: project });
+    await client.createConfig({ prompt, talk }, { projectName: project });
+    const newer = await client.createPrompt({ name: "configured", prompt: "Hello", projectName: project });
+    assert.deepEqual((await versions(project)).slice(0, 2), [["v4", []], ["v3", []]]);
+    const { found } = await ask(project, { version: "v4" });
+    assert.ok(found.prompt instanceof Prompt && found.talk instanceof ChatPrompt);
+    assert.deepEqual([found.prompt.commit, found.prompt.prompt, found.talk.commit], [newer.commit, "Hello", talk.commit]);
   },
 
   async queues(client) {
