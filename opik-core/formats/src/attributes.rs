@@ -7,7 +7,7 @@
 use opik_core::{ErrorInfo, Json, Span, SpanType};
 use serde_json::{Map, Value};
 
-use crate::conventions::{KINDS, MESSAGES, TABLE, Target};
+use crate::conventions::{KINDS, LIBRARIES, MESSAGES, TABLE, TOOL_NAMES, Target};
 use crate::foreign::ForeignSpan;
 
 /// How a step ended.
@@ -80,12 +80,23 @@ impl Facts {
         span.metadata = Some(self.metadata(left));
     }
 
-    fn fields(&mut self, foreign: &mut ForeignSpan<'_>) {
-        for &(name, target) in TABLE {
+    fn take(&mut self, table: &[(&str, Target)], foreign: &mut ForeignSpan<'_>) {
+        for &(name, target) in table {
             if let Some(value) = self.attributes.get(name)
                 && set(foreign, target, value)
             {
                 self.attributes.remove(name);
+            }
+        }
+    }
+
+    fn fields(&mut self, foreign: &mut ForeignSpan<'_>) {
+        self.take(TABLE, foreign);
+        if foreign.span.input.is_none() || foreign.span.output.is_none() {
+            for &(prefix, words) in LIBRARIES {
+                if self.attributes.keys().any(|name| name.starts_with(prefix)) {
+                    self.take(words, foreign);
+                }
             }
         }
         for &(prefix, target) in MESSAGES {
@@ -111,7 +122,7 @@ impl Facts {
         if span.r#type.is_none() {
             span.r#type = if span.model.is_some() {
                 Some(SpanType::Llm)
-            } else if ["gen_ai.tool.name", "tool.name"]
+            } else if TOOL_NAMES
                 .iter()
                 .any(|name| self.attributes.contains_key(*name))
             {

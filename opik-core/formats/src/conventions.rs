@@ -1,6 +1,7 @@
 //! What attributes mean: the conventions of OpenTelemetry for generative AI (`gen_ai.*`), of
-//! OpenInference (`llm.*`, `openinference.*`, `input.value`), of OpenLLMetry (`traceloop.*`) and of
-//! Opik itself (`input`, `output`, `thread_id`, `opik.tags`), in one table.
+//! OpenInference (`llm.*`, `openinference.*`, `input.value`), of OpenLLMetry (`traceloop.*`), of the
+//! AI SDK (`ai.*`), LiveKit (`lk.*`) and Pydantic AI, and of Opik itself (`input`, `output`,
+//! `thread_id`, `opik.tags`), in one table.
 
 use opik_core::SpanType;
 
@@ -70,11 +71,13 @@ pub(crate) const TABLE: &[(&str, Target)] = &[
     ("gen_ai.tool.call.arguments", Input),
     ("traceloop.entity.input", Input),
     ("input", Input),
+    ("gen_ai.prompt", Input),
     ("output.value", Output),
     ("gen_ai.output.messages", Output),
     ("gen_ai.tool.call.result", Output),
     ("traceloop.entity.output", Output),
     ("output", Output),
+    ("gen_ai.completion", Output),
     ("tag.tags", Tags),
     ("opik.tags", Tags),
     ("gen_ai.conversation.id", Thread),
@@ -90,6 +93,51 @@ pub(crate) const MESSAGES: &[(&str, Target)] = &[
     ("gen_ai.prompt.", Input),
     ("llm.output_messages.", Output),
     ("gen_ai.completion.", Output),
+];
+
+/// What libraries say in words of their own: looked for only where an attribute begins as theirs
+/// do and the fields are still free.
+pub(crate) const LIBRARIES: &[(&str, &[(&str, Target)])] = &[
+    (
+        "ai.",
+        &[
+            ("ai.prompt.messages", Input),
+            ("ai.prompt", Input),
+            ("ai.toolCall.args", Input),
+            ("ai.response.text", Output),
+            ("ai.response.object", Output),
+            ("ai.response.toolCalls", Output),
+            ("ai.toolCall.result", Output),
+        ],
+    ),
+    (
+        "lk.",
+        &[
+            ("lk.function_tool.arguments", Input),
+            ("lk.chat_ctx", Input),
+            ("lk.user_input", Input),
+            ("lk.user_transcript", Input),
+            ("lk.input_text", Input),
+            ("lk.function_tool.output", Output),
+            ("lk.response.text", Output),
+            ("lk.response.function_calls", Output),
+        ],
+    ),
+    (
+        "pydantic_ai.",
+        &[
+            ("pydantic_ai.all_messages", Input),
+            ("final_result", Output),
+        ],
+    ),
+];
+
+/// What only steps that call a tool say.
+pub(crate) const TOOL_NAMES: [&str; 4] = [
+    "gen_ai.tool.name",
+    "tool.name",
+    "ai.toolCall.name",
+    "lk.function_tool.name",
 ];
 
 /// Kinds of steps in the words of the conventions, lower case. Other words stay as they are.

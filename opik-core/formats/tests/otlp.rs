@@ -112,6 +112,8 @@ fn kinds_of_the_conventions_are_types_of_opik() {
         ("gen_ai.operation.name", "invoke_agent", "general"),
         ("traceloop.span.kind", "workflow", "general"),
         ("gen_ai.tool.name", "search", "tool"),
+        ("ai.toolCall.name", "search", "tool"),
+        ("lk.function_tool.name", "search", "tool"),
     ] {
         let mut it = span("00f067aa0ba902b7", "", 1, 2);
         it["attributes"] = json!([{"key": name, "value": {"stringValue": word}}]);
@@ -124,6 +126,58 @@ fn kinds_of_the_conventions_are_types_of_opik() {
             expected == "general",
             "{metadata}"
         );
+    }
+}
+
+/// As the AI SDK, LiveKit, Pydantic AI and older instrumentation for generative AI write them.
+#[test]
+fn words_of_libraries_are_input_and_output() {
+    let messages = r#"[{"role":"user","content":"Why?"}]"#;
+    for (attributes, input, output) in [
+        (
+            json!({"ai.prompt": r#"{"prompt":"Why?"}"#, "ai.response.text": "So", "ai.usage.inputTokens": 3}),
+            r#"{"prompt":"Why?"}"#,
+            r#""So""#,
+        ),
+        (
+            json!({"ai.prompt.messages": messages, "ai.response.toolCalls": "[]"}),
+            messages,
+            "[]",
+        ),
+        (
+            json!({"ai.toolCall.args": r#"{"a":1}"#, "ai.toolCall.result": "2"}),
+            r#"{"a":1}"#,
+            r#""2""#,
+        ),
+        (
+            json!({"lk.user_input": "Hi", "lk.response.text": "Ho"}),
+            r#""Hi""#,
+            r#""Ho""#,
+        ),
+        (
+            json!({"pydantic_ai.all_messages": messages, "final_result": "done"}),
+            messages,
+            r#""done""#,
+        ),
+        (
+            json!({"gen_ai.prompt": "Hi", "gen_ai.completion": "Ho"}),
+            r#""Hi""#,
+            r#""Ho""#,
+        ),
+    ] {
+        let mut it = span("00f067aa0ba902b7", "", 1, 2);
+        let pair = |(key, value): (&String, &Value)| match value {
+            Value::String(text) => json!({"key": key, "value": {"stringValue": text}}),
+            other => json!({"key": key, "value": {"intValue": other}}),
+        };
+        it["attributes"] = attributes.as_object().unwrap().iter().map(pair).collect();
+        let (_, spans) = read(&request(&[it]));
+        let span = spans.first().unwrap();
+        let text = |json: &Option<Json>| json.as_ref().map(|it| it.as_str().to_owned());
+        assert_eq!(text(&span.input).as_deref(), Some(input), "{attributes}");
+        assert_eq!(text(&span.output).as_deref(), Some(output), "{attributes}");
+        // A step that only wraps a call says its tokens once more.
+        assert!(span.usage.0.is_empty(), "{attributes}");
     }
 }
 
