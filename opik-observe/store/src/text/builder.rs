@@ -35,9 +35,9 @@ struct Place {
 
 /// The words of documents, collected in memory.
 ///
-/// Words get numbers as they come. Short ones are whole in their [`Prefix`], so that finding the
-/// number touches one place in memory. Rows are written down as lists of numbers; sorting
-/// them by word is a count and one pass at the end.
+/// Words get numbers as they come. Short ones are whole in their [`Prefix`], and what is known of a
+/// word lies beside it, so that meeting a word touches one place in memory. Rows are written down as
+/// lists of numbers; sorting them by word is one pass at the end.
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     docs: Vec<Doc>,
@@ -49,10 +49,41 @@ pub(crate) struct Builder {
     ends: Vec<usize>,
     /// Numbers of words, row by row, each once.
     numbers: Vec<u32>,
-    /// The last row (from 1 on) that has a word, by number of the word.
-    last: Vec<u32>,
-    short: HashMap<Prefix, u32, foldhash::fast::RandomState>,
-    long: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
+    /// How many words have a number.
+    terms: u32,
+    short: HashMap<Prefix, Word, foldhash::fast::RandomState>,
+    long: HashMap<Box<[u8]>, Word, foldhash::fast::RandomState>,
+}
+
+/// What is known of a word.
+#[derive(Debug, Clone, Copy)]
+struct Word {
+    term: u32,
+    /// The last row that has it, from 1 on.
+    last: u32,
+    /// How many rows have it.
+    rows: u32,
+}
+
+impl Word {
+    /// A word with the next number, in no row yet.
+    fn new(terms: &mut u32) -> Self {
+        let term = *terms;
+        *terms = terms.saturating_add(1);
+        Self {
+            term,
+            last: 0,
+            rows: 0,
+        }
+    }
+
+    /// Its number, unless the row is known to have it.
+    fn meet(&mut self, row: u32) -> Option<u32> {
+        (std::mem::replace(&mut self.last, row) != row).then(|| {
+            self.rows += 1;
+            self.term
+        })
+    }
 }
 
 impl Builder {
@@ -78,29 +109,15 @@ impl Builder {
         }
         let collected = self.numbers.len();
         make_room(&mut self.numbers, collected);
-        for prefix in self.waiting.drain(..) {
-            let next = number(self.last.len());
-            let term = *self.short.entry(prefix).or_insert(next);
-            if term == next {
-                self.last.push(0);
-            }
-            self.numbers.push(term);
-        }
         let row = number(self.rows.len());
-        let begin = self.ends.last().copied().unwrap_or(0);
-        let mut kept = begin;
-        for at in begin..self.numbers.len() {
-            if let Some(&term) = self.numbers.get(at)
-                && let Some(last) = self.last.get_mut(term as usize)
-                && std::mem::replace(last, row) != row
-                && let Some(slot) = self.numbers.get_mut(kept)
-            {
-                *slot = term;
-                kept += 1;
+        for prefix in self.waiting.drain(..) {
+            let word = self.short.entry(prefix);
+            let word = word.or_insert_with(|| Word::new(&mut self.terms));
+            if let Some(term) = word.meet(row) {
+                self.numbers.push(term);
             }
         }
-        self.numbers.truncate(kept);
-        self.ends.push(kept);
+        self.ends.push(self.numbers.len());
     }
 
     /// How many documents there are.
@@ -120,13 +137,17 @@ impl Builder {
             self.waiting.push(prefix);
             return;
         }
-        let term = self.long.get(word).copied().unwrap_or_else(|| {
-            let next = number(self.last.len());
-            self.last.push(0);
-            self.long.insert(word.into(), next);
-            next
-        });
-        self.numbers.push(term);
+        let row = number(self.rows.len());
+        let known = match self.long.get_mut(word) {
+            Some(known) => known,
+            None => {
+                let new = Word::new(&mut self.terms);
+                self.long.entry(word.into()).or_insert(new)
+            }
+        };
+        if let Some(term) = known.meet(row) {
+            self.numbers.push(term);
+        }
     }
 
     /// The rows in the order of the segment, which is that of its documents, with their numbers
@@ -157,13 +178,13 @@ impl Builder {
         self.numbers.get(begin..end).unwrap_or_default()
     }
 
-    /// Every word in its order, with its number. Short ones are in their prefix.
-    fn terms(&self) -> Vec<(Prefix, &[u8], u32)> {
+    /// Every word in its order. Short ones are in their prefix.
+    fn terms(&self) -> Vec<(Prefix, &[u8], Word)> {
         let short = self.short.iter();
-        let short = short.map(|(&prefix, &term)| (prefix, &[][..], term));
+        let short = short.map(|(&prefix, &known)| (prefix, &[][..], known));
         let long = self.long.iter();
-        let long = long.map(|(word, &term)| (Prefix::of(word), &**word, term));
-        let mut terms = Vec::with_capacity(self.last.len());
+        let long = long.map(|(word, &known)| (Prefix::of(word), &**word, known));
+        let mut terms = Vec::with_capacity(self.terms as usize);
         terms.extend(short.chain(long));
         terms.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
         terms
@@ -187,16 +208,9 @@ impl Builder {
         self.end();
         let (rows, docs) = self.sorted();
 
-        let mut counts = vec![0u32; self.last.len()];
-        for &term in &self.numbers {
-            if let Some(count) = counts.get_mut(term as usize) {
-                *count += 1;
-            }
-        }
-        let count_of = |term: u32| counts.get(term as usize).copied().unwrap_or(0);
         let terms = self.terms();
         let mut segment = Writer::begin(text, entity, &docs)?;
-        let mut places = vec![Place::default(); counts.len()];
+        let mut places = vec![Place::default(); self.terms as usize];
         let mut lists = Vec::new();
         let mut turns = Turns::of(64);
         let mut rest = terms.as_slice();
@@ -204,15 +218,14 @@ impl Builder {
             // The words whose lists are made in this round. All others write over one entry.
             let mut room = 1u32;
             let mut taken = 0;
-            for &(.., term) in rest {
-                let count = count_of(term);
-                if taken > 0 && room.saturating_add(count) > most {
+            for (.., word) in rest {
+                if taken > 0 && room.saturating_add(word.rows) > most {
                     break;
                 }
-                if let Some(place) = places.get_mut(term as usize) {
+                if let Some(place) = places.get_mut(word.term as usize) {
                     *place = Place { at: room, step: 1 };
                 }
-                room = room.saturating_add(count);
+                room = room.saturating_add(word.rows);
                 taken += 1;
             }
             lists.clear();
@@ -231,14 +244,14 @@ impl Builder {
                 turns.done();
             }
             let (now, later) = rest.split_at(taken);
-            for &(prefix, word, term) in now {
-                let place = places.get_mut(term as usize).map(std::mem::take);
+            for &(prefix, long, word) in now {
+                let place = places.get_mut(word.term as usize).map(std::mem::take);
                 let end = place.unwrap_or_default().at;
-                let begin = end.saturating_sub(count_of(term));
+                let begin = end.saturating_sub(word.rows);
                 let found = lists.get(begin as usize..end as usize);
                 let (bytes, len) = prefix.bytes();
-                let word = bytes.get(..len).unwrap_or(word);
-                segment.put(word, found.unwrap_or_default())?;
+                let text = bytes.get(..len).unwrap_or(long);
+                segment.put(text, found.unwrap_or_default())?;
                 turns.done();
             }
             rest = later;
