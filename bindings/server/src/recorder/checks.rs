@@ -35,9 +35,14 @@ pub(crate) fn absent_or_not_blank(field: &str, value: Option<&str>) -> Result<()
 /// allow as many.
 pub(crate) fn batch<T>(field: &str, items: Option<Vec<T>>) -> Result<Vec<T>, ApiError> {
     let items = items.unwrap_or_default();
-    if (1..=MOST_ITEMS).contains(&items.len()) {
-        charge(items.len())?;
-        Ok(items)
+    batch_size(field, items.len())?;
+    Ok(items)
+}
+
+/// The checks of [`batch`] on the number of its items.
+pub(crate) fn batch_size(field: &str, items: usize) -> Result<(), ApiError> {
+    if (1..=MOST_ITEMS).contains(&items) {
+        charge(items)
     } else {
         Err(ApiError::invalid(format!(
             "{field} size must be between 1 and {MOST_ITEMS}"
@@ -58,7 +63,12 @@ pub(crate) fn all_accepted(report: &ExportReport) -> Result<(), ApiError> {
 
 /// An identifier in a body, of version 7; `kind` is what it identifies, for example `Trace`.
 pub(crate) fn id_v7(kind: &str, text: &str) -> Result<[u8; 16], ApiError> {
-    let id: TraceId = text.parse().map_err(|_| {
+    v7(kind, text.parse().ok())
+}
+
+/// The same for an identifier that was read already; `None` is a text that is none.
+pub(super) fn v7(kind: &str, id: Option<TraceId>) -> Result<[u8; 16], ApiError> {
+    let id = id.ok_or_else(|| {
         ApiError::message(StatusCode::BAD_REQUEST, "Unable to process JSON")
             .details(format!("{kind} id is not a UUID"))
     })?;

@@ -8,16 +8,40 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
+use super::checks;
+use crate::http::ApiError;
+
 /// How many rows are read between two pauses: about a tenth of a millisecond.
 const AT_ONCE: usize = 32;
 
-/// A list of rows.
+/// A row as clients write it.
+pub(super) trait Row {
+    /// What it is a row of.
+    type Record;
+
+    /// The record, after the checks that Opik makes.
+    fn into_record(self) -> Result<Self::Record, ApiError>;
+}
+
+/// A list of rows, made into records as they are read: what was just read is still at hand.
 #[derive(Debug)]
-pub(super) struct RowList<T>(pub(super) Vec<T>);
+pub(super) struct RowList<T: Row> {
+    rows: usize,
+    /// Or what is wrong with the first row that is wrong.
+    records: Result<Vec<T::Record>, ApiError>,
+}
+
+impl<T: Row> RowList<T> {
+    /// The records of a batch, after the checks on their number.
+    pub(super) fn records(field: &str, list: Option<Self>) -> Result<Vec<T::Record>, ApiError> {
+        checks::batch_size(field, list.as_ref().map_or(0, |list| list.rows))?;
+        list.map_or(Ok(Vec::new()), |list| list.records)
+    }
+}
 
 struct Rows<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Rows<T> {
+impl<'de, T: Row + Deserialize<'de>> Visitor<'de> for Rows<T> {
     type Value = RowList<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,18 +49,26 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Rows<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RowList<T>, A::Error> {
-        let mut rows = Vec::new();
-        while let Some(row) = list.next_element()? {
-            rows.push(row);
-            if rows.len().is_multiple_of(AT_ONCE) {
+        let mut rows = 0usize;
+        let mut records = Ok(Vec::new());
+        // Rows after a wrong one are read all the same: text that is no JSON is what is told first.
+        while let Some(row) = list.next_element::<T>()? {
+            rows += 1;
+            if let Ok(known) = &mut records {
+                match row.into_record() {
+                    Ok(record) => known.push(record),
+                    Err(error) => records = Err(error),
+                }
+            }
+            if rows.is_multiple_of(AT_ONCE) {
                 std::thread::yield_now();
             }
         }
-        Ok(RowList(rows))
+        Ok(RowList { rows, records })
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for RowList<T> {
+impl<'de, T: Row + Deserialize<'de>> Deserialize<'de> for RowList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Rows(PhantomData))
     }
@@ -44,19 +76,55 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for RowList<T> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
+    /// A number that has to be small.
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(transparent)]
+    struct Small(u32);
+
+    impl Row for Small {
+        type Record = u32;
+
+        fn into_record(self) -> Result<u32, ApiError> {
+            if self.0 < 1_000 {
+                Ok(self.0)
+            } else {
+                Err(ApiError::invalid(format!("{} is large", self.0)))
+            }
+        }
+    }
+
+    fn list(value: &serde_json::Value) -> Option<RowList<Small>> {
+        serde_json::from_str(&value.to_string()).unwrap()
+    }
+
     #[test]
-    fn every_row_is_read_in_its_order_and_a_wrong_one_is_an_error_with_its_place() {
-        let text = serde_json::to_string(&(0..100).collect::<Vec<u32>>()).unwrap();
-        let list: RowList<u32> = serde_json::from_str(&text).unwrap();
-        assert_eq!(list.0, (0..100).collect::<Vec<u32>>());
-        let list: Option<RowList<u32>> = serde_json::from_str("null").unwrap();
-        assert!(list.is_none());
-        for wrong in ["[1, \"2\"]", "{}", "[1"] {
-            let mine = serde_json::from_str::<RowList<u32>>(wrong).unwrap_err();
+    fn every_row_is_read_in_its_order_and_text_that_is_wrong_is_an_error_with_its_place() {
+        let numbers: Vec<u32> = (0..100).collect();
+        let records = RowList::records("numbers", list(&json!(numbers))).unwrap();
+        assert_eq!(records, numbers);
+        assert!(list(&json!(null)).is_none());
+        for wrong in ["[1, \"2\"]", "{}", "[1", "[5000, x]"] {
+            let mine = serde_json::from_str::<RowList<Small>>(wrong).unwrap_err();
             let plain = serde_json::from_str::<Vec<u32>>(wrong).unwrap_err();
             assert_eq!(mine.to_string(), plain.to_string());
+        }
+    }
+
+    #[test]
+    fn the_number_of_rows_is_checked_before_the_first_row_that_is_wrong() {
+        let problem = |value| {
+            let error = RowList::records("numbers", list(&value)).unwrap_err();
+            format!("{error:?}")
+        };
+        let first = problem(json!([1, 5_000, 6_000]));
+        assert!(first.contains("5000 is large"), "{first}");
+        for wrong in [json!(null), json!([]), json!(vec![7_000; 1_001])] {
+            let error = problem(wrong);
+            assert!(error.contains("numbers size must be between"), "{error}");
         }
     }
 }

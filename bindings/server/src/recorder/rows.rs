@@ -1,5 +1,7 @@
 //! Traces and spans as clients write them.
 
+use std::fmt;
+
 use axum::http::StatusCode;
 use opik_core::model::{RecordSource, SpanType};
 use opik_core::{
@@ -7,8 +9,10 @@ use opik_core::{
 };
 use opik_store::records::{FieldsPatch, SpanPatch, TracePatch};
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 
 use super::checks;
+use super::row_list::Row;
 use crate::http::ApiError;
 
 /// Longest name of an environment, in characters.
@@ -17,7 +21,7 @@ const LONGEST_ENVIRONMENT: usize = 150;
 /// A trace as it is created.
 #[derive(Debug, Deserialize)]
 pub(super) struct TraceRow {
-    id: Option<String>,
+    id: Option<IdText>,
     project_name: Option<String>,
     name: Option<String>,
     start_time: Option<Timestamp>,
@@ -37,10 +41,10 @@ pub(super) struct TraceRow {
 /// A span as it is created.
 #[derive(Debug, Deserialize)]
 pub(super) struct SpanRow {
-    id: Option<String>,
+    id: Option<IdText>,
     project_name: Option<String>,
-    trace_id: Option<String>,
-    parent_span_id: Option<String>,
+    trace_id: Option<IdText>,
+    parent_span_id: Option<IdText>,
     name: Option<String>,
     r#type: Option<SpanType>,
     start_time: Option<Timestamp>,
@@ -59,6 +63,35 @@ pub(super) struct SpanRow {
     ttft: Option<f64>,
     source: Option<RecordSource>,
     environment: Option<String>,
+}
+
+/// An identifier, parsed where it is read.
+#[derive(Debug, Clone, Copy)]
+struct IdText(Option<TraceId>);
+
+impl IdText {
+    /// The identifier, which has to be a UUID of version 7; `kind` is what it identifies.
+    fn v7(self, kind: &str) -> Result<[u8; 16], ApiError> {
+        checks::v7(kind, self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for IdText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = IdText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<IdText, E> {
+                Ok(IdText(text.parse().ok()))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
 }
 
 fn unknown_word(field: &str) -> ApiError {
@@ -106,11 +139,12 @@ fn check_source(source: Option<&RecordSource>) -> Result<(), ApiError> {
     }
 }
 
-impl TraceRow {
-    /// The trace, after the checks that Opik makes.
-    pub(super) fn into_trace(self) -> Result<Trace, ApiError> {
-        let id = match &self.id {
-            Some(id) => TraceId::from_bytes(checks::id_v7("Trace", id)?),
+impl Row for TraceRow {
+    type Record = Trace;
+
+    fn into_record(self) -> Result<Trace, ApiError> {
+        let id = match self.id {
+            Some(id) => TraceId::from_bytes(id.v7("Trace")?),
             None => TraceId::generate(),
         };
         checks::absent_or_not_blank("projectName", self.project_name.as_deref())?;
@@ -135,19 +169,20 @@ impl TraceRow {
     }
 }
 
-impl SpanRow {
+impl Row for SpanRow {
+    type Record = Span;
+
     /// The span, after the checks that Opik makes, with its cost where it can be told.
-    pub(super) fn into_span(self) -> Result<Span, ApiError> {
-        let id = match &self.id {
-            Some(id) => SpanId::from_bytes(checks::id_v7("Span", id)?),
+    fn into_record(self) -> Result<Span, ApiError> {
+        let id = match self.id {
+            Some(id) => SpanId::from_bytes(id.v7("Span")?),
             None => SpanId::generate(),
         };
         let trace_id = checks::not_null("traceId", self.trace_id)?;
-        let trace_id = TraceId::from_bytes(checks::id_v7("Span trace", &trace_id)?);
+        let trace_id = TraceId::from_bytes(trace_id.v7("Span trace")?);
         let parent = self
             .parent_span_id
-            .as_deref()
-            .map(|id| checks::id_v7("Span parent span", id).map(SpanId::from_bytes))
+            .map(|id| id.v7("Span parent span").map(SpanId::from_bytes))
             .transpose()?;
         checks::absent_or_not_blank("projectName", self.project_name.as_deref())?;
         check_environment(self.environment.as_deref())?;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::checks;
 use super::reinject;
-use super::row_list::RowList;
+use super::row_list::{Row as _, RowList};
 use super::rows::{SpanRow, Update};
 use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
@@ -89,7 +89,7 @@ async fn create(
     OriginalUri(uri): OriginalUri,
     JsonBody(row): JsonBody<SpanRow>,
 ) -> Result<Response, ApiError> {
-    let span = row.into_span()?;
+    let span = row.into_record()?;
     let id = span.id;
     outcome(app.store().create_span(span).await?)?;
     Ok(created(&uri, id))
@@ -99,10 +99,7 @@ async fn create_many(
     State(app): State<App>,
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
-    let spans = checks::batch("spans", body.spans.map(|rows| rows.0))?
-        .into_iter()
-        .map(SpanRow::into_span)
-        .collect::<Result<_, _>>()?;
+    let spans = RowList::records("spans", body.spans)?;
     let report = app.store().export(&Batch::new(Vec::new(), spans)).await?;
     checks::all_accepted(&report)?;
     Ok(no_content())

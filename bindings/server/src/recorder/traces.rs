@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::checks;
 use super::reinject;
-use super::row_list::RowList;
+use super::row_list::{Row as _, RowList};
 use super::rows::{TraceRow, Update};
 use super::search::{SearchBody, has_files, project_of, shape_of, streamed};
 use super::stats::Stats;
@@ -96,7 +96,7 @@ async fn create(
     OriginalUri(uri): OriginalUri,
     JsonBody(row): JsonBody<TraceRow>,
 ) -> Result<Response, ApiError> {
-    let trace = row.into_trace()?;
+    let trace = row.into_record()?;
     let id = trace.id;
     outcome(app.store().create_trace(trace).await?)?;
     Ok(created(&uri, id))
@@ -106,10 +106,7 @@ async fn create_many(
     State(app): State<App>,
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
-    let traces = checks::batch("traces", body.traces.map(|rows| rows.0))?
-        .into_iter()
-        .map(TraceRow::into_trace)
-        .collect::<Result<_, _>>()?;
+    let traces = RowList::records("traces", body.traces)?;
     let report = app.store().export(&Batch::new(traces, Vec::new())).await?;
     checks::all_accepted(&report)?;
     Ok(no_content())
