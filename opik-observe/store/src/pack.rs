@@ -9,7 +9,7 @@ use opik_core::exporter::Rejection;
 use opik_core::model::ScoreTarget;
 use opik_core::{Batch, ProjectId, ScoreRecord, Span, SpanId, Timestamp, Trace, TraceId};
 
-use crate::block::{Compression, MAX_RAW, PackedBlock, Packer, Place};
+use crate::block::{Compression, Early, MAX_RAW, PackedBlock, Packer, Place};
 use crate::codec::span::{self, SpanRow};
 use crate::codec::totals::Totals;
 use crate::codec::trace::TraceRow;
@@ -104,12 +104,17 @@ impl Projects {
     }
 }
 
-/// Encodes a batch that arrived at `now`. The writer can begin before its blocks are compressed.
-pub(crate) fn pack(batch: &Batch, now: Timestamp) -> Result<(Packed, Compression), StoreError> {
+/// Encodes a batch that arrived at `now`. The writer can begin before its blocks are compressed; each
+/// is handed to `early` as soon as it is full.
+pub(crate) fn pack(
+    batch: &Batch,
+    now: Timestamp,
+    early: &dyn Fn(Early),
+) -> Result<(Packed, Compression), StoreError> {
     let now = now.as_micros();
     let mut rejected = Vec::new();
     let mut projects = Projects::default();
-    let mut packer = Packer::default();
+    let mut packer = Packer::with(early);
 
     let mut spans: Vec<&Span> = Vec::with_capacity(batch.spans.len());
     for span in &batch.spans {
@@ -216,7 +221,7 @@ fn pack_row(
     trace: &Trace,
     now: i64,
     projects: &mut Projects,
-    packer: &mut Packer,
+    packer: &mut Packer<'_>,
 ) -> Result<PackedRow, StoreError> {
     let row = TraceRow::of(trace);
     let (out, at) = packer.begin();
@@ -226,7 +231,7 @@ fn pack_row(
         updated: version(trace.last_updated_at, now),
         start: row.start,
         head: row.encode(),
-        body: packer.end(at),
+        body: packer.end_row(at),
     })
 }
 
@@ -235,7 +240,7 @@ fn pack_spans(
     spans: &[&Span],
     now: i64,
     projects: &mut Projects,
-    packer: &mut Packer,
+    packer: &mut Packer<'_>,
 ) -> Result<Vec<PackedPart>, StoreError> {
     let latest = spans.chunk_by(|a, b| a.id == b.id).filter_map(<[_]>::last);
     let mut by_project: BTreeMap<usize, Vec<&Span>> = BTreeMap::new();

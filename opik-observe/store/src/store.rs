@@ -19,7 +19,7 @@ use crate::block::Compression;
 use crate::checkpoint::{self, Flusher};
 use crate::error::StoreError;
 use crate::options::StoreOptions;
-use crate::pack;
+use crate::pack::{self, Packed};
 use crate::read::{Counted, Reader};
 use crate::readers::{Readers, Task};
 use crate::recent::Recent;
@@ -385,6 +385,18 @@ impl Store {
 }
 
 impl Inner {
+    /// Packs a batch. A writer that has nothing to do begins to compress it meanwhile.
+    fn pack(&self, batch: &Batch) -> Result<(Packed, Compression), StoreError> {
+        let writer = lock(&self.writer).clone();
+        let early = |block| {
+            if let Some(writer) = &writer {
+                // Without a writer the batch will not be written either.
+                drop(writer.send(WriteJob::Early(block)));
+            }
+        };
+        pack::pack(batch, Timestamp::now(), &early)
+    }
+
     fn submit(&self, job: WriteJob) -> Result<(), StoreError> {
         let writer = lock(&self.writer);
         writer
@@ -446,8 +458,7 @@ impl Exporter for Store {
         if batch.is_empty() {
             return Ok(ExportReport::default());
         }
-        let (packed, compression) =
-            pack::pack(batch, Timestamp::now()).map_err(StoreError::into_export)?;
+        let (packed, compression) = self.0.pack(batch).map_err(StoreError::into_export)?;
         let closed = |_| StoreError::Closed.into_export();
         let weight = u32::try_from(packed.bytes() >> 10).unwrap_or(MOST_WAITING);
         let permit = Arc::clone(&self.0.waiting)

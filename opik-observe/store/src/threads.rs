@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use crate::block::Early;
 use crate::checkpoint::Copier;
 use crate::error::StoreError;
 use crate::pack::Packed;
@@ -73,6 +74,8 @@ pub(crate) struct WaitingBatch {
 pub(crate) enum WriteJob {
     /// Write a batch.
     Batch(WaitingBatch),
+    /// Compress a block of a batch that is still being packed.
+    Early(Early),
     /// Anything else.
     Task(WriteTask),
 }
@@ -213,14 +216,24 @@ pub(crate) fn start_writer(
     let own = Arc::clone(signals);
     spawn("opik-store-write".to_owned(), signals, move || {
         let mut next = jobs.recv().ok();
+        let mut turns = Turns::of(4);
         while let Some(job) = next.take() {
             match job {
+                WriteJob::Early(block) => {
+                    // An error is the batch's, and it will be told.
+                    drop(block.run());
+                    turns.done();
+                    next = jobs.recv().ok();
+                    continue;
+                }
                 WriteJob::Task(task) => task(&mut writer),
                 WriteJob::Batch(batch) => {
                     let mut group = vec![batch];
                     while group.len() < MOST_AT_ONCE {
                         match jobs.try_recv() {
                             Ok(WriteJob::Batch(batch)) => group.push(batch),
+                            // There is something to write.
+                            Ok(WriteJob::Early(_)) => {}
                             Ok(task) => {
                                 next = Some(task);
                                 break;

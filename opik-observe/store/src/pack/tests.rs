@@ -22,7 +22,7 @@ fn batch(traces: i64) -> Batch {
 
 #[test]
 fn rows_of_traces_share_blocks_and_not_with_spans_between_them() {
-    let (packed, compression) = pack(&batch(40), Timestamp::from_micros(0)).unwrap();
+    let (packed, compression) = pack(&batch(30), Timestamp::from_micros(0), &drop).unwrap();
     compression.run().unwrap();
     let mut of_rows: Vec<usize> = packed
         .traces
@@ -30,10 +30,10 @@ fn rows_of_traces_share_blocks_and_not_with_spans_between_them() {
         .filter_map(|trace| trace.row.as_ref())
         .map(|row| row.body.block)
         .collect();
-    assert_eq!(of_rows.len(), 40);
+    assert_eq!(of_rows.len(), 30);
     of_rows.sort_unstable();
     of_rows.dedup();
-    // Forty times 220 bytes are less than one block.
+    // Thirty times 220 bytes are less than one block of rows.
     assert_eq!(of_rows, [0]);
     assert!(packed.blocks.len() > 10);
 }

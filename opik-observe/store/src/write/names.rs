@@ -231,7 +231,9 @@ mod tests {
             trace.name = Some(name.to_owned());
             trace.last_updated_at = Some(Timestamp::from_micros(version));
             let batch = Batch::new(vec![trace], Vec::new());
-            pack::pack(&batch, Timestamp::from_micros(0)).unwrap().0
+            pack::pack(&batch, Timestamp::from_micros(0), &drop)
+                .unwrap()
+                .0
         };
         let batches = [row("old", 1), row("new", 2)];
         let found = store.write(move |writer| {

@@ -163,7 +163,7 @@ impl Work<'_> {
 
     /// Writes one record inside this transaction, as a batch would.
     fn put(&mut self, batch: &Batch, now: i64) -> Result<(), StoreError> {
-        let (packed, compression) = pack::pack(batch, Timestamp::from_micros(now))?;
+        let (packed, compression) = pack::pack(batch, Timestamp::from_micros(now), &drop)?;
         compression.run()?;
         self.rows(&packed)
     }
