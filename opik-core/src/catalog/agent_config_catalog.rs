@@ -26,13 +26,13 @@ pub enum BlueprintChoice {
 /// Keeps configurations of agents.
 #[async_trait]
 pub trait AgentConfigCatalog: Send + Sync + fmt::Debug {
-    /// Makes the first version of a project's configuration.
+    /// Makes the first version of a project's configuration, which the environment `prod` uses.
     ///
     /// # Errors
     /// [`CatalogError`]; a conflict when the project has one, invalid for a mask.
     async fn create_agent_config(&self, new: NewAgentConfig) -> Result<EntityId, CatalogError>;
 
-    /// Makes one more version, or a mask.
+    /// Makes one more version, or a mask. A version has nothing of those before it.
     ///
     /// # Errors
     /// [`CatalogError`]; not found when the project has no configuration.

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_has_the_values_before_it_and_says_what_was_given() {
+    fn what_follows_has_the_values_before_it_and_says_what_was_given() {
         let v1 = first(vec![
             value("a", "string", "1"),
             value("b", "string", "2"),

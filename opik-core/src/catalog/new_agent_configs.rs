@@ -33,7 +33,7 @@ pub struct NewBlueprint {
     pub r#type: Option<String>,
     /// What it is for, in 255 characters at most.
     pub description: Option<String>,
-    /// 1 to 250 values, which go over those of the version before.
+    /// 1 to 250 values: all that the version has.
     pub values: Vec<ConfigValue>,
 }
 
@@ -110,7 +110,7 @@ impl NewAgentConfig {
         new.id.map_or(Ok(()), |id| check_id(id, "blueprint"))
     }
 
-    /// The record that it asks for, after the newest version.
+    /// The record that it asks for, after the newest version, of whose values it keeps none.
     ///
     /// # Errors
     /// See [`NewAgentConfig::check`].
@@ -123,7 +123,6 @@ impl NewAgentConfig {
         self.check()?;
         let is_mask = self.is_mask();
         let new = self.blueprint;
-        let base = newest.filter(|_| !is_mask);
         Ok(Blueprint {
             id: new.id.unwrap_or_else(|| EntityId::generate_at(at)),
             name: format!("v{}", newest.map_or(0, Blueprint::number) + 1),
@@ -132,7 +131,7 @@ impl NewAgentConfig {
             description: new.description,
             envs: Vec::new(),
             audit: Audit::new(at),
-            values: over(base.map_or(&[], |it| &it.values), &new.values),
+            values: over(&[], &new.values),
             given: Some(new.values),
         })
     }
@@ -212,6 +211,19 @@ mod tests {
             r#type: kind.to_owned(),
             description: None,
         }
+    }
+
+    #[test]
+    fn a_version_has_the_values_of_its_request_and_no_others() {
+        let project = ProjectId::generate();
+        let record = |newest: Option<&Blueprint>, key| {
+            let new = NewAgentConfig::new("p", vec![value(key, "string")]);
+            new.into_record(project, newest, Timestamp::EPOCH).unwrap()
+        };
+        let v1 = record(None, "a");
+        let v2 = record(Some(&v1), "b");
+        assert_eq!(v2.name, "v2");
+        assert_eq!(v2.values, [value("b", "string")]);
     }
 
     #[test]

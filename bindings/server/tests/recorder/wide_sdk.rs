@@ -75,5 +75,6 @@ checks! {
     evaluations_with_the_newest_sdk, evaluations_with_sdk_2_0_2: "experiments.py";
     prompts_queues_and_dashboards_with_the_newest_sdk, prompts_and_queues_with_sdk_2_0_2: "prompts.py";
     commands_of_the_newest_sdk, commands_of_sdk_2_0_2: "commands.py";
+    configurations_with_the_newest_sdk, configurations_with_sdk_2_0_2: "configs.py";
     the_rest_client_of_the_newest_sdk, the_rest_client_of_sdk_2_0_2: "rest.py";
 }

@@ -15,6 +15,9 @@ use super::blueprints::{
 use super::{Change, Outcome, entry, project_of};
 use crate::store::Store;
 
+/// The environment that uses the first version of a configuration until it is set.
+const FIRST_PLACE: &str = "prod";
+
 impl Change<'_, '_> {
     fn put_blueprint(&mut self, blueprint: &Blueprint) -> Outcome<EntityId> {
         entry::insert(self.conn(), blueprint)?;
@@ -74,7 +77,9 @@ impl AgentConfigCatalog for Store {
                 .into());
             }
             let record = new.into_record(project, None, change.at)?;
-            change.put_blueprint(&record)
+            let id = change.put_blueprint(&record)?;
+            change.set_place(project, FIRST_PLACE.to_owned(), id)?;
+            Ok(id)
         })
         .await
     }

@@ -52,6 +52,8 @@ fn versions_masks_and_environments_read_back() {
         let v1 = read(BlueprintChoice::Id(first), None).await.unwrap();
         let project = v1.project_id;
         assert_eq!((v1.name.as_str(), texts(&v1)), ("v1", vec![("t", "0.5")]));
+        let prod = BlueprintChoice::Environment(project, "prod".to_owned());
+        assert_eq!(read(prod.clone(), None).await.unwrap().id, first);
         let newest = BlueprintChoice::Newest(project);
         let v2 = read(newest.clone(), None).await.unwrap();
         assert_eq!((v2.id, v2.name.as_str()), (second, "v2"));
@@ -61,7 +63,7 @@ fn versions_masks_and_environments_read_back() {
         assert_eq!(read(named, None).await.unwrap().id, first);
         for absent in [
             BlueprintChoice::Name(project, "v3".to_owned()),
-            BlueprintChoice::Environment(project, "prod".to_owned()),
+            BlueprintChoice::Environment(project, "stage".to_owned()),
             BlueprintChoice::Newest(ProjectId::generate()),
             BlueprintChoice::Id(mask),
         ] {
@@ -82,7 +84,6 @@ fn versions_masks_and_environments_read_back() {
         let twice = vec![BlueprintEnvironment::new("x", first); 2];
         let refused = store.set_blueprint_environments(project, twice).await;
         assert_eq!(kind(refused), Some(CatalogErrorKind::Invalid));
-        let prod = BlueprintChoice::Environment(project, "prod".to_owned());
         let live = read(prod.clone(), None).await.unwrap();
         assert_eq!(
             (live.id, live.envs.as_slice()),

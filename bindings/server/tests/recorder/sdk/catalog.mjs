@@ -132,13 +132,14 @@ const sections = {
     const fallback = { temperature: 0.1, model: "spare" };
     const made = await ask("ts new", { fallback });
     assert.deepEqual([made.values, made.found.isFallback], [[0.1, "spare"], false]);
-    assert.deepEqual(await versions("ts new"), [["v1", []]]);
+    assert.deepEqual(await versions("ts new"), [["v1", ["prod"]]]);
     const project = "ts configured";
     const first = await client.createConfig({ temperature: 0.5, model: "gpt" }, { projectName: project });
     const second = await client.createConfig({ temperature: 0.7, model: "gpt", hint: "short" }, { projectName: project });
     assert.deepEqual([first, second], ["v1", "v2"]);
-    await client.setConfigEnv({ version: first, env: "prod", projectName: project });
     assert.deepEqual(await versions(project), [["v2", []], ["v1", ["prod"]]]);
+    await client.setConfigEnv({ version: second, env: "stage", projectName: project });
+    assert.deepEqual(await versions(project), [["v2", ["stage"]], ["v1", ["prod"]]]);
     const live = await ask(project, { fallback });
     assert.deepEqual([live.values, live.found.blueprintVersion], [[0.5, "gpt"], "v1"]);
     assert.deepEqual((await ask(project, { fallback, version: second })).values, [0.7, "gpt"]);
