@@ -146,8 +146,12 @@ impl Condition {
                 kind.name()
             )));
         }
+        let mut absent = false;
         let value = match wire.value {
-            None | Some(serde_json::Value::Null) => String::new(),
+            None | Some(serde_json::Value::Null) => {
+                absent = true;
+                String::new()
+            }
             Some(serde_json::Value::String(text)) => text,
             Some(other) => other.to_string(),
         };
@@ -160,7 +164,7 @@ impl Condition {
             key,
             value,
         };
-        if condition.makes_sense() {
+        if condition.makes_sense(absent) {
             return Ok(condition);
         }
         Err(CatalogError::invalid(format!(
@@ -172,7 +176,8 @@ impl Condition {
         )))
     }
 
-    fn makes_sense(&self) -> bool {
+    /// `absent` when the request had no value at all.
+    fn makes_sense(&self, absent: bool) -> bool {
         let needs_key = matches!(self.kind, FieldKind::Map | FieldKind::Scores);
         if needs_key && self.key.is_empty() {
             return false;
@@ -183,6 +188,7 @@ impl Condition {
         match self.kind {
             FieldKind::Moment => self.moment.is_some(),
             FieldKind::Number | FieldKind::Scores => self.number.is_some(),
+            FieldKind::Map => !absent,
             _ => !self.value.trim().is_empty(),
         }
     }

@@ -255,8 +255,13 @@ impl Filter {
             .map(|item| {
                 let operator = Operator::find(&item.operator)
                     .ok_or(FilterError::UnknownOperator(item.operator))?;
+                let absent = item.value.is_none();
                 let value = item.value.map(Scalar::into_text).unwrap_or_default();
-                Self::new(entity, &item.field, operator, item.key.as_deref(), &value)
+                let filter = Self::new(entity, &item.field, operator, item.key.as_deref(), &value)?;
+                if absent && filter.needs_value() {
+                    return Err(filter.invalid());
+                }
+                Ok(filter)
             })
             .collect()
     }
@@ -293,12 +298,20 @@ impl Filter {
         if rules::accepts(kind, self.operator, key, &self.value) {
             return Ok(());
         }
-        Err(FilterError::InvalidValue {
+        Err(self.invalid())
+    }
+
+    fn needs_value(&self) -> bool {
+        !matches!(self.operator, Operator::IsEmpty | Operator::IsNotEmpty)
+    }
+
+    fn invalid(&self) -> FilterError {
+        FilterError::InvalidValue {
             value: self.value.clone(),
-            key: key.to_owned(),
+            key: self.key.clone().unwrap_or_default(),
             field: self.field.name(),
-            kind: kind.as_str(),
-        })
+            kind: self.field.kind().as_str(),
+        }
     }
 }
 

@@ -47,10 +47,11 @@ pub(super) fn accepts(kind: FieldType, operator: Operator, key: &str, value: &st
     match kind {
         FieldType::DateTime => value.parse::<Timestamp>().is_ok(),
         FieldType::Number | FieldType::FeedbackScores => parse_number(value).is_some(),
+        // An empty text is compared with what is at the key, which is empty where nothing is.
+        FieldType::Dictionary => true,
         FieldType::String
         | FieldType::StringExact
         | FieldType::List
-        | FieldType::Dictionary
         | FieldType::Enum
         | FieldType::ErrorContainer => !value.trim().is_empty(),
     }
@@ -117,8 +118,8 @@ mod tests {
         }
         assert!(equal(DateTime, "", "2026-01-01T00:00:00Z") && !equal(DateTime, "", "2026"));
         assert!(equal(Number, "", "1") && !equal(Number, "", "one"));
-        assert!(equal(Dictionary, "a.b", "x"));
-        assert!(!equal(Dictionary, "", "x") && !equal(Dictionary, "a", ""));
+        assert!(equal(Dictionary, "a.b", "x") && equal(Dictionary, "a.b", ""));
+        assert!(!equal(Dictionary, "", "x") && !equal(Dictionary, "", ""));
         assert!(equal(FeedbackScores, "acc", "0.5"));
         assert!(!equal(FeedbackScores, "", "0.5") && !equal(FeedbackScores, "acc", "good"));
         assert!(accepts(Dictionary, Operator::IsEmpty, "a", ""));

@@ -40,6 +40,10 @@ fn each_kind_of_field_compares_as_opik_does() {
     assert!(holds(
         r#"[{"field":"data","operator":"=","key":"n.a","value":2,"type":"map"}]"#
     ));
+    // Nothing at a key is an empty text.
+    assert!(holds(
+        r#"[{"field":"data","operator":"contains","key":"n.a","value":""},{"field":"data","operator":"=","key":"zzz","value":""}]"#
+    ));
     for none in ["", " ", "null", "[]", "\"\""] {
         assert!(holds(none), "{none}");
     }
@@ -63,6 +67,7 @@ fn what_cannot_be_is_refused() {
     assert!(error(r#"[{"field":"colour","operator":"=","value":"x"}]"#).contains("colour"));
     assert!(error(r#"[{"field":"name","operator":"~","value":"x"}]"#).contains('~'));
     assert!(error(r#"[{"field":"data","operator":"=","value":"x"}]"#).contains("key ''"));
+    assert!(error(r#"[{"field":"data","operator":"=","key":"a"}]"#).contains("key 'a'"));
     for bad in ["{", "{}", "[1]", "x"] {
         error(bad);
     }

@@ -47,6 +47,10 @@ fn errors_have_opiks_texts() {
         "Invalid value 'x' or key '' for field 'duration' of type 'number'"
     );
     assert_eq!(
+        error(r#"[{"field": "metadata", "operator": "contains", "key": "a", "value": null}]"#),
+        "Invalid value '' or key 'a' for field 'metadata' of type 'dictionary'"
+    );
+    assert_eq!(
         error(r#"[{"field": "tags", "operator": "starts_with", "value": "x"}]"#),
         "Invalid operator 'starts_with' for field 'tags' of type 'list'"
     );

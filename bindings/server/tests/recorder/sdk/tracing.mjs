@@ -125,7 +125,7 @@ const sections = {
     const traces = (filterString, more) => client.searchTraces({ projectName: project, filterString, ...more });
     assert.equal((await traces(undefined, { waitForAtLeast: 12 })).length, 12);
     const expected = [
-      ['name = "T3"', 1], ['name starts_with "T1"', 3], ['tags contains "t0"', 4], ["metadata.n > 9", 2], ['metadata."a b" = "c"', 12], ['input contains "word11"', 1],
+      ['name = "T3"', 1], ['name starts_with "T1"', 3], ['tags contains "t0"', 4], ["metadata.n > 9", 2], ['metadata."a b" = "c"', 12], ['metadata."a b" contains ""', 12], ['input contains "word11"', 1],
       ['thread_id = "th1" AND tags contains "t1"', 2], ["usage.total_tokens > 9", 2], ["error_info is_empty", 12], ['start_time > "2020-01-01T00:00:00Z"', 12],
     ];
     for (const [query, count] of expected) assert.equal((await traces(query)).length, count, query);
