@@ -54,6 +54,7 @@ mod prompts;
 mod queues;
 mod scored;
 mod template;
+mod trials;
 
 pub use agent_config_catalog::{AgentConfigCatalog, BlueprintChoice};
 pub use agent_configs::{Blueprint, ConfigValue};
@@ -93,6 +94,7 @@ pub use prompts::{Prompt, PromptVersion, commit_of};
 pub use queues::{AnnotationQueue, NewQueue, QueueCatalog, QueueQuery, QueueUpdate};
 pub use scored::Scored;
 pub use template::variables;
+pub use trials::TrialTotals;
 
 use crate::error::provider_error;
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::new_experiments::made_up_name;
 use super::{
-    Audit, CatalogError, Condition, FieldKind, Fields, Listing, Numbered, ProjectChoice, check_id,
-    check_text, check_word,
+    Audit, CatalogError, Condition, FieldKind, Fields, Listing, Numbered, ProjectChoice,
+    TrialTotals, check_id, check_text, check_word,
 };
 use crate::{EntityId, Json, ProjectId, Timestamp};
 
@@ -50,6 +50,9 @@ pub struct Optimization {
     /// How many experiments it has; on reading.
     #[serde(default)]
     pub num_trials: u64,
+    /// What they say together; on reading.
+    #[serde(flatten)]
+    pub totals: TrialTotals,
 }
 
 impl Optimization {
@@ -132,6 +135,7 @@ impl NewOptimization {
             error_info: self.error_info,
             audit: Audit::new(at),
             num_trials: 0,
+            totals: TrialTotals::default(),
         })
     }
 }

@@ -4,29 +4,46 @@ use async_trait::async_trait;
 use opik_core::EntityId;
 use opik_core::catalog::{
     CatalogError, Dataset, Experiment, Listing, NewOptimization, Optimization, OptimizationCatalog,
-    OptimizationQuery, OptimizationUpdate,
+    OptimizationQuery, OptimizationUpdate, TrialTotals,
 };
 use rusqlite::Connection;
 
 use super::entry::{self, Selection};
+use super::joined::fill_experiment;
 use super::{Outcome, count};
+use crate::read::Reader;
 use crate::store::Store;
 
-/// An optimization with how many experiments it has.
-fn seen(conn: &Connection, mut record: Optimization) -> Outcome<Optimization> {
+/// The experiments of an optimization.
+fn trials(conn: &Connection, record: &Optimization) -> Outcome<Vec<Experiment>> {
+    let of = Selection {
+        parent: record.dataset_id,
+        ..Selection::default()
+    };
+    let mut trials = of.records::<Experiment>(conn)?;
+    trials.retain(|it| it.optimization_id == Some(record.id));
+    Ok(trials)
+}
+
+/// An optimization with its dataset's name.
+fn named(conn: &Connection, mut record: Optimization) -> Outcome<Optimization> {
     if let Some(id) = record.dataset_id
         && let Some(dataset) = entry::get::<Dataset>(conn, id)?
     {
         record.dataset_name = dataset.name;
     }
-    let of = Selection {
-        parent: record.dataset_id,
-        ..Selection::default()
-    };
-    let id = Some(record.id);
-    let trials = of.records::<Experiment>(conn)?;
-    let trials = trials.iter().filter(|it| it.optimization_id == id).count();
-    record.num_trials = count(i64::try_from(trials).unwrap_or(i64::MAX));
+    Ok(record)
+}
+
+/// An optimization with what its experiments say together.
+fn seen(reader: &mut Reader, record: Optimization) -> Outcome<Optimization> {
+    let mut record = named(reader.conn(), record)?;
+    let mut trials = trials(reader.conn(), &record)?;
+    for trial in &mut trials {
+        fill_experiment(reader, trial)?;
+    }
+    record.num_trials = count(i64::try_from(trials.len()).unwrap_or(i64::MAX));
+    record.totals = TrialTotals::of(&record.objective_name, &trials);
     Ok(record)
 }
 
@@ -58,9 +75,8 @@ impl OptimizationCatalog for Store {
 
     async fn optimization(&self, id: EntityId) -> Result<Option<Optimization>, CatalogError> {
         self.consult(move |reader| {
-            let conn = reader.conn();
-            let found = entry::get::<Optimization>(conn, id)?;
-            found.map(|it| seen(conn, it)).transpose()
+            let found = entry::get::<Optimization>(reader.conn(), id)?;
+            found.map(|it| seen(reader, it)).transpose()
         })
         .await
     }
@@ -80,12 +96,17 @@ impl OptimizationCatalog for Store {
             };
             let records = selection.records::<Optimization>(conn)?.into_iter();
             let mut records = records
-                .map(|it| seen(conn, it))
+                .map(|it| named(conn, it))
                 .collect::<Outcome<Vec<_>>>()?;
             if let Some(part) = query.dataset_name.as_deref().map(str::to_lowercase) {
                 records.retain(|it| it.dataset_name.to_lowercase().contains(&part));
             }
-            entry::page_of(records, &query.conditions, None, query.page)
+            let page = entry::page_of(records, &query.conditions, None, query.page)?;
+            let items = page.items.into_iter().map(|it| seen(reader, it));
+            Ok(Listing {
+                items: items.collect::<Outcome<_>>()?,
+                total: page.total,
+            })
         })
         .await
     }

@@ -3,7 +3,8 @@
 use opik_core::catalog::{
     BulkUpload, CatalogErrorKind, CompareQuery, Condition, DatasetCatalog as _,
     ExperimentCatalog as _, ExperimentQuery, ExperimentUpdate, NamedValue, NewDataset,
-    NewExperiment, NewExperimentItem, NewItem, Numbered, ProjectChoice, PutItems, record_bulk,
+    NewExperiment, NewExperimentItem, NewItem, NewOptimization, Numbered, OptimizationCatalog as _,
+    OptimizationQuery, ProjectChoice, PutItems, record_bulk,
 };
 use opik_core::model::ScoreTarget;
 use opik_core::{Batch, EntityId, Exporter as _, Span, Timestamp, Trace, TraceId};
@@ -253,5 +254,51 @@ fn a_bulk_upload_makes_traces_spans_scores_and_items() {
                 .total,
             2
         );
+    });
+}
+
+#[test]
+fn an_optimization_says_what_its_experiments_came_to() {
+    block_on(async {
+        let store = store();
+        dataset_of(&store, 1).await;
+        let new = json(
+            r#"{"name": "tuned", "dataset_name": "ds", "objective_name": "goal", "status": "running"}"#,
+        );
+        let new = new.decode::<NewOptimization>().unwrap();
+        let optimization = store.create_optimization(new, false).await.unwrap();
+        for (n, goal, cost) in [(0_u64, 0.5, 0.25), (1, 0.75, 0.5)] {
+            let mut new = NewExperiment::on("ds").named(format!("trial {n}"));
+            new.r#type = Some("trial".to_owned());
+            new.optimization_id = Some(optimization);
+            new.experiment_scores = Some(vec![NamedValue::new("goal", goal)]);
+            let experiment = store.create_experiment(new).await.unwrap();
+            let (trace, span) = trace_of(n, 2_000, cost);
+            let link = NewExperimentItem::new(experiment, id(0), trace.id);
+            let mut batch = Batch::default();
+            let score = records::score(ScoreTarget::Trace(trace.id), "ok", goal);
+            batch.scores.push(score);
+            batch.traces.push(trace);
+            batch.spans.push(span);
+            store.export(&batch).await.unwrap();
+            store.put_experiment_items(vec![link]).await.unwrap();
+        }
+        let query = OptimizationQuery::default();
+        let page = store.optimizations(&query).await.unwrap();
+        let alone = store.optimization(optimization).await.unwrap();
+        for seen in page.items.into_iter().chain(alone) {
+            let totals = &seen.totals;
+            assert_eq!(seen.num_trials, 2);
+            assert_eq!(totals.baseline_objective_score, Some(0.5));
+            assert_eq!(totals.best_objective_score, Some(0.75));
+            assert_eq!(
+                (totals.baseline_cost, totals.best_cost),
+                (Some(0.25), Some(0.5))
+            );
+            assert_eq!(totals.total_optimization_cost, Some(0.75));
+            assert_eq!(totals.best_duration, Some(2.0));
+            assert_eq!(totals.feedback_scores, [NamedValue::new("ok", 0.75)]);
+            assert_eq!(totals.experiment_scores, [NamedValue::new("goal", 0.75)]);
+        }
     });
 }

@@ -329,6 +329,8 @@ def check_threads_are_evaluated(client):
 
 
 def check_optimizations(client):
+    from opik.api_objects.experiment.experiment_item import ExperimentItemReferences
+
     dataset = capitals(client)
     made = client.create_optimization(dataset_name=dataset.name, objective_name="accuracy", name="opt", metadata={"m": 1})
     made.update(name="renamed", status="completed")
@@ -339,6 +341,15 @@ def check_optimizations(client):
     equal((data.type, data.optimization_id), ("trial", made.id))
     page = client.rest_client.optimizations.find_optimizations(dataset_id=dataset.id)
     equal([(o.id, o.num_trials) for o in page.content], [(made.id, 1)])
+    if hasattr(page.content[0], "best_objective_score"):
+        traced = client.trace(name="tried", input={"q": 1}, output={"a": 1})
+        traced.log_feedback_score("near", 0.5)
+        client.flush()
+        trial.insert([ExperimentItemReferences(dataset_item_id=dataset.get_items()[0]["id"], trace_id=traced.id)])
+        client.rest_client.experiments.update_experiment(id=trial.id, experiment_scores=[{"name": "accuracy", "value": 0.75}])
+        best = wait(lambda: [o for o in [client.rest_client.optimizations.get_optimization_by_id(made.id)] if o.feedback_scores])[0]
+        equal((best.best_objective_score, best.baseline_objective_score), (0.75, 0.75))
+        equal([(s.name, s.value) for s in best.feedback_scores], [("near", 0.5)])
     found = client.rest_client.experiments.find_experiments(optimization_id=made.id, types='["trial"]')
     equal([e.id for e in found.content], [trial.id])
     client.delete_optimizations([made.id])
