@@ -1,5 +1,7 @@
 //! The store as its users see it.
 
+mod export;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +11,18 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opik_core::query::{SpanQuery, TraceQuery};
-use opik_core::{
-    Batch, ExportError, ExportReport, Exporter, Page, PageRequest, Project, SourceError, Span,
-    Timestamp, Trace, TraceId, TraceSource,
-};
+use opik_core::{Page, PageRequest, Project, SourceError, Span, Trace, TraceId, TraceSource};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::block::Compression;
 use crate::checkpoint::{self, Flusher};
 use crate::error::StoreError;
 use crate::options::StoreOptions;
-use crate::pack::{self, Packed};
 use crate::read::{Counted, Reader};
 use crate::readers::{Readers, Task};
 use crate::recent::Recent;
 use crate::schema::{self, Location, Setup};
 use crate::text::{self, TextIndex};
-use crate::threads::{self, Signals, WaitingBatch, WriteJob, lock};
+use crate::threads::{self, Signals, WriteJob, lock};
 use crate::write::Writer;
 
 /// What may wait for the writer, in KiB. Whatever is smaller counts [`LEAST_WEIGHT`], so that no
@@ -385,18 +382,6 @@ impl Store {
 }
 
 impl Inner {
-    /// Packs a batch. A writer that has nothing to do begins to compress it meanwhile.
-    fn pack(&self, batch: &Batch) -> Result<(Packed, Compression), StoreError> {
-        let writer = lock(&self.writer).clone();
-        let early = |block| {
-            if let Some(writer) = &writer {
-                // Without a writer the batch will not be written either.
-                drop(writer.send(WriteJob::Early(block)));
-            }
-        };
-        pack::pack(batch, Timestamp::now(), &early)
-    }
-
     fn submit(&self, job: WriteJob) -> Result<(), StoreError> {
         let writer = lock(&self.writer);
         writer
@@ -448,69 +433,6 @@ fn size_with_log(path: &Path) -> u64 {
     let mut log = path.to_owned().into_os_string();
     log.push("-wal");
     size(path) + size(Path::new(&log))
-}
-
-#[async_trait]
-impl Exporter for Store {
-    /// Encodes and compresses on the calling thread (a few microseconds a span), while the writer
-    /// begins, and waits for the commit.
-    async fn export(&self, batch: &Batch) -> Result<ExportReport, ExportError> {
-        if batch.is_empty() {
-            return Ok(ExportReport::default());
-        }
-        let (packed, compression) = self.0.pack(batch).map_err(StoreError::into_export)?;
-        let closed = |_| StoreError::Closed.into_export();
-        let weight = u32::try_from(packed.bytes() >> 10).unwrap_or(MOST_WAITING);
-        let permit = Arc::clone(&self.0.waiting)
-            .acquire_many_owned(weight.clamp(LEAST_WEIGHT, MOST_WAITING))
-            .await
-            .map_err(closed)?;
-        let (answer, wait) = oneshot::channel();
-        let mut compression = Some(compression);
-        let compress = |slot: &mut Option<Compression>| {
-            let run = slot.take().map_or(Ok(()), Compression::run);
-            run.map_err(StoreError::into_export)
-        };
-        // The writer puts the columns in while a larger batch is compressed here.
-        if !compression.as_ref().is_some_and(Compression::is_long) {
-            compress(&mut compression)?;
-        }
-        self.0
-            .submit(WriteJob::Batch(WaitingBatch {
-                packed: Box::new(packed),
-                answer,
-                permit,
-            }))
-            .map_err(StoreError::into_export)?;
-        compress(&mut compression)?;
-        let packed = wait
-            .await
-            .unwrap_or(Err(StoreError::Closed))
-            .map_err(StoreError::into_export)?;
-        let mut report = ExportReport::accepted(packed.accepted);
-        report.rejected = packed.rejected;
-        Ok(report)
-    }
-
-    /// Writes the log into the file and flushes both to the disk.
-    async fn flush(&self) -> Result<(), ExportError> {
-        // What was handed over before comes first.
-        let before = self
-            .write_task(|_| Ok(()))
-            .map_err(StoreError::into_export)?;
-        before
-            .await
-            .unwrap_or(Err(StoreError::Closed))
-            .map_err(StoreError::into_export)?;
-        let flusher = lock(&self.0.flusher).clone();
-        let wait = flusher
-            .ok_or(StoreError::Closed)
-            .and_then(|flusher| flusher.flush())
-            .map_err(StoreError::into_export)?;
-        wait.await
-            .unwrap_or(Err(StoreError::Closed))
-            .map_err(StoreError::into_export)
-    }
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
-use super::checks;
+use super::checks::{self, MOST_ITEMS};
 use crate::http::ApiError;
 
 /// How many rows are read between two pauses: about a tenth of a millisecond.
@@ -56,7 +56,13 @@ impl<'de, T: Row + Deserialize<'de>> Visitor<'de> for Rows<T> {
             rows += 1;
             if let Ok(known) = &mut records {
                 match row.into_record() {
-                    Ok(record) => known.push(record),
+                    Ok(record) => {
+                        if rows == AT_ONCE {
+                            // Many more usually follow; what stays unused is never touched.
+                            known.reserve_exact(MOST_ITEMS);
+                        }
+                        known.push(record);
+                    }
                     Err(error) => records = Err(error),
                 }
             }

@@ -6,9 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use opik_core::query::{Entity, Filter, Operator, ProjectSelector, SpanQuery};
-use opik_core::{
-    Batch, Exporter as _, PageRequest, Span, SpanId, TraceId, TraceSource as _, prices,
-};
+use opik_core::{Batch, PageRequest, Span, SpanId, TraceId, TraceSource as _, prices};
 use opik_store::Store;
 use opik_store::records::{RecordOutcome, SpanPatch};
 use serde::Deserialize;
@@ -100,7 +98,7 @@ async fn create_many(
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
     let spans = RowList::records("spans", body.spans)?;
-    let report = app.store().export(&Batch::new(Vec::new(), spans)).await?;
+    let report = app.store().take(Batch::new(Vec::new(), spans)).await?;
     checks::all_accepted(&report)?;
     Ok(no_content())
 }

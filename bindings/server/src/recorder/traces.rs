@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use opik_core::query::{Entity, ProjectSelector, TraceQuery};
-use opik_core::{Batch, Exporter as _, PageRequest, Trace, TraceId, TraceSource as _};
+use opik_core::{Batch, PageRequest, Trace, TraceId, TraceSource as _};
 use opik_store::Store;
 use opik_store::records::RecordOutcome;
 use serde::Deserialize;
@@ -107,7 +107,7 @@ async fn create_many(
     JsonBody(body): JsonBody<BatchBody>,
 ) -> Result<Response, ApiError> {
     let traces = RowList::records("traces", body.traces)?;
-    let report = app.store().export(&Batch::new(traces, Vec::new())).await?;
+    let report = app.store().take(Batch::new(traces, Vec::new())).await?;
     checks::all_accepted(&report)?;
     Ok(no_content())
 }
