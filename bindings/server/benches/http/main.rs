@@ -10,6 +10,9 @@
 //! change remembers how many records match. `OPIK_BENCH_DIR` names a folder that the store stays in;
 //! when it has one, nothing is written and only the questions are asked.
 //!
+//! `cargo bench -p opik-server --bench http -- target/release/opik-rs` measures the built program, which has
+//! an allocator of its own, in place of the server in this one.
+//!
 //! `OPIK_BENCH_FILL_GIB=10` then fills the store with files up to that size and starts it again.
 #![expect(
     clippy::unwrap_used,
@@ -23,114 +26,23 @@
 )]
 
 mod connection;
+mod served;
 mod source;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use opik_core::TraceId;
-use opik_server::{Server, ServerConfig};
 use opik_store::{Store, StoreOptions};
 
 use connection::Http;
+use served::Served;
 use source::{BATCH, PROJECTS, Source};
 
 fn body(kind: &str, rows: &[String]) -> Vec<u8> {
     format!(r#"{{"{kind}":[{}]}}"#, rows.join(",")).into_bytes()
-}
-
-/// The server in a process of its own.
-struct Served {
-    child: Child,
-    address: String,
-}
-
-impl Served {
-    fn start(store: &Path) -> (Self, Duration) {
-        let begin = Instant::now();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .env("OPIK_BENCH_SERVE", store)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
-        let served = Self {
-            child,
-            address: address.trim().to_owned(),
-        };
-        let mut http = Http::new(&served.address);
-        assert_eq!(http.send("GET", "/is-alive/ready", "", b""), 200);
-        (served, begin.elapsed())
-    }
-
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
-    }
-
-    /// Resident memory in MiB, now and at its highest.
-    fn memory(&self) -> (f64, f64) {
-        let status = self.file("status");
-        let of = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-            number.unwrap_or(0.0) / 1_024.0
-        };
-        (of("VmRSS:"), of("VmHWM:"))
-    }
-
-    /// CPU time in seconds: of everything, and of the thread that fills the text index.
-    fn cpu(&self) -> (f64, f64) {
-        let ticks = |stat: &str| {
-            let (_, after) = stat.rsplit_once(')').unwrap_or_default();
-            let fields: Vec<&str> = after.split_whitespace().collect();
-            let number = |at: usize| {
-                fields
-                    .get(at)
-                    .and_then(|it| it.parse::<f64>().ok())
-                    .unwrap_or(0.0)
-            };
-            (number(11) + number(12)) / 100.0
-        };
-        let mut index = 0.0;
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        for task in tasks.flatten() {
-            let path = task.path();
-            let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
-            if name.starts_with("opik-store-inde") {
-                index += ticks(&std::fs::read_to_string(path.join("stat")).unwrap_or_default());
-            }
-        }
-        (ticks(&self.file("stat")), index)
-    }
-
-    fn stop(mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
-
-fn serve(path: &str) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let store = Store::open(path, StoreOptions::default()).unwrap();
-        let server = Server::bind(ServerConfig::default().port(0), store)
-            .await
-            .unwrap();
-        println!("{}", server.local_addr());
-        let end = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
-        end.await.unwrap().unwrap();
-        server.shutdown(Duration::from_secs(30)).await;
-    });
 }
 
 fn raw(path: &Path) -> rusqlite::Connection {
@@ -310,7 +222,7 @@ fn traces_while_writing(served: &Served, source: &mut Source, long: &[(TraceId, 
 
 fn main() {
     if let Ok(path) = std::env::var("OPIK_BENCH_SERVE") {
-        return serve(&path);
+        return served::serve(&path);
     }
     let number = |name: &str| {
         std::env::var(name)
@@ -377,6 +289,12 @@ fn main() {
         "HTTP JSON, with traces    {:>9.0} a second, {:.2} of raw",
         rate(ours),
         theirs.as_secs_f64() / ours.as_secs_f64()
+    );
+    let spans_alone: Duration = slowest.iter().sum();
+    println!(
+        "HTTP JSON, spans alone    {:>9.0} a second, {:.2} of raw",
+        rate(spans_alone),
+        theirs.as_secs_f64() / spans_alone.as_secs_f64()
     );
     let (p50, p99) = spread(&mut slowest);
     println!("batch p50 {p50:.1} ms, p99 {p99:.1} ms");
