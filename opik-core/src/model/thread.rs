@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnnotationQueueRef, Comment, Extra, FeedbackScore, Usage, wire_word};
+use super::{AnnotationQueueRef, Comment, Extra, FeedbackScore, RecordSource, Usage, wire_word};
 use crate::{Json, ProjectId, Timestamp};
 
 wire_word! {
@@ -104,6 +104,9 @@ pub struct Thread {
     /// Where it ran, for example `production`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<String>,
+    /// What its first trace was recorded by. Conditions ask for it; it does not travel.
+    #[serde(skip)]
+    pub source: Option<RecordSource>,
     /// Fields of a newer protocol.
     #[serde(flatten)]
     pub extra: Extra,

@@ -188,6 +188,7 @@ pub(super) fn of_thread(thread: &Thread, field: Field) -> Value<'_> {
                 .map(|queue| queue.id.as_str())
                 .collect(),
         ),
+        "source" => Value::text(thread.source.as_ref().map(|source| source.as_str())),
         "environment" => Value::text(thread.environment.as_deref()),
         // A field that threads do not have: nothing is there.
         _ => Value::Text(None),

@@ -137,6 +137,7 @@ impl Reader {
                 if first.is_none_or(|known| start < known) {
                     first = Some(start);
                     thread.environment = trace.environment;
+                    thread.source = trace.source;
                 }
                 let end = (trace.end_time, trace.start_time, trace.id);
                 if last.is_none_or(|known| end > known) {

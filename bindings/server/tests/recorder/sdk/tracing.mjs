@@ -136,6 +136,12 @@ const sections = {
     assert.equal(spans.length, 6);
     const threads = await client.searchThreads({ projectName: project, waitForAtLeast: 2 });
     assert.deepEqual(threads.map(({ id, numberOfMessages }) => [id, numberOfMessages]).sort(), [["th0", 12], ["th1", 12]]);
+    // What the official tools for models ask for where nothing is said.
+    const recorded = async (value) => {
+      const filters = JSON.stringify([{ field: "source", operator: "=", key: "", value }]);
+      return (await client.api.traces.getTraceThreads({ projectName: project, filters })).total;
+    };
+    assert.deepEqual([await recorded("sdk"), await recorded("experiment")], [2, 0]);
     const ids = (await traces('tags contains "t0"')).map(({ id }) => id);
     client.logTracesFeedbackScores(ids.map((id, n) => ({ id, name: "good", value: n / 4, reason: "r", projectName: project })));
     client.logSpansFeedbackScores([{ id: spans[0].id, name: "fast", value: 1, projectName: project }]);
