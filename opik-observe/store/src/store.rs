@@ -56,7 +56,7 @@ pub struct StoreStats {
     pub schema_version: u32,
 }
 
-/// An embedded trace store: [`Exporter`] and [`TraceSource`] in one file.
+/// An embedded trace store: [`Exporter`](opik_core::Exporter) and [`TraceSource`] in one file.
 ///
 /// Clones share the store. Its methods may be called from any thread and any async runtime; the
 /// ones that are not `async` wait for the store's own threads and belong into a blocking context.
