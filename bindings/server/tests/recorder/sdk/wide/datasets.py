@@ -49,6 +49,27 @@ def check_items_from_json_and_files(client):
     assert "line 2" in dataset.to_json()
 
 
+def check_many_items_at_once(client):
+    if not hasattr(opik.Dataset, "stream_items"):
+        return print("left out: this SDK reads no items in chunks")
+    sent = [{"n": n, "group": n % 3} for n in range(2_500)]
+    dataset = client.create_dataset(unique("many"), project_name=PROJECT)
+    dataset.insert((row for row in sent), num_threads=6)
+    found = client.get_dataset(dataset.name, project_name=PROJECT)
+    version = found.get_version_info()
+    equal((version.version_name, version.items_total), ("v1", len(sent)), "threads that send parts of one insertion make one version")
+    chunks = list(found.stream_items(chunk_size=400, num_threads=4))
+    equal([len(chunk) for chunk in chunks], [400] * 6 + [100])
+    items = [item for chunk in chunks for item in chunk]
+    equal(rows(items), rows(sent))
+    equal(items, [item for chunk in found.stream_items(chunk_size=700, num_threads=1) for item in chunk], "the order is the same however it is read")
+    equal([item["id"] for item in items], [item["id"] for item in found.get_items()])
+    equal(sum(len(chunk) for chunk in found.stream_items(chunk_size=10, num_threads=3, nb_samples=25)), 25)
+    equal({item["n"] for chunk in found.stream_items(filter_string="data.group = 2", chunk_size=100) for item in chunk}, set(range(2, 2_500, 3)))
+    found.insert([{"n": -1, "group": -1}])
+    equal(sum(len(chunk) for chunk in found.get_version_view("v1").stream_items()), len(sent))
+
+
 def check_versions(client):
     dataset = client.create_dataset(unique("versions"), project_name=PROJECT)
     equal(dataset.get_current_version_name(), None)

@@ -1,6 +1,7 @@
 """evaluate() and its kin, experiments and their items, optimizations."""
 import datetime
 import sys
+from unittest import mock
 
 from driver import PROJECT, equal, main, needs, status, unique, wait
 from model import model
@@ -8,6 +9,7 @@ from model import model
 import opik
 import opik.exceptions
 from opik import id_helpers
+from opik.api_objects import constants
 from opik.evaluation import metrics
 from opik.evaluation.metrics import score_result
 
@@ -303,6 +305,11 @@ def check_bulk(client):
     equal([i.id for i in paged], [i.id for i in experiment.get_items(max_results=40, page_size=7, num_threads=1)])
     equal([i.id for i in experiment.get_items(max_results=10, page_size=7)], [i.id for i in paged[:10]])
     equal({i.dataset_item_id for i in paged}, set(ids))
+    # A request with more than the server takes is refused, and the SDK sends its halves.
+    large = client.create_experiment(dataset_name=dataset.name, name=unique("large"), project_name=project)
+    with mock.patch.object(constants, "EXPERIMENT_ITEMS_BULK_MAX_BATCH_SIZE_MB", 64):
+        large.batch_upload_items([opik.ExperimentItemBulkRecord(dataset_item_id=i, evaluate_task_result={"long": letter * 1_500_000}) for i, letter in zip(ids, "abcd")], project_name=project)
+    equal({(i.dataset_item_id, i.evaluation_task_output["long"][-1], len(i.evaluation_task_output["long"])) for i in items_of(large, 4)}, {(i, letter, 1_500_000) for i, letter in zip(ids, "abcd")})
 
 
 def check_threads_are_evaluated(client):

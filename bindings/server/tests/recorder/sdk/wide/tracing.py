@@ -412,6 +412,9 @@ def check_messages_kept_while_the_server_was_away(client):
         step.update(output={"late": True})
         during.log_feedback_score("kept", 1.0, reason="r")
         inside.log_feedback_score("kept", 0.5)
+        with tempfile.NamedTemporaryFile(suffix=".bin", delete=False) as file:
+            file.write(b"kept as well")
+        with_file = own.trace(name="with a file", project_name=project, attachments=[Attachment(data=file.name, file_name="kept.bin", content_type="application/octet-stream")])
         own.flush()
         equal(status(own.get_trace_content, during.id), 404, "nothing was sent")
         kept._monitor.reset()
@@ -423,6 +426,10 @@ def check_messages_kept_while_the_server_was_away(client):
         read = wait(lambda: (lambda t: t if t.output else None)(own.get_trace_content(before.id)))
         equal((read.name, read.input, read.output, read.metadata["m"]), ("before", {"n": 1}, {"late": True}, 1))
         equal(wait(lambda: own.get_span_content(step.id).output), {"late": True})
+        files = own.get_attachment_client()
+        wait(lambda: files.get_attachment_list(project_name=project, entity_id=with_file.id, entity_type="trace"))
+        equal(b"".join(files.download_attachment(project_name=project, entity_type="trace", entity_id=with_file.id, file_name="kept.bin", mime_type="application/octet-stream")), b"kept as well")
+        os.unlink(file.name)
         own.end()
 
 
