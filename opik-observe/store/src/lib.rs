@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | `trace` | a trace, or spans that wait for one | columns, totals, number of the latest change |
 //! | `part` | some spans of a trace | all their columns in one blob, with its own texts |
-//! | `block` | bodies of neighbours, 16 KiB, zstd | input, output, metadata, text of errors, rare fields |
+//! | `block` | bodies of neighbours, 16 KiB (8 of traces' rows), zstd | input, output, metadata, text of errors, rare fields |
 //! | `facet` | project, kind and value, newest identifier, part or trace | postings for searches |
 //! | `tally` | a facet | how many live spans, or traces, have it |
 //! | `score` | target, name, author | the latest feedback score |
