@@ -1,5 +1,7 @@
 //! JSON content that travels as raw text: `input`, `output` and `metadata`.
 
+pub mod escape;
+
 use std::fmt;
 
 use serde::de::DeserializeOwned;

@@ -48,7 +48,6 @@ mod openai;
 mod proxy;
 mod reply;
 mod setup;
-mod text;
 mod usage;
 
 pub use anthropic::AnthropicModel;

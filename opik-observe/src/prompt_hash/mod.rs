@@ -22,10 +22,11 @@ mod python;
 
 use hmac::{Hmac, KeyInit, Mac};
 use opik_core::Secret;
+use opik_core::json::escape::escaped_parts;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::redact::{escaped_parts, hex_byte, push_text};
+use crate::redact::{hex_byte, push_text};
 use python::Node;
 
 /// The fingerprint of an input given as JSON text.
@@ -141,7 +142,7 @@ impl Prompt<'_> {
         match self {
             Self::Text(text) => {
                 part(b"\"");
-                escaped_parts(text, &mut part);
+                escaped_parts(text, |escaped| part(escaped.as_bytes()));
                 part(b"\"");
             }
             Self::Json(input) => match serde_json::from_str::<Value>(input) {

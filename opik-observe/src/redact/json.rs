@@ -4,75 +4,9 @@
 //! with a point; for texts and identifiers these functions cost a fraction of it, and that is
 //! most of what a row costs.
 
+use opik_core::json::escape::escaped_parts;
+
 const ONES: u64 = u64::MAX / 255;
-const HIGH: u64 = ONES * 0x80;
-
-/// Bytes that are looked at in one go: the compiler makes vectors of it.
-const BLOCK: usize = 64;
-/// Bytes of a vector that every machine has.
-const LANES: usize = 16;
-
-/// How many bytes at the beginning a JSON string holds as they are: up to the first quote,
-/// backslash or control character.
-#[inline]
-pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let plain = |block: &[u8; BLOCK]| {
-        let mut least = [u8::MAX; LANES];
-        for part in block.as_chunks::<LANES>().0 {
-            for (least, byte) in least.iter_mut().zip(part) {
-                *least = (*least).min(zero_if_special(*byte));
-            }
-        }
-        #[expect(clippy::manual_contains, reason = "that searches byte by byte")]
-        let special = least.iter().any(|least| *least == 0);
-        !special
-    };
-    let before = blocks.iter().position(|block| !plain(block));
-    let before = before.map_or(bytes.len() - rest.len(), |block| block * BLOCK);
-    before + plain_prefix_by_words(bytes.get(before..).unwrap_or_default())
-}
-
-/// Zero for a quote, a backslash or a control character. Least values are what vectors are quick at.
-fn zero_if_special(byte: u8) -> u8 {
-    (byte ^ b'"').min(byte ^ b'\\').min(byte & 0xe0)
-}
-
-fn special(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
-}
-
-fn plain_prefix_by_words(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let special = special_bytes(*word);
-        if special != 0 {
-            return index * 8 + (special.trailing_zeros() / 8) as usize;
-        }
-    }
-    // The last eight bytes once more instead of the rest one by one.
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let special = special_bytes(*last);
-        return if special == 0 {
-            bytes.len()
-        } else {
-            bytes.len() - 8 + (special.trailing_zeros() / 8) as usize
-        };
-    }
-    let special = |byte: &u8| special(*byte);
-    rest.iter().position(special).unwrap_or(rest.len())
-}
-
-/// A high bit for every quote, backslash or control character. Above the lowest of them there may be
-/// more: borrows go upwards.
-fn special_bytes(word: [u8; 8]) -> u64 {
-    let word = u64::from_le_bytes(word);
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let quote = zero(word ^ (ONES * u64::from(b'"')));
-    let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-    (control | quote | backslash) & HIGH
-}
 
 /// A text in quotes.
 pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
@@ -84,34 +18,7 @@ pub(crate) fn push_text(out: &mut Vec<u8>, text: &str) {
 /// A text as it stands between the quotes.
 #[inline]
 pub(super) fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    escaped_parts(text, |part| out.extend_from_slice(part));
-}
-
-/// A text as it stands between the quotes, part by part.
-#[inline]
-pub(crate) fn escaped_parts(text: &str, mut part: impl FnMut(&[u8])) {
-    let mut rest = text.as_bytes();
-    loop {
-        let (plain, special) = rest.split_at(plain_prefix(rest));
-        part(plain);
-        let Some((byte, after)) = special.split_first() else {
-            return;
-        };
-        rest = after;
-        match byte {
-            b'"' => part(b"\\\""),
-            b'\\' => part(b"\\\\"),
-            b'\n' => part(b"\\n"),
-            b'\r' => part(b"\\r"),
-            b'\t' => part(b"\\t"),
-            8 => part(b"\\b"),
-            12 => part(b"\\f"),
-            control => {
-                let [high, low] = hex_byte(*control);
-                part(&[b'\\', b'u', b'0', b'0', high, low]);
-            }
-        }
-    }
+    escaped_parts(text, |part| out.extend_from_slice(part.as_bytes()));
 }
 
 /// The two digits of a byte.

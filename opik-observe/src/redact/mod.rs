@@ -21,7 +21,7 @@ mod values;
 use opik_core::wire::FieldLimits;
 
 pub(crate) use cleared::Cleared;
-pub(crate) use json::{escaped_parts, hex_byte, push_text};
+pub(crate) use json::{hex_byte, push_text};
 pub(crate) use moments::Moments;
 pub(crate) use rows::push_row;
 pub(crate) use values::push_value;

@@ -6,8 +6,7 @@
 //! [`MAX_DEPTH`], no lone surrogates, no number beyond `f64`.
 
 use opik_core::json::MAX_DEPTH;
-
-use super::json::plain_prefix;
+use opik_core::json::escape::plain_prefix;
 
 /// What Opik's readers care about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

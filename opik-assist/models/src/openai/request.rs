@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::arguments;
 use crate::failure::Failure;
 use crate::name::is_o_series;
-use crate::text::push_json;
 use opik_core::chat::ModelErrorKind;
+use opik_core::json::escape::push_string;
 
 /// What servers spell differently.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +72,7 @@ impl Said<'_> {
             out.push_str(part);
         }
         match &self.content {
-            Some(words) => push_json(out, words),
+            Some(words) => push_string(out, words),
             None => out.push_str("null"),
         }
         if !self.tool_calls.is_empty() {
@@ -81,7 +81,7 @@ impl Said<'_> {
         }
         if let Some(id) = self.tool_call_id {
             out.push_str(",\"tool_call_id\":");
-            push_json(out, id);
+            push_string(out, id);
         }
         out.push('}');
         Ok(())
