@@ -96,6 +96,7 @@ pub fn text_at<'j>(json: &'j str, key: &str) -> Option<Cow<'j, str>> {
 fn holds(filter: &Filter, value: &Value<'_>) -> bool {
     let operator = filter.operator();
     match value {
+        Value::Text(None) if filter.field().name() == "source" => unknown_source_holds(operator),
         Value::Text(text) => text_holds(filter, text.as_deref().unwrap_or_default()),
         Value::Number(number) => ordered(operator, *number, filter.number()),
         Value::Moment(moment) => ordered(operator, *moment, filter.moment()),
@@ -111,6 +112,11 @@ fn holds(filter: &Filter, value: &Value<'_>) -> bool {
             _ => false,
         },
     }
+}
+
+/// What was recorded without a source may be of any: it is among those of each.
+fn unknown_source_holds(operator: Operator) -> bool {
+    matches!(operator, Operator::Equal | Operator::In | Operator::IsEmpty)
 }
 
 /// The six comparisons of what may be absent; absent on either side fits none.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{AnnotationQueueRef, ExperimentRef, SpanType};
+use crate::model::{AnnotationQueueRef, ExperimentRef, RecordSource, SpanType};
 use crate::query::Entity;
 use crate::{ErrorInfo, Json, SpanId, Timestamp, TraceId, Usage};
 
@@ -227,6 +227,30 @@ fn words_compare_exactly_and_errors_are_there_or_not() {
     );
     trace.error_info = None;
     check(&trace, &[("error_info", "is_empty", "", true)]);
+}
+
+#[test]
+fn what_has_no_source_is_among_those_of_each() {
+    let mut trace = full_trace();
+    check(
+        &trace,
+        &[
+            ("source", "=", "sdk", true),
+            ("source", "in", "experiment,sdk", true),
+            ("source", "!=", "sdk", false),
+            ("source", "not_in", "experiment,sdk", false),
+        ],
+    );
+    trace.source = Some(RecordSource::Experiment);
+    check(
+        &trace,
+        &[
+            ("source", "=", "sdk", false),
+            ("source", "in", "experiment,sdk", true),
+            ("source", "!=", "sdk", true),
+            ("source", "not_in", "experiment,sdk", false),
+        ],
+    );
 }
 
 #[test]
