@@ -48,8 +48,8 @@ fn spawn(store: &Path) -> (Child, String) {
         return (child, line.trim().to_owned());
     }
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let address = told["url"].as_str().unwrap().replace("http://", "");
-    (child, address)
+    let url = told["url"].as_str().unwrap().trim_start_matches("http://");
+    (child, url.split('/').next().unwrap().to_owned())
 }
 
 impl Served {
