@@ -1,6 +1,7 @@
 //! The program under test, and what the system says about its process.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,9 @@ impl Program {
     pub(crate) async fn start(binary: &str, opik: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let begin = Instant::now();
-        let mut child = Command::new(binary)
+        // Cargo runs benches in the folder of their package.
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut child = Command::new(workspace.join(binary))
             .args(["--json", "serve", "--port", "0", "--host", "127.0.0.1"])
             .env("AGENT_OPIK_URL", opik)
             .env("OPIK_DB", folder.path().join("traces.db"))

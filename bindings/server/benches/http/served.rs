@@ -1,7 +1,7 @@
 //! The server that is measured, in a process of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,17 @@ use opik_store::{Store, StoreOptions};
 
 use crate::connection::Http;
 
-/// The program that is measured, when one is named.
-fn program() -> Option<String> {
-    std::env::args().skip(1).find(|word| word != "--bench")
+/// The program that is measured, when one is named: from the workspace's folder, as cargo runs benches
+/// in that of their package.
+fn program() -> Option<PathBuf> {
+    let named = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with('-'))?;
+    Some(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(named),
+    )
 }
 
 /// The server in a process of its own.
