@@ -224,7 +224,7 @@ fn pack_row(
     packer: &mut Packer<'_>,
 ) -> Result<PackedRow, StoreError> {
     let row = TraceRow::of(trace);
-    let (out, at) = packer.begin();
+    let (out, at) = packer.begin_row();
     body::put_trace(out, trace)?;
     Ok(PackedRow {
         project: projects.number(trace.project_name.as_deref(), trace.project_id),

@@ -3,9 +3,10 @@
 //! Whoever asks hands a job over and waits for its answer, in any runtime or none. The writer
 //! takes what is waiting, up to [`MOST_AT_ONCE`] batches, into one transaction and acknowledges
 //! after the commit; when the transaction fails it tries the batches one by one, so that each
-//! gets its own answer.
+//! gets its own answer. While nothing waits it compresses blocks of a batch that its caller still
+//! packs, a few at a time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ use crate::write::Writer;
 
 /// Batches in one transaction at most.
 const MOST_AT_ONCE: usize = 16;
+/// Blocks of batches that are being packed that wait for the writer at most.
+const MOST_EARLY: usize = 2;
 /// How long the indexer waits for more to come before it starts: a word costs less the more
 /// often it occurs in a step.
 const GATHER: Duration = Duration::from_millis(400);
@@ -90,6 +93,10 @@ pub(crate) struct Signals {
     state: Mutex<SignalState>,
     changed: Condvar,
     closing: AtomicBool,
+    /// The writer has something to write.
+    writing: AtomicBool,
+    /// How many early blocks wait for it.
+    early: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +109,22 @@ struct SignalState {
 }
 
 impl Signals {
+    /// Whether one more block of a batch that is being packed may be handed to the writer: only while
+    /// it writes nothing, so that few wait and nothing that is to be written waits for them.
+    pub(crate) fn may_hand_early(&self) -> bool {
+        let one_more = |waiting: usize| (waiting < MOST_EARLY).then_some(waiting + 1);
+        !self.writing.load(Ordering::Relaxed)
+            && self
+                .early
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+                .is_ok()
+    }
+
+    /// Says that the writer has taken an early block.
+    fn early_taken(&self) {
+        self.early.fetch_sub(1, Ordering::Relaxed);
+    }
+
     fn committed(&self) {
         lock(&self.state).dirty = true;
         self.changed.notify_all();
@@ -220,20 +243,25 @@ pub(crate) fn start_writer(
         while let Some(job) = next.take() {
             match job {
                 WriteJob::Early(block) => {
+                    own.early_taken();
                     // An error is the batch's, and it will be told.
                     drop(block.run());
                     turns.done();
                     next = jobs.recv().ok();
                     continue;
                 }
-                WriteJob::Task(task) => task(&mut writer),
+                WriteJob::Task(task) => {
+                    own.writing.store(true, Ordering::Relaxed);
+                    task(&mut writer);
+                }
                 WriteJob::Batch(batch) => {
+                    own.writing.store(true, Ordering::Relaxed);
                     let mut group = vec![batch];
                     while group.len() < MOST_AT_ONCE {
                         match jobs.try_recv() {
                             Ok(WriteJob::Batch(batch)) => group.push(batch),
                             // There is something to write.
-                            Ok(WriteJob::Early(_)) => {}
+                            Ok(WriteJob::Early(_)) => own.early_taken(),
                             Ok(task) => {
                                 next = Some(task);
                                 break;
@@ -247,6 +275,7 @@ pub(crate) fn start_writer(
             own.committed();
             writer.tend_log();
             if next.is_none() {
+                own.writing.store(false, Ordering::Relaxed);
                 next = jobs.recv().ok();
             }
         }

@@ -51,10 +51,13 @@ impl<'de, T: Row + Deserialize<'de>> Visitor<'de> for Rows<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RowList<T>, A::Error> {
         let mut rows = 0usize;
         let mut records = Ok(Vec::new());
-        // Rows after a wrong one are read all the same: text that is no JSON is what is told first.
+        // Rows after a wrong one, or too many, are read all the same: text that is no JSON is what is
+        // told first.
         while let Some(row) = list.next_element::<T>()? {
             rows += 1;
-            if let Ok(known) = &mut records {
+            if let Ok(known) = &mut records
+                && rows <= MOST_ITEMS
+            {
                 match row.into_record() {
                     Ok(record) => {
                         if rows == AT_ONCE {

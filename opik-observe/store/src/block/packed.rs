@@ -12,6 +12,9 @@ const TARGET: usize = 16 * 1024;
 /// The same while it has rows of traces only: a list of the newest traces of a project reads content of
 /// a few traces of each batch, and decompresses the blocks that they are in.
 const ROWS_TARGET: usize = TARGET / 2;
+/// Larger blocks are not handed over early: whoever compresses one has no time for anything else.
+const MOST_EARLY: usize = 4 * TARGET;
+
 /// The compressed content of a block. Whoever comes first makes it: the caller that handed the
 /// batch over, or the writer that waits for it.
 #[derive(Debug, Default)]
@@ -58,6 +61,11 @@ impl PackedBlock {
         self.slot.fill(&self.raw)?;
         let data = self.slot.data.wait().as_deref();
         data.ok_or_else(|| StoreError::Internal("a block could not be compressed".into()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_made(&self) -> bool {
+        self.slot.data.get().is_some()
     }
 }
 
@@ -133,8 +141,17 @@ impl<'e> Packer<'e> {
 
     /// Where the next entry's bytes go; follow with [`Packer::end`].
     pub(crate) fn begin(&mut self) -> (&mut Vec<u8>, usize) {
+        self.begin_with(TARGET)
+    }
+
+    /// Where the bytes of a trace's row go; follow with [`Packer::end_row`].
+    pub(crate) fn begin_row(&mut self) -> (&mut Vec<u8>, usize) {
+        self.begin_with(ROWS_TARGET)
+    }
+
+    fn begin_with(&mut self, target: usize) -> (&mut Vec<u8>, usize) {
         if self.raw.capacity() == 0 {
-            self.raw.reserve_exact(TARGET + TARGET / 4);
+            self.raw.reserve_exact(target + target / 4);
         }
         let at = self.raw.len();
         (&mut self.raw, at)
@@ -159,7 +176,9 @@ impl<'e> Packer<'e> {
         self.entries += 1;
         if self.raw.len() >= target {
             self.close();
-            if let (Some(early), Some((raw, slot))) = (self.early, self.todo.last()) {
+            if let (Some(early), Some((raw, slot))) = (self.early, self.todo.last())
+                && raw.len() <= MOST_EARLY
+            {
                 early(Early {
                     raw: Arc::clone(raw),
                     slot: Arc::clone(slot),
@@ -226,17 +245,18 @@ mod tests {
             packer.end(at);
             assert_eq!(early.borrow().len(), usize::from(number) + 1);
         }
+        let (out, at) = packer.begin();
+        out.extend(std::iter::repeat_n(7, MOST_EARLY + 1));
+        packer.end(at);
+        assert_eq!(early.borrow().len(), 3, "the large one is not");
         let mut early = early.take().into_iter();
         early.next().unwrap().run().unwrap();
         let (blocks, compression) = packer.finish();
         early.for_each(|late| late.run().unwrap());
-        let is_made = |block: &PackedBlock| block.slot.data.get().is_some();
-        assert_eq!(
-            blocks.iter().map(is_made).collect::<Vec<_>>(),
-            [true, false, false]
-        );
+        let made: Vec<_> = blocks.iter().map(PackedBlock::is_made).collect();
+        assert_eq!(made, [true, false, false, false]);
         compression.run().unwrap();
-        assert!(blocks.iter().all(is_made));
+        assert!(blocks.iter().all(PackedBlock::is_made));
     }
 
     #[test]

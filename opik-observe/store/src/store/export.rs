@@ -31,7 +31,9 @@ impl Store {
     fn pack(&self, batch: &Batch) -> Result<(Packed, Compression), StoreError> {
         let writer = lock(&self.0.writer).clone();
         let early = |block| {
-            if let Some(writer) = &writer {
+            if let Some(writer) = &writer
+                && self.0.signals.may_hand_early()
+            {
                 // Without a writer the batch will not be written either.
                 drop(writer.send(WriteJob::Early(block)));
             }
@@ -118,6 +120,8 @@ impl Exporter for Store {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use opik_core::model::{FeedbackScore, ScoreRecord, ScoreTarget};
     use opik_core::{PageRequest, TraceSource as _};
     use opik_testkit::records;
@@ -145,6 +149,59 @@ mod tests {
                 assert_eq!(inputs, [&span.input]);
             }
         });
+    }
+
+    /// A batch of many blocks.
+    fn long_batch() -> Batch {
+        let mut batch = Batch::default();
+        for number in 0..40 {
+            let mut span = records::full_span(number, 0);
+            span.input = Some(opik_core::Json::string(&"long words ".repeat(2_000)));
+            batch.spans.push(span);
+        }
+        batch
+    }
+
+    #[test]
+    fn a_writer_that_is_idle_compresses_what_is_being_packed() {
+        let store = Store::open_in_memory().unwrap();
+        let early = |block| {
+            while !store.0.signals.may_hand_early() {
+                std::thread::yield_now();
+            }
+            store.0.submit(WriteJob::Early(block)).unwrap();
+            // Behind it in the line.
+            store.write(|_| Ok(())).unwrap();
+        };
+        let (packed, _left) = pack::pack(&long_batch(), Timestamp::now(), &early).unwrap();
+        let made = packed.blocks.iter().filter(|block| block.is_made());
+        assert!(packed.blocks.len() > 10);
+        assert!(made.count() >= packed.blocks.len() - 1, "all but the last");
+    }
+
+    #[test]
+    fn a_writer_that_writes_is_handed_no_blocks() {
+        let store = Store::open_in_memory().unwrap();
+        let (began, has_begun) = sync_channel(1);
+        let (end, wait) = sync_channel(1);
+        let task = store.write_task(move |_| {
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(())
+        });
+        has_begun.recv().unwrap();
+        let (packed, left) = store.pack(&long_batch()).unwrap();
+        // The block and what is left to do; nobody else holds it.
+        let held = packed
+            .blocks
+            .iter()
+            .map(|block| Arc::strong_count(&block.raw));
+        assert!(held.clone().count() > 10);
+        assert!(held.into_iter().all(|count| count == 2));
+        end.send(()).unwrap();
+        pollster::block_on(task.unwrap()).unwrap().unwrap();
+        left.run().unwrap();
+        pollster::block_on(store.take(long_batch())).unwrap();
     }
 
     #[test]
