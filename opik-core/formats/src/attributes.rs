@@ -1,4 +1,4 @@
-//! Moves what other systems say about a step into Opik's fields, by the table of
+//! Moves what other systems say about a step into Opik's fields, by the tables of
 //! [`conventions`](crate::conventions), for OTLP and Jaeger alike.
 //!
 //! The first attribute of a target wins and leaves the attributes; everything else stays and
@@ -80,9 +80,16 @@ impl Facts {
         span.metadata = Some(self.metadata(left));
     }
 
-    fn take(&mut self, table: &[(&str, Target)], foreign: &mut ForeignSpan<'_>) {
+    /// Moves what the table names and `fits` lets through.
+    fn take(
+        &mut self,
+        table: &[(&str, Target)],
+        foreign: &mut ForeignSpan<'_>,
+        fits: impl Fn(&Value) -> bool,
+    ) {
         for &(name, target) in table {
             if let Some(value) = self.attributes.get(name)
+                && fits(value)
                 && set(foreign, target, value)
             {
                 self.attributes.remove(name);
@@ -91,11 +98,11 @@ impl Facts {
     }
 
     fn fields(&mut self, foreign: &mut ForeignSpan<'_>) {
-        self.take(TABLE, foreign);
+        self.take(TABLE, foreign, |_| true);
         if foreign.span.input.is_none() || foreign.span.output.is_none() {
             for &(prefix, words) in LIBRARIES {
                 if self.attributes.keys().any(|name| name.starts_with(prefix)) {
-                    self.take(words, foreign);
+                    self.take(words, foreign, |value| value.as_str() != Some(""));
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! What attributes mean: the conventions of OpenTelemetry for generative AI (`gen_ai.*`), of
 //! OpenInference (`llm.*`, `openinference.*`, `input.value`), of OpenLLMetry (`traceloop.*`), of the
 //! AI SDK (`ai.*`), LiveKit (`lk.*`) and Pydantic AI, and of Opik itself (`input`, `output`,
-//! `thread_id`, `opik.tags`), in one table.
+//! `thread_id`, `opik.tags`), attribute by attribute.
 
 use opik_core::SpanType;
 
@@ -96,7 +96,8 @@ pub(crate) const MESSAGES: &[(&str, Target)] = &[
 ];
 
 /// What libraries say in words of their own: looked for only where an attribute begins as theirs
-/// do and the fields are still free.
+/// do and the fields are still free. An empty text takes no field: a step that answers with calls
+/// of tools has one.
 pub(crate) const LIBRARIES: &[(&str, &[(&str, Target)])] = &[
     (
         "ai.",

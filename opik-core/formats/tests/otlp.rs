@@ -154,6 +154,17 @@ fn words_of_libraries_are_input_and_output() {
             r#""Hi""#,
             r#""Ho""#,
         ),
+        // A step that calls tools answers with an empty text.
+        (
+            json!({"ai.prompt": "Hi", "ai.response.text": "", "ai.response.toolCalls": "[1]"}),
+            r#""Hi""#,
+            "[1]",
+        ),
+        (
+            json!({"lk.user_input": "", "lk.input_text": "Hi", "lk.response.text": "", "lk.response.function_calls": "[2]"}),
+            r#""Hi""#,
+            "[2]",
+        ),
         (
             json!({"pydantic_ai.all_messages": messages, "final_result": "done"}),
             messages,
