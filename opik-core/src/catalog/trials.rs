@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Experiment, NamedValue};
-use crate::Timestamp;
-use crate::query::matches::text_at;
+use crate::{Json, Timestamp};
 
 /// Sums over the experiments of an optimization.
 ///
-/// Experiments with the same `candidate_id` in their metadata are trials of one candidate, any
-/// other is one of its own; those of type `mini-batch` and `mutation` are of none. The first
+/// Experiments with the same `candidate_id` in their metadata, a text that is not empty, are trials
+/// of one candidate, any other is one of its own; those of type `mini-batch` and `mutation` are of none. The first
 /// candidate is the baseline, the best is the one with the highest mean of the objective.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -87,9 +87,15 @@ impl TrialTotals {
 fn candidate_of(trial: &Experiment) -> String {
     let metadata = trial.metadata.as_ref();
     metadata
-        .and_then(|json| text_at(json.as_str(), "candidate_id"))
+        .and_then(candidate_id)
         .filter(|id| !id.is_empty())
-        .map_or_else(|| trial.id.to_string(), |id| id.into_owned())
+        .unwrap_or_else(|| trial.id.to_string())
+}
+
+/// A number or anything else that is no text is no identifier.
+fn candidate_id(metadata: &Json) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(metadata.as_str()).ok()?;
+    serde_json::from_str(members.get("candidate_id")?.get()).ok()
 }
 
 fn highest<'s>(scores: impl Iterator<Item = &'s NamedValue>) -> Vec<NamedValue> {
@@ -209,6 +215,24 @@ mod tests {
         near(totals.total_optimization_cost, 2.5);
         assert_eq!(totals.feedback_scores, [NamedValue::new("goal", 0.75)]);
         assert_eq!(totals.experiment_scores, [NamedValue::new("goal", 9.0)]);
+    }
+
+    #[test]
+    fn a_candidate_is_named_by_a_text() {
+        let best = |metadata: &str| {
+            let trials = [(1, 0.2), (2, 0.8)].map(|(at, score)| {
+                let mut trial = trial(at, None, 1, Some(score));
+                trial.metadata = Some(Json::parse(metadata).unwrap());
+                trial
+            });
+            TrialTotals::of("goal", &trials).best_objective_score
+        };
+        assert_eq!(best(r#"{"x":[1],"candidate_id":"7\u0061"}"#), Some(0.5));
+        for alone in ["7", "true", "null", r#""""#, r#"["a"]"#, r#"{"a":"b"}"#] {
+            let metadata = format!(r#"{{"candidate_id":{alone}}}"#);
+            assert_eq!(best(&metadata), Some(0.8), "{alone}");
+        }
+        assert_eq!(best(r#"["candidate_id"]"#), Some(0.8));
     }
 
     #[test]
