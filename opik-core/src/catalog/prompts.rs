@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Audit, FieldKind, Fields, NewPromptVersion};
 use crate::{EntityId, Json, ProjectId, Timestamp};
@@ -79,7 +79,9 @@ pub struct PromptVersion {
     /// What it asks for, of `mustache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Vec<String>>,
-    /// `prompt_version`, or `mask` for one that lists do not show.
+    /// `prompt_version`, or `mask` for one that lists do not show. Where older versions of this
+    /// library wrote `prompt`, `prompt_version` is read.
+    #[serde(deserialize_with = "version_word")]
     pub version_type: String,
     /// The environments that use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +117,16 @@ impl fmt::Debug for PromptVersion {
 pub(super) const MASK: &str = "mask";
 /// The word for any other.
 pub(super) const VERSION: &str = "prompt_version";
+/// The word for any other in records of older versions of this library.
+const OLD_VERSION: &str = "prompt";
+
+fn version_word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let word = String::deserialize(from)?;
+    Ok(match word.as_str() {
+        OLD_VERSION => VERSION.to_owned(),
+        _ => word,
+    })
+}
 
 impl PromptVersion {
     /// The fields that versions are filtered and sorted by, see
@@ -162,4 +174,35 @@ pub fn commit_of(version: EntityId) -> String {
     id.get(id.len().saturating_sub(8)..)
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NewPrompt;
+    use super::*;
+
+    fn version(word: Option<&str>) -> PromptVersion {
+        let new = NewPrompt::new("p").template("t");
+        let (prompt, first) = new.into_record(None, Timestamp::from_micros(1)).unwrap();
+        let mut first = first.unwrap();
+        first.version_type = word.map(str::to_owned);
+        first
+            .into_record(&prompt, 1, Timestamp::from_micros(1))
+            .unwrap()
+    }
+
+    #[test]
+    fn the_word_of_older_records_is_read_as_todays() {
+        for (stored, read) in [
+            ("prompt", "prompt_version"),
+            ("prompt_version", "prompt_version"),
+            ("mask", "mask"),
+        ] {
+            let mut record = serde_json::to_value(version(None)).unwrap();
+            record["version_type"] = stored.into();
+            let found: PromptVersion = serde_json::from_str(&record.to_string()).unwrap();
+            assert_eq!(found.version_type, read);
+            assert_eq!(found.is_mask(), stored == "mask");
+        }
+    }
 }
