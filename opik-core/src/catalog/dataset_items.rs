@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::labels::{add_tags, check_tags, remove_tags};
 use super::{
     Audit, CatalogError, Condition, FieldKind, Fields, Numbered, ProjectChoice, check_count,
     check_id, check_word,
@@ -278,13 +279,21 @@ impl ItemUpdate {
     /// Makes the changes.
     ///
     /// # Errors
-    /// [`CatalogError`] when the content is not an object with something in it.
+    /// [`CatalogError`] when the content is not an object with something in it, or when there are
+    /// more or longer labels than [`check_tags`] lets through.
     pub fn apply(
         &self,
         to: &mut DatasetItem,
         merge_tags: bool,
         at: Timestamp,
     ) -> Result<(), CatalogError> {
+        for (tags, field) in [
+            (&self.tags, "tags"),
+            (&self.tags_to_add, "tags_to_add"),
+            (&self.tags_to_remove, "tags_to_remove"),
+        ] {
+            check_tags(tags.as_deref().unwrap_or_default(), field)?;
+        }
         if let Some(data) = &self.data {
             if !is_object_with_members(data) {
                 return Err(CatalogError::unprocessable(
@@ -303,8 +312,7 @@ impl ItemUpdate {
             add_tags(&mut to.tags, tags);
         }
         add_tags(&mut to.tags, self.tags_to_add.iter().flatten());
-        let gone: Vec<_> = self.tags_to_remove.iter().flatten().collect();
-        to.tags.retain(|tag| !gone.contains(&tag));
+        remove_tags(&mut to.tags, self.tags_to_remove.iter().flatten());
         if let Some(evaluators) = &self.evaluators {
             to.evaluators = Some(evaluators.clone());
         }
@@ -316,15 +324,6 @@ impl ItemUpdate {
         }
         to.audit.touch(at);
         Ok(())
-    }
-}
-
-/// Adds labels that are not there yet.
-pub(super) fn add_tags<'t>(to: &mut Vec<String>, tags: impl IntoIterator<Item = &'t String>) {
-    for tag in tags {
-        if !to.contains(tag) {
-            to.push(tag.clone());
-        }
     }
 }
 

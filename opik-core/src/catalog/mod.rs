@@ -79,6 +79,7 @@ pub use experiment_items::{
 pub use experiments::{Experiment, NamedValue, Percentiles, PromptLink};
 pub use filter::{Condition, FieldKind, Fields, Order};
 pub use groups::{ExperimentGroup, GroupBy, GroupTotals, group_experiments};
+pub use labels::check_tags;
 pub use listing::{Found, Listing, Numbered, ProjectChoice};
 pub use new_agent_configs::{BlueprintEnvironment, NewAgentConfig, NewBlueprint, RemoveKeys};
 pub use new_datasets::{DatasetUpdate, NewDataset, VersionUpdate};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::dataset_items::add_tags;
+use super::labels::{add_tags, check_tags, remove_tags};
 use super::{
     Audit, CatalogError, Experiment, NamedValue, ProjectChoice, PromptLink, check_id, check_text,
     check_word,
@@ -91,6 +91,7 @@ impl NewExperiment {
             METHODS,
         )?;
         check_word(self.status.as_deref(), "status", STATES)?;
+        check_tags(self.tags.as_deref().unwrap_or_default(), "tags")?;
         let id = self.id.unwrap_or_else(|| EntityId::generate_at(at));
         check_id(id, "Experiment")?;
         let name = self.name.filter(|name| !name.trim().is_empty());
@@ -174,6 +175,13 @@ impl ExperimentUpdate {
     ) -> Result<(), CatalogError> {
         check_word(self.r#type.as_deref(), "type", TYPES)?;
         check_word(self.status.as_deref(), "status", STATES)?;
+        for (tags, field) in [
+            (&self.tags, "tags"),
+            (&self.tags_to_add, "tags_to_add"),
+            (&self.tags_to_remove, "tags_to_remove"),
+        ] {
+            check_tags(tags.as_deref().unwrap_or_default(), field)?;
+        }
         if let Some(name) = &self.name {
             check_text(name, "name")?;
             to.name.clone_from(name);
@@ -188,8 +196,7 @@ impl ExperimentUpdate {
             add_tags(&mut to.tags, tags);
         }
         add_tags(&mut to.tags, self.tags_to_add.iter().flatten());
-        let gone: Vec<_> = self.tags_to_remove.iter().flatten().collect();
-        to.tags.retain(|tag| !gone.contains(&tag));
+        remove_tags(&mut to.tags, self.tags_to_remove.iter().flatten());
         if let Some(kind) = &self.r#type {
             to.r#type.clone_from(kind);
         }

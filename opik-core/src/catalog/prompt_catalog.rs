@@ -37,7 +37,7 @@ impl PromptUpdate {
             to.name = name;
         }
         to.description = self.description.or_else(|| to.description.take());
-        let tags = self.tags.map(as_set);
+        let tags = self.tags.map(|tags| as_set(&tags));
         to.tags = tags.unwrap_or_else(|| std::mem::take(&mut to.tags));
         to.audit.touch(at);
         Ok(())
@@ -194,10 +194,11 @@ pub trait PromptCatalog: Send + Sync + fmt::Debug {
     /// [`CatalogError`] when the engine cannot tell.
     async fn prompts_by_commit(&self, commits: &[String]) -> Result<Vec<Prompt>, CatalogError>;
 
-    /// Replaces the labels of versions, or adds to them.
+    /// Replaces the labels of versions, or adds to them, see [`PromptVersion::tag`].
     ///
     /// # Errors
-    /// [`CatalogError`] when the engine cannot write.
+    /// [`CatalogError`] when there are more or longer labels than
+    /// [`check_tags`](super::check_tags) lets through, or when the engine cannot write.
     async fn tag_prompt_versions(
         &self,
         ids: &[EntityId],

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::labels::{add_tags, as_set};
 use super::{Audit, FieldKind, Fields, NewPromptVersion};
 use crate::{EntityId, Json, ProjectId, Timestamp};
 
@@ -151,6 +152,17 @@ impl PromptVersion {
         self.version_type == MASK
     }
 
+    /// Replaces its labels, or adds to them where `merge` says so. They are then in the order in
+    /// which Opik answers them, each once.
+    pub fn tag(&mut self, tags: &[String], merge: bool) {
+        let mut all = std::mem::take(&mut self.tags);
+        if !merge {
+            all.clear();
+        }
+        add_tags(&mut all, tags);
+        self.tags = as_set(&all);
+    }
+
     /// Takes environments, labels and identifiers away, so that it can be made again.
     #[must_use]
     pub fn to_new(&self) -> NewPromptVersion {
@@ -186,6 +198,7 @@ mod tests {
         let (prompt, first) = new.into_record(None, Timestamp::from_micros(1)).unwrap();
         let mut first = first.unwrap();
         first.version_type = word.map(str::to_owned);
+        first.tags = Some(["production", "v2", "qa"].map(str::to_owned).to_vec());
         first
             .into_record(&prompt, 1, Timestamp::from_micros(1))
             .unwrap()
@@ -204,5 +217,20 @@ mod tests {
             assert_eq!(found.version_type, read);
             assert_eq!(found.is_mask(), stored == "mask");
         }
+    }
+
+    #[test]
+    fn labels_have_one_order_however_they_came() {
+        let mut tagged = version(None);
+        assert_eq!(tagged.tags, ["qa", "production", "v2"]);
+        tagged.tag(&["production", "v2", "qa"].map(str::to_owned), false);
+        assert_eq!(tagged.tags, ["qa", "production", "v2"]);
+        tagged.tag(&["v2".to_owned()], false);
+        tagged.tag(&["qa", "v2", "production"].map(str::to_owned), true);
+        assert_eq!(tagged.tags, ["qa", "production", "v2"]);
+        tagged.tag(&[], true);
+        assert_eq!(tagged.tags.len(), 3);
+        tagged.tag(&[], false);
+        assert!(tagged.tags.is_empty());
     }
 }

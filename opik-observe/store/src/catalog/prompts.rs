@@ -7,7 +7,7 @@ use opik_core::EntityId;
 use opik_core::catalog::{
     CatalogError, Environment, Found, Listing, NewPrompt, NewPromptVersion, NewVersionOf,
     ProjectChoice, Prompt, PromptCatalog, PromptQuery, PromptUpdate, PromptVersion,
-    PromptVersionQuery, VersionChoice, check_count,
+    PromptVersionQuery, VersionChoice, check_count, check_tags,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -356,16 +356,10 @@ impl PromptCatalog for Store {
         self.edit(move |change| {
             check_count(ids.len(), "ids")?;
             let Some(tags) = tags else { return Ok(()) };
+            check_tags(&tags, "tags")?;
             for id in ids {
                 if let Some(mut known) = version(change.conn(), id)? {
-                    if !merge {
-                        known.tags.clear();
-                    }
-                    for tag in &tags {
-                        if !known.tags.contains(tag) {
-                            known.tags.push(tag.clone());
-                        }
-                    }
+                    known.tag(&tags, merge);
                     resave(change.conn(), &known)?;
                 }
             }

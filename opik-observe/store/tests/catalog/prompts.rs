@@ -115,6 +115,36 @@ fn the_structure_of_a_prompt_never_changes_and_masks_are_not_listed() {
 }
 
 #[test]
+fn labels_of_versions_have_one_order_however_they_came() {
+    block_on(async {
+        let store = store();
+        let labels = ["production", "v2", "qa"].map(str::to_owned).to_vec();
+        let mut new = version_of("p", "t");
+        new.version.tags = Some(labels.clone());
+        let made = store.create_prompt_version(new).await.unwrap();
+        let read = async || {
+            let found = store.prompt_versions_by_id(&[made.id]).await.unwrap();
+            found.into_iter().next().unwrap().tags
+        };
+        let ordered = ["qa", "production", "v2"];
+        assert_eq!(read().await, ordered);
+        for (tags, merge) in [(&labels, false), (&labels, true)] {
+            store
+                .tag_prompt_versions(&[made.id], Some(tags.clone()), merge)
+                .await
+                .unwrap();
+            assert_eq!(read().await, ordered);
+        }
+        let many = (0..51).map(|n| n.to_string()).collect();
+        let refused = store
+            .tag_prompt_versions(&[made.id], Some(many), false)
+            .await;
+        assert_eq!(kind(refused), Some(CatalogErrorKind::Unprocessable));
+        assert_eq!(read().await, ordered);
+    });
+}
+
+#[test]
 fn a_name_is_taken_once_and_free_again_after_deletion() {
     block_on(async {
         let store = store();
