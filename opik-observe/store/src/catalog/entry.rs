@@ -22,7 +22,8 @@ pub(super) trait Entry: Serialize + DeserializeOwned {
     fn project(&self) -> Option<ProjectId> {
         None
     }
-    /// The dataset that it is about.
+    /// What it is about: the dataset of an experiment or optimization, the version of a
+    /// configuration that an environment uses.
     fn parent(&self) -> Option<EntityId> {
         None
     }
