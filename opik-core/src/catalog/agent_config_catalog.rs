@@ -77,14 +77,15 @@ pub trait AgentConfigCatalog: Send + Sync + fmt::Debug {
     /// Takes keys out, with a new version; `None` when there is nothing to take out.
     ///
     /// # Errors
-    /// [`CatalogError`] when the engine cannot write.
+    /// [`CatalogError`]; not found when there is no such project, unprocessable when the keys are
+    /// not what they must be.
     async fn remove_config_keys(&self, keys: RemoveKeys) -> Result<Option<EntityId>, CatalogError>;
 
     /// Says which versions environments use from now on.
     ///
     /// # Errors
-    /// [`CatalogError`]; not found when the project has no configuration or not these versions,
-    /// invalid when a name is there twice.
+    /// [`CatalogError`]; invalid when a name is there twice, else not found when the project has no
+    /// configuration or not these versions.
     async fn set_blueprint_environments(
         &self,
         project: ProjectId,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Audit;
 use crate::{EntityId, ProjectId, Timestamp};
@@ -16,17 +16,24 @@ pub(super) const PROMPT: &str = "prompt";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ConfigValue {
-    /// What it is called.
+    /// What it is called; empty where a request does not say it.
+    #[serde(default, deserialize_with = "or_empty")]
     pub key: String,
     /// The value as text; of prompts the commit of a version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// `string`, `integer`, `float`, `boolean`, `prompt` (moves on with the prompt) or
-    /// `prompt_commit` (stays).
+    /// `prompt_commit` (stays); empty where a request does not say it.
+    #[serde(default, deserialize_with = "or_empty")]
     pub r#type: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+}
+
+/// A text that may be null, so that what checks the request says which field it lacks.
+fn or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 /// A version of a project's configuration, or a mask: values that go over those of a version.
@@ -87,11 +94,15 @@ impl Blueprint {
         }
     }
 
-    /// The version that follows without some keys; `None` where it has none of them.
+    /// The version that follows without some keys, which its description names; `None` where it
+    /// has none of them.
     #[must_use]
     pub fn without(&self, keys: &BTreeSet<String>, at: Timestamp) -> Option<Self> {
         let mut next = self.followed_by(Vec::new(), at);
         next.values.retain(|it| !keys.contains(&it.key));
+        let names: Vec<_> = keys.iter().map(String::as_str).collect();
+        let text = format!("Deleted configuration parameters: [{}]", names.join(", "));
+        next.description = Some(text);
         (next.values.len() != self.values.len()).then_some(next)
     }
 
@@ -190,6 +201,8 @@ mod tests {
         let keys = BTreeSet::from(["a".to_owned(), "x".to_owned()]);
         let v3 = v2.without(&keys, Timestamp::EPOCH).unwrap();
         assert_eq!(texts(&v3), [("b", "2"), ("c", "4")]);
+        let text = "Deleted configuration parameters: [a, x]";
+        assert_eq!(v3.description.as_deref(), Some(text));
         assert!(v3.without(&keys, Timestamp::EPOCH).is_none());
     }
 

@@ -34,7 +34,7 @@ pub struct NewBlueprint {
     /// What it is for, in 255 characters at most.
     pub description: Option<String>,
     /// 1 to 250 values: all that the version has.
-    pub values: Vec<ConfigValue>,
+    pub values: Option<Vec<ConfigValue>>,
 }
 
 /// A request for the first or one more version of a project's configuration.
@@ -46,8 +46,8 @@ pub struct NewAgentConfig {
     pub project_id: Option<ProjectId>,
     /// Project by name; `Default Project` where neither is given.
     pub project_name: Option<String>,
-    /// The version.
-    pub blueprint: NewBlueprint,
+    /// The version, which must be there.
+    pub blueprint: Option<NewBlueprint>,
 }
 
 impl NewAgentConfig {
@@ -57,18 +57,19 @@ impl NewAgentConfig {
         Self {
             project_id: None,
             project_name: Some(project.into()),
-            blueprint: NewBlueprint {
+            blueprint: Some(NewBlueprint {
                 r#type: Some(BLUEPRINT.to_owned()),
-                values,
+                values: Some(values),
                 ..NewBlueprint::default()
-            },
+            }),
         }
     }
 
     /// The same as a mask.
     #[must_use]
     pub fn mask(mut self) -> Self {
-        self.blueprint.r#type = Some(MASK.to_owned());
+        let blueprint = self.blueprint.get_or_insert_default();
+        blueprint.r#type = Some(MASK.to_owned());
         self
     }
 
@@ -81,7 +82,8 @@ impl NewAgentConfig {
     /// Whether it asks for a mask.
     #[must_use]
     pub fn is_mask(&self) -> bool {
-        self.blueprint.r#type.as_deref() == Some(MASK)
+        let blueprint = self.blueprint.as_ref();
+        blueprint.is_some_and(|it| it.r#type.as_deref() == Some(MASK))
     }
 
     /// Checks what does not depend on what is there.
@@ -89,22 +91,25 @@ impl NewAgentConfig {
     /// # Errors
     /// [`CatalogError`] when a field does not hold what it must.
     pub fn check(&self) -> Result<(), CatalogError> {
-        let new = &self.blueprint;
+        let new = self.blueprint.as_ref();
+        let new = new.ok_or_else(|| absent("blueprint"))?;
         if new.r#type.is_none() {
-            return Err(CatalogError::unprocessable(
-                "blueprint.type must not be null",
-            ));
+            return Err(absent("blueprint.type"));
         }
         check_word(new.r#type.as_deref(), "type", KINDS)?;
         check_length(new.description.as_deref(), "blueprint.description", 255)?;
-        if !(1..=MOST_VALUES).contains(&new.values.len()) {
+        let values = new.values.as_deref().unwrap_or_default();
+        if !(1..=MOST_VALUES).contains(&values.len()) {
             return Err(CatalogError::unprocessable(format!(
                 "blueprint.values size must be between 1 and {MOST_VALUES}"
             )));
         }
-        for value in &new.values {
+        for value in values {
             check_text(&value.key, "blueprint.values.key")?;
             check_length(Some(&value.key), "blueprint.values.key", 255)?;
+            if value.r#type.is_empty() {
+                return Err(absent("blueprint.values.type"));
+            }
             check_word(Some(&value.r#type), "type", TYPES)?;
         }
         new.id.map_or(Ok(()), |id| check_id(id, "blueprint"))
@@ -122,7 +127,8 @@ impl NewAgentConfig {
     ) -> Result<Blueprint, CatalogError> {
         self.check()?;
         let is_mask = self.is_mask();
-        let new = self.blueprint;
+        let new = self.blueprint.unwrap_or_default();
+        let values = new.values.unwrap_or_default();
         Ok(Blueprint {
             id: new.id.unwrap_or_else(|| EntityId::generate_at(at)),
             name: format!("v{}", newest.map_or(0, Blueprint::number) + 1),
@@ -131,10 +137,14 @@ impl NewAgentConfig {
             description: new.description,
             envs: Vec::new(),
             audit: Audit::new(at),
-            values: over(&[], &new.values),
-            given: Some(new.values),
+            values: over(&[], &values),
+            given: Some(values),
         })
     }
+}
+
+fn absent(field: &str) -> CatalogError {
+    CatalogError::unprocessable(format!("{field} must not be null"))
 }
 
 /// The project of a configuration.
@@ -155,11 +165,29 @@ pub struct RemoveKeys {
     pub project_id: Option<ProjectId>,
     /// Project by name; `Default Project` where neither is given.
     pub project_name: Option<String>,
-    /// The keys.
-    pub keys: BTreeSet<String>,
+    /// 1 to 250 keys.
+    pub keys: Option<BTreeSet<String>>,
 }
 
 impl RemoveKeys {
+    /// Checks what does not depend on what is there, and gives the keys.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when there are none, too many, or one is blank.
+    pub fn check(&self) -> Result<&BTreeSet<String>, CatalogError> {
+        let keys = self.keys.as_ref().filter(|it| !it.is_empty());
+        let keys = keys.ok_or_else(|| CatalogError::unprocessable("keys must not be empty"))?;
+        if keys.len() > MOST_VALUES {
+            return Err(CatalogError::unprocessable(format!(
+                "keys size must be between 0 and {MOST_VALUES}"
+            )));
+        }
+        for key in keys {
+            check_text(key, "keys")?;
+        }
+        Ok(keys)
+    }
+
     /// Its project.
     #[must_use]
     pub fn project(&self) -> ProjectChoice {
@@ -195,13 +223,26 @@ impl BlueprintEnvironment {
     pub fn check(&self) -> Result<EntityId, CatalogError> {
         check_text(&self.env_name, "env_name")?;
         check_length(Some(&self.env_name), "env_name", 50)?;
-        let absent = || CatalogError::unprocessable("blueprint_id must not be null");
-        self.blueprint_id.ok_or_else(absent)
+        self.blueprint_id.ok_or_else(|| absent("blueprint_id"))
+    }
+
+    /// Checks those of one request, which must not name an environment twice, and gives them.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; what is wrong with one of them comes first.
+    pub fn check_all(all: Vec<Self>) -> Result<Vec<(String, EntityId)>, CatalogError> {
+        let ids: Vec<_> = all.iter().map(Self::check).collect::<Result<_, _>>()?;
+        let names: BTreeSet<_> = all.iter().map(|it| it.env_name.as_str()).collect();
+        if names.len() != all.len() {
+            return Err(CatalogError::invalid("Duplicate env names in request"));
+        }
+        Ok(all.into_iter().map(|it| it.env_name).zip(ids).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::CatalogErrorKind;
     use super::*;
 
     fn value(key: &str, kind: &str) -> ConfigValue {
@@ -243,15 +284,91 @@ mod tests {
             (0..251).map(|n| value(&n.to_string(), "string")).collect(),
         ));
         let mut untyped = good.clone();
-        untyped.blueprint.r#type = None;
+        untyped.blueprint.as_mut().unwrap().r#type = None;
         bad.push(untyped);
         let mut unversioned = good;
-        unversioned.blueprint.id = Some(EntityId::from_bytes([1; 16]));
+        unversioned.blueprint.as_mut().unwrap().id = Some(EntityId::from_bytes([1; 16]));
         bad.push(unversioned);
         for request in bad {
             assert!(request.check().is_err(), "{request:?}");
         }
         let nameless = NewAgentConfig::default();
         assert_eq!(nameless.project().name.as_deref(), Some("Default Project"));
+    }
+
+    #[test]
+    fn a_field_that_is_absent_or_null_is_named() {
+        let version = |rest| format!(r#"{{"blueprint": {{"type": "blueprint"{rest}}}}}"#);
+        let value = |of| version(format!(r#", "values": [{of}]"#));
+        let size = "blueprint.values size must be between 1 and 250";
+        for (body, says) in [
+            ("{}".to_owned(), "blueprint must not be null"),
+            (
+                r#"{"blueprint": null}"#.to_owned(),
+                "blueprint must not be null",
+            ),
+            (
+                r#"{"blueprint": {}}"#.to_owned(),
+                "blueprint.type must not be null",
+            ),
+            (version(String::new()), size),
+            (version(r#", "values": null"#.to_owned()), size),
+            (
+                value(r#"{"type": "string"}"#),
+                "blueprint.values.key must not be blank",
+            ),
+            (
+                value(r#"{"key": null, "type": "string"}"#),
+                "blueprint.values.key must not be blank",
+            ),
+            (
+                value(r#"{"key": "a"}"#),
+                "blueprint.values.type must not be null",
+            ),
+            (
+                value(r#"{"key": "a", "type": null}"#),
+                "blueprint.values.type must not be null",
+            ),
+        ] {
+            let request: NewAgentConfig = serde_json::from_str(&body).unwrap();
+            let refused = request.check().unwrap_err();
+            assert_eq!(refused.kind, CatalogErrorKind::Unprocessable, "{body}");
+            assert_eq!(refused.context, says, "{body}");
+        }
+    }
+
+    #[test]
+    fn keys_to_take_out_are_one_to_250_and_not_blank() {
+        let of = |body: &str| serde_json::from_str::<RemoveKeys>(body).unwrap();
+        for (body, says) in [
+            ("{}", "keys must not be empty"),
+            (r#"{"keys": null}"#, "keys must not be empty"),
+            (r#"{"keys": []}"#, "keys must not be empty"),
+            (r#"{"keys": ["a", " "]}"#, "keys must not be blank"),
+        ] {
+            assert_eq!(of(body).check().unwrap_err().context, says, "{body}");
+        }
+        let many = |count: u32| RemoveKeys {
+            keys: Some((0..count).map(|n| n.to_string()).collect()),
+            ..RemoveKeys::default()
+        };
+        assert_eq!(many(250).check().unwrap().len(), 250);
+        let says = "keys size must be between 0 and 250";
+        assert_eq!(many(251).check().unwrap_err().context, says);
+    }
+
+    #[test]
+    fn environments_are_named_once_and_each_is_checked_before() {
+        let id = EntityId::generate();
+        let twice = vec![BlueprintEnvironment::new("x", id); 2];
+        let refused = BlueprintEnvironment::check_all(twice.clone()).unwrap_err();
+        assert_eq!(refused.kind, CatalogErrorKind::Invalid);
+        let mut blank = twice;
+        blank.push(BlueprintEnvironment::new(" ", id));
+        let refused = BlueprintEnvironment::check_all(blank).unwrap_err();
+        assert_eq!(refused.kind, CatalogErrorKind::Unprocessable);
+        let one = vec![BlueprintEnvironment::new("x", id)];
+        let checked = BlueprintEnvironment::check_all(one).unwrap();
+        assert_eq!(checked, [("x".to_owned(), id)]);
     }
 }

@@ -1,6 +1,7 @@
 //! The server over real sockets.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod agent_configs;
 mod alike;
 mod catalog_replay;
 mod catalog_sdk;

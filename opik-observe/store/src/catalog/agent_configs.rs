@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use opik_core::catalog::{
     AgentConfigCatalog, Blueprint, BlueprintChoice, BlueprintEnvironment, CatalogError, Listing,
-    NewAgentConfig, Numbered, RemoveKeys,
+    NewAgentConfig, Numbered, ProjectChoice, RemoveKeys,
 };
 use opik_core::{EntityId, ProjectId};
+use rusqlite::Connection;
 
 use super::blueprints::{
     Place, chosen, is_commit_of, mask, newest, place, placed, projects, versions,
@@ -17,6 +18,17 @@ use crate::store::Store;
 
 /// The environment that uses the first version of a configuration until it is set.
 const FIRST_PLACE: &str = "prod";
+
+/// The project of a request that makes none.
+fn existing(conn: &Connection, choice: &ProjectChoice) -> Outcome<ProjectId> {
+    project_of(conn, choice)?.ok_or_else(|| {
+        let text = match (choice.id, &choice.name) {
+            (None, Some(name)) => format!("Project '{name}' not found"),
+            _ => "Project not found".to_owned(),
+        };
+        CatalogError::not_found(text).into()
+    })
+}
 
 impl Change<'_, '_> {
     fn put_blueprint(&mut self, blueprint: &Blueprint) -> Outcome<EntityId> {
@@ -87,8 +99,7 @@ impl AgentConfigCatalog for Store {
     async fn add_blueprint(&self, new: NewAgentConfig) -> Result<EntityId, CatalogError> {
         self.edit(move |change| {
             new.check()?;
-            let project = project_of(change.conn(), &new.project())?
-                .ok_or_else(|| CatalogError::not_found("Project not found"))?;
+            let project = existing(change.conn(), &new.project())?;
             let newest = newest(change.conn(), project)?;
             let record = new.into_record(project, Some(&newest), change.at)?;
             change.put_blueprint(&record)
@@ -154,11 +165,10 @@ impl AgentConfigCatalog for Store {
 
     async fn remove_config_keys(&self, keys: RemoveKeys) -> Result<Option<EntityId>, CatalogError> {
         self.edit(move |change| {
-            let Some(project) = project_of(change.conn(), &keys.project())? else {
-                return Ok(None);
-            };
+            let named = keys.check()?;
+            let project = existing(change.conn(), &keys.project())?;
             let newest = versions(change.conn(), project)?.into_iter().next();
-            let next = newest.and_then(|it| it.without(&keys.keys, change.at));
+            let next = newest.and_then(|it| it.without(named, change.at));
             next.map(|next| change.put_blueprint(&next)).transpose()
         })
         .await
@@ -169,21 +179,16 @@ impl AgentConfigCatalog for Store {
         project: ProjectId,
         environments: Vec<BlueprintEnvironment>,
     ) -> Result<(), CatalogError> {
+        let places = BlueprintEnvironment::check_all(environments)?;
         self.edit(move |change| {
-            let mut names = BTreeSet::new();
             newest(change.conn(), project)?;
-            for environment in environments {
-                let id = environment.check()?;
+            for (name, id) in places {
                 let known = entry::get::<Blueprint>(change.conn(), id)?;
                 if known.is_none_or(|it| it.project_id != project || it.is_mask()) {
                     let text = format!("Blueprint '{id}' not found");
                     return Err(CatalogError::not_found(text).into());
                 }
-                if !names.insert(environment.env_name.clone()) {
-                    let text = "Duplicate env names in request";
-                    return Err(CatalogError::invalid(text).into());
-                }
-                change.set_place(project, environment.env_name, id)?;
+                change.set_place(project, name, id)?;
             }
             Ok(())
         })

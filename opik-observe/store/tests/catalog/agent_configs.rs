@@ -81,9 +81,15 @@ fn versions_masks_and_environments_read_back() {
                 .await
                 .unwrap();
         }
-        let twice = vec![BlueprintEnvironment::new("x", first); 2];
-        let refused = store.set_blueprint_environments(project, twice).await;
-        assert_eq!(kind(refused), Some(CatalogErrorKind::Invalid));
+        // A name that is there twice is seen before anything is looked up.
+        for project in [project, ProjectId::generate()] {
+            let twice = vec![BlueprintEnvironment::new("x", mask); 2];
+            let refused = store.set_blueprint_environments(project, twice).await;
+            assert_eq!(kind(refused), Some(CatalogErrorKind::Invalid));
+        }
+        let of_mask = vec![BlueprintEnvironment::new("x", mask)];
+        let refused = store.set_blueprint_environments(project, of_mask).await;
+        assert_eq!(kind(refused), Some(CatalogErrorKind::NotFound));
         let live = read(prod.clone(), None).await.unwrap();
         assert_eq!(
             (live.id, live.envs.as_slice()),
@@ -98,12 +104,21 @@ fn versions_masks_and_environments_read_back() {
         // A mask becomes a version; keys go away; each version tells what it brought.
         let third = store.apply_mask(project, mask).await.unwrap();
         let mut keys = RemoveKeys::default();
+        let no_keys = store.remove_config_keys(keys.clone()).await;
+        assert_eq!(kind(no_keys), Some(CatalogErrorKind::Unprocessable));
+        keys.keys = Some(["m".to_owned()].into());
+        keys.project_name = Some("nowhere".to_owned());
+        let refused = store.remove_config_keys(keys.clone()).await.unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("Project 'nowhere' not found"), "{text}");
+        assert_eq!(refused.kind(), CatalogErrorKind::NotFound);
         keys.project_id = Some(project);
-        keys.keys.insert("m".to_owned());
         let fourth = store.remove_config_keys(keys.clone()).await.unwrap();
         assert_eq!(store.remove_config_keys(keys).await.unwrap(), None);
         let v4 = read(newest, None).await.unwrap();
         assert_eq!((Some(v4.id), texts(&v4)), (fourth, vec![("t", "0.9")]));
+        let says = "Deleted configuration parameters: [m]";
+        assert_eq!(v4.description.as_deref(), Some(says));
         let brought = store.blueprint_changes(third).await.unwrap();
         assert_eq!(texts(&brought), [("t", "0.9")]);
         let page = store
