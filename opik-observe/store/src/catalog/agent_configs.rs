@@ -11,7 +11,8 @@ use opik_core::{EntityId, ProjectId};
 use rusqlite::Connection;
 
 use super::blueprints::{
-    Place, chosen, is_commit_of, mask, newest, place, placed, projects, versions,
+    Place, all_newest, chosen, expect_configured, is_commit_of, is_configured, mask, newest,
+    newest_if_any, place, placed, versions,
 };
 use super::{Change, Outcome, entry, project_of};
 use crate::store::Store;
@@ -50,10 +51,7 @@ impl Change<'_, '_> {
 
     /// Moves every configuration that uses a prompt on to its newest version.
     pub(super) fn follow_prompt(&mut self, prompt: EntityId, commit: &str) -> Outcome<()> {
-        for project in projects(self.conn())? {
-            let Some(known) = versions(self.conn(), project)?.into_iter().next() else {
-                continue;
-            };
+        for known in all_newest(self.conn())? {
             let mut older = BTreeSet::new();
             for named in known.prompts() {
                 if is_commit_of(self.conn(), prompt, named)? {
@@ -82,7 +80,7 @@ impl AgentConfigCatalog for Store {
             }
             let project = change.project(&new.project())?;
             let project = project.ok_or_else(|| CatalogError::not_found("Project not found"))?;
-            if !versions(change.conn(), project)?.is_empty() {
+            if is_configured(change.conn(), project)? {
                 return Err(CatalogError::conflict(format!(
                     "Configuration already exists for project '{project}'"
                 ))
@@ -140,8 +138,7 @@ impl AgentConfigCatalog for Store {
     ) -> Result<Listing<Blueprint>, CatalogError> {
         self.consult(move |reader| {
             let conn = reader.conn();
-            newest(conn, project)?;
-            let Listing { items, total } = page.of(versions(conn, project)?);
+            let Listing { items, total } = versions(conn, project, page)?;
             let shown = items
                 .into_iter()
                 .map(|it| Ok(placed(conn, it)?.shown(true)));
@@ -167,7 +164,7 @@ impl AgentConfigCatalog for Store {
         self.edit(move |change| {
             let named = keys.check()?;
             let project = existing(change.conn(), &keys.project())?;
-            let newest = versions(change.conn(), project)?.into_iter().next();
+            let newest = newest_if_any(change.conn(), project)?;
             let next = newest.and_then(|it| it.without(named, change.at));
             next.map(|next| change.put_blueprint(&next)).transpose()
         })
@@ -181,7 +178,7 @@ impl AgentConfigCatalog for Store {
     ) -> Result<(), CatalogError> {
         let places = BlueprintEnvironment::check_all(environments)?;
         self.edit(move |change| {
-            newest(change.conn(), project)?;
+            expect_configured(change.conn(), project)?;
             for (name, id) in places {
                 let known = entry::get::<Blueprint>(change.conn(), id)?;
                 if known.is_none_or(|it| it.project_id != project || it.is_mask()) {
