@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::{add_tags, check_tags, remove_tags};
+use super::labels::TagChanges;
 use super::{
     Audit, CatalogError, Condition, FieldKind, Fields, Numbered, ProjectChoice, check_count,
     check_id, check_word,
@@ -280,20 +280,20 @@ impl ItemUpdate {
     ///
     /// # Errors
     /// [`CatalogError`] when the content is not an object with something in it, or when there are
-    /// more or longer labels than [`check_tags`] lets through.
+    /// more or longer labels than [`check_tags`](super::check_tags) lets through.
     pub fn apply(
         &self,
         to: &mut DatasetItem,
         merge_tags: bool,
         at: Timestamp,
     ) -> Result<(), CatalogError> {
-        for (tags, field) in [
-            (&self.tags, "tags"),
-            (&self.tags_to_add, "tags_to_add"),
-            (&self.tags_to_remove, "tags_to_remove"),
-        ] {
-            check_tags(tags.as_deref().unwrap_or_default(), field)?;
-        }
+        let tags = TagChanges {
+            tags: self.tags.as_deref(),
+            merge: merge_tags,
+            add: self.tags_to_add.as_deref(),
+            remove: self.tags_to_remove.as_deref(),
+        };
+        tags.check()?;
         if let Some(data) = &self.data {
             if !is_object_with_members(data) {
                 return Err(CatalogError::unprocessable(
@@ -305,14 +305,7 @@ impl ItemUpdate {
         if let Some(text) = &self.description {
             to.description = Some(text.clone());
         }
-        if let Some(tags) = &self.tags {
-            if !merge_tags {
-                to.tags.clear();
-            }
-            add_tags(&mut to.tags, tags);
-        }
-        add_tags(&mut to.tags, self.tags_to_add.iter().flatten());
-        remove_tags(&mut to.tags, self.tags_to_remove.iter().flatten());
+        tags.apply(&mut to.tags);
         if let Some(evaluators) = &self.evaluators {
             to.evaluators = Some(evaluators.clone());
         }

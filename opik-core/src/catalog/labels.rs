@@ -55,6 +55,35 @@ pub fn check_tags(tags: &[String], field: &str) -> Result<(), CatalogError> {
         .try_for_each(|tag| check_length(Some(tag), field, LONGEST_TAG))
 }
 
+/// What an update says about labels.
+pub(super) struct TagChanges<'u> {
+    pub(super) tags: Option<&'u [String]>,
+    /// Whether those are added instead of taking the place of what is there.
+    pub(super) merge: bool,
+    pub(super) add: Option<&'u [String]>,
+    pub(super) remove: Option<&'u [String]>,
+}
+
+impl TagChanges<'_> {
+    /// Checks each list, see [`check_tags`].
+    pub(super) fn check(&self) -> Result<(), CatalogError> {
+        check_tags(self.tags.unwrap_or_default(), "tags")?;
+        check_tags(self.add.unwrap_or_default(), "tags_to_add")?;
+        check_tags(self.remove.unwrap_or_default(), "tags_to_remove")
+    }
+
+    pub(super) fn apply(&self, to: &mut Vec<String>) {
+        if let Some(tags) = self.tags {
+            if !self.merge {
+                to.clear();
+            }
+            add_tags(to, tags);
+        }
+        add_tags(to, self.add.unwrap_or_default());
+        remove_tags(to, self.remove.unwrap_or_default());
+    }
+}
+
 fn place(text: &str) -> u32 {
     let hash = text.encode_utf16().fold(0_u32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(u32::from(unit))
@@ -64,7 +93,7 @@ fn place(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ExperimentUpdate, NewExperiment};
+    use super::super::{ExperimentUpdate, ItemUpdate, NewExperiment, NewItem};
     use super::*;
 
     fn ordered(labels: &[&str]) -> Vec<String> {
@@ -116,6 +145,28 @@ mod tests {
         assert_eq!(error.kind(), super::super::CatalogErrorKind::Unprocessable);
         assert!(check_tags(&["ä".repeat(100)], "tags").is_ok());
         assert!(check_tags(&["a".repeat(101)], "tags").is_err());
+    }
+
+    #[test]
+    fn items_keep_to_what_a_change_may_name() {
+        let at = crate::Timestamp::from_micros(1);
+        let new: NewItem = serde_json::from_value(serde_json::json!({
+            "source": "sdk", "data": {"q": 1}, "tags": ["a"],
+        }))
+        .unwrap();
+        let mut item = new.into_record(crate::EntityId::generate(), None, at);
+        let many: Vec<String> = (0..51).map(|n| n.to_string()).collect();
+        for field in ["tags", "tags_to_add", "tags_to_remove"] {
+            let update: ItemUpdate =
+                serde_json::from_value(serde_json::json!({ field: many })).unwrap();
+            let error = update.apply(&mut item, true, at).unwrap_err();
+            assert!(error.to_string().contains(field), "{error}");
+        }
+        assert_eq!(item.tags, ["a"]);
+        let text = r#"{"tags":["b","a"],"tags_to_add":["c","b"],"tags_to_remove":["a","x"]}"#;
+        let update: ItemUpdate = serde_json::from_str(text).unwrap();
+        update.apply(&mut item, true, at).unwrap();
+        assert_eq!(item.tags, ["b", "c"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::labels::{add_tags, check_tags, remove_tags};
+use super::labels::{TagChanges, check_tags};
 use super::{
     Audit, CatalogError, Experiment, NamedValue, ProjectChoice, PromptLink, check_id, check_text,
     check_word,
@@ -175,13 +175,13 @@ impl ExperimentUpdate {
     ) -> Result<(), CatalogError> {
         check_word(self.r#type.as_deref(), "type", TYPES)?;
         check_word(self.status.as_deref(), "status", STATES)?;
-        for (tags, field) in [
-            (&self.tags, "tags"),
-            (&self.tags_to_add, "tags_to_add"),
-            (&self.tags_to_remove, "tags_to_remove"),
-        ] {
-            check_tags(tags.as_deref().unwrap_or_default(), field)?;
-        }
+        let tags = TagChanges {
+            tags: self.tags.as_deref(),
+            merge: merge_tags,
+            add: self.tags_to_add.as_deref(),
+            remove: self.tags_to_remove.as_deref(),
+        };
+        tags.check()?;
         if let Some(name) = &self.name {
             check_text(name, "name")?;
             to.name.clone_from(name);
@@ -189,14 +189,7 @@ impl ExperimentUpdate {
         if let Some(metadata) = &self.metadata {
             to.metadata = Some(metadata.clone());
         }
-        if let Some(tags) = &self.tags {
-            if !merge_tags {
-                to.tags.clear();
-            }
-            add_tags(&mut to.tags, tags);
-        }
-        add_tags(&mut to.tags, self.tags_to_add.iter().flatten());
-        remove_tags(&mut to.tags, self.tags_to_remove.iter().flatten());
+        tags.apply(&mut to.tags);
         if let Some(kind) = &self.r#type {
             to.r#type.clone_from(kind);
         }
