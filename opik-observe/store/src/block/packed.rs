@@ -13,7 +13,7 @@ const TARGET: usize = 16 * 1024;
 /// a few traces of each batch, and decompresses the blocks that they are in.
 const ROWS_TARGET: usize = TARGET / 2;
 /// Larger blocks are not handed over early: whoever compresses one has no time for anything else.
-const MOST_EARLY: usize = 4 * TARGET;
+const LARGEST_EARLY: usize = 4 * TARGET;
 
 /// The compressed content of a block. Whoever comes first makes it: the caller that handed the
 /// batch over, or the writer that waits for it.
@@ -177,7 +177,7 @@ impl<'e> Packer<'e> {
         if self.raw.len() >= target {
             self.close();
             if let (Some(early), Some((raw, slot))) = (self.early, self.todo.last())
-                && raw.len() <= MOST_EARLY
+                && raw.len() <= LARGEST_EARLY
             {
                 early(Early {
                     raw: Arc::clone(raw),
@@ -246,7 +246,7 @@ mod tests {
             assert_eq!(early.borrow().len(), usize::from(number) + 1);
         }
         let (out, at) = packer.begin();
-        out.extend(std::iter::repeat_n(7, MOST_EARLY + 1));
+        out.extend(std::iter::repeat_n(7, LARGEST_EARLY + 1));
         packer.end(at);
         assert_eq!(early.borrow().len(), 3, "the large one is not");
         let mut early = early.take().into_iter();
